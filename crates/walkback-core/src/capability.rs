@@ -1,0 +1,37 @@
+//! What an engine can really do, known once a session is connected.
+
+use serde::{Deserialize, Serialize};
+
+/// What the server at the other end of a session can do. Claimed means exercised by the conformance suite;
+/// not claimed means the call answers `Unsupported` and has no effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Capability {
+    /// Product, as its makers spell it: `SQLite`, `PostgreSQL`, `MySQL`, `MariaDB`.
+    pub product: String,
+    /// Version, as the server gives it.
+    pub version: String,
+    /// Longest identifier, in bytes. Names that walkback makes up are cut to it.
+    pub longest_identifier: usize,
+    /// Definitions change inside transactions, and a rollback takes them back.
+    pub transactional_ddl: bool,
+    /// Another session can join the snapshot of this one ([`Begin::Snapshot`](crate::engine::Begin)).
+    pub shared_snapshot: bool,
+    /// [`Session::try_lock`](crate::Session::try_lock) can say who holds the lock.
+    pub names_lock_holder: bool,
+}
+
+impl Capability {
+    /// Creates the capability of a server that claims nothing optional.
+    #[must_use]
+    pub fn new(product: impl Into<String>, version: impl Into<String>) -> Self {
+        Self {
+            product: product.into(),
+            version: version.into(),
+            longest_identifier: 63,
+            transactional_ddl: false,
+            shared_snapshot: false,
+            names_lock_holder: false,
+        }
+    }
+}

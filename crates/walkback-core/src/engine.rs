@@ -1,0 +1,234 @@
+//! The contract of an engine: one database, and the sessions opened on it.
+//!
+//! # How to write one
+//! A crate `adapters/engine-<name>` with `config.rs`, `engine.rs`, `error.rs`, `dialect.rs`, `catalog.rs` and
+//! `bulk.rs`; `register_engine!` in its `lib.rs`; its name in `walkback-adapters`; and a test
+//! `tests/conformance.rs` of ten lines that hands a fresh, empty database to `walkback_conformance::engine`.
+//! Nothing outside the adapter may know it exists.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::bulk::{ChunkStream, ImportTarget, TableSlice};
+use crate::capability::Capability;
+use crate::catalog::{Object, Schema, Table};
+use crate::cx::Cx;
+use crate::dialect::Dialect;
+use crate::error::Result;
+use crate::fingerprint::TableFingerprint;
+use crate::name::TableName;
+use crate::value::{Row, Value};
+
+/// What is known of an engine without connecting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineInfo {
+    /// Scheme of the URL it was opened with.
+    pub scheme: &'static str,
+    /// Where the database is, for messages: host, port, name or path, never a password.
+    pub location: String,
+}
+
+impl EngineInfo {
+    /// Creates the description of an engine.
+    #[must_use]
+    pub fn new(scheme: &'static str, location: impl Into<String>) -> Self {
+        Self {
+            scheme,
+            location: location.into(),
+        }
+    }
+}
+
+/// What a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reads only. The session cannot change a byte of the database, and does not create it: one that does
+    /// not exist reads as empty.
+    Read,
+    /// Reads and writes. A database that is a file is created if its folder exists.
+    Write,
+}
+
+/// What a transaction is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begin {
+    /// Reads in one consistent snapshot.
+    Read,
+    /// Reads in the snapshot of another session; see [`Session::export_snapshot`].
+    Snapshot(SnapshotId),
+    /// Writes.
+    Write,
+    /// Writes, while tables are rebuilt or restored: foreign keys are not enforced statement by statement and
+    /// no action of theirs fires; `commit` checks that none is violated that was not violated before.
+    Rebuild,
+}
+
+/// The name under which a server shares a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotId(pub String);
+
+/// Who holds a lock, as well as it can be known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockHolder {
+    /// User, process, host and command, in words.
+    pub who: String,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// The answer to an attempt to take a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockAttempt {
+    /// It is this session's now.
+    Taken,
+    /// Another session has it.
+    Held(Option<LockHolder>),
+}
+
+/// Rows of a query, one at a time.
+pub type RowStream<'a> = BoxStream<'a, Result<Row>>;
+
+/// One database. Immutable once opened; opening does not connect.
+///
+/// - `info` and `dialect` ask nobody.
+/// - `connect` opens a session of its own each time, independent of all others.
+/// - A facet that returns `None` is an area this engine does not have.
+#[async_trait]
+pub trait Engine: fmt::Debug + Send + Sync {
+    /// Describes the engine, without a password.
+    fn info(&self) -> EngineInfo;
+
+    /// Returns its dialect.
+    fn dialect(&self) -> Arc<dyn Dialect>;
+
+    /// Opens a session.
+    async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>>;
+
+    /// Returns the way to make and drop scratch databases, if there is one.
+    fn scratch(&self) -> Option<&dyn Scratch>;
+
+    /// Returns the way to copy the database as files, if there is one.
+    fn physical(&self) -> Option<&dyn Physical>;
+}
+
+/// Scratch databases: empty, private, gone when dropped.
+#[async_trait]
+pub trait Scratch: Send + Sync {
+    /// Creates an empty database beside the real one, which it never touches.
+    async fn create(&self, cx: &Cx) -> Result<Box<dyn ScratchDatabase>>;
+}
+
+/// A scratch database. Dropping it drops the database.
+pub trait ScratchDatabase: Send + Sync {
+    /// Returns the engine on it.
+    fn engine(&self) -> &dyn Engine;
+}
+
+/// Copies of a database as files, made by the engine's own means.
+#[async_trait]
+pub trait Physical: Send + Sync {
+    /// Copies the whole database, in one consistent state, into a new file while others go on writing.
+    /// Fails with `AlreadyExists` if there is one, and leaves no file behind on any failure.
+    async fn copy_to(&self, cx: &Cx, file: &Path) -> Result<()>;
+}
+
+/// One connection to a server.
+///
+/// - Dropping a session in the middle of a transaction rolls it back, and frees its locks.
+/// - Cancelling the [`Cx`] of a call interrupts the statement on the server; the session stays usable after
+///   [`rollback`](Self::rollback).
+/// - `execute` runs exactly one statement; `params` are bound, never spliced.
+/// - `begin` inside a transaction is an error, and so is `commit` or `rollback` outside of one.
+/// - `commit` that fails has rolled back.
+/// - `schema` sees what this session's own transaction has changed, and never shows walkback's own tables.
+#[async_trait]
+pub trait Session: fmt::Debug + Send {
+    /// Returns what the server at the other end can do.
+    fn capability(&self) -> &Capability;
+
+    /// Runs one statement and returns how many rows it changed.
+    async fn execute(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<u64>;
+
+    /// Runs one query and returns its rows as they come.
+    async fn query<'s>(&'s mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<RowStream<'s>>;
+
+    /// Begins a transaction.
+    async fn begin(&mut self, cx: &Cx, mode: Begin) -> Result<()>;
+
+    /// Commits it: durable when this returns.
+    async fn commit(&mut self, cx: &Cx) -> Result<()>;
+
+    /// Rolls it back.
+    async fn rollback(&mut self, cx: &Cx) -> Result<()>;
+
+    /// Shares the snapshot of the current transaction with other sessions.
+    async fn export_snapshot(&mut self, cx: &Cx) -> Result<SnapshotId>;
+
+    /// Tries once to take a lock of this name for `holder`. It is held until `unlock`, or until the session
+    /// or its process ends, however it ends; transactions do not matter to it.
+    async fn try_lock(&mut self, cx: &Cx, name: &str, holder: &LockHolder) -> Result<LockAttempt>;
+
+    /// Frees a lock this session holds.
+    async fn unlock(&mut self, cx: &Cx, name: &str) -> Result<()>;
+
+    /// Reads the schema.
+    async fn schema(&mut self, cx: &Cx) -> Result<Schema>;
+
+    /// Hashes the rows of a table, whatever their physical order.
+    async fn fingerprint(&mut self, cx: &Cx, table: &Table) -> Result<TableFingerprint>;
+
+    /// Reads the rows of a table in the engine's own fastest encoding, as chunks of whole rows whose
+    /// boundaries depend on the rows alone: an unchanged region gives the same chunks again.
+    async fn export<'s>(&'s mut self, cx: &Cx, slice: &TableSlice) -> Result<ChunkStream<'s>>;
+
+    /// Writes chunks of an export into a table, and returns how many rows they held. Triggers do not fire.
+    async fn import(&mut self, cx: &Cx, target: &ImportTarget, chunks: ChunkStream<'_>) -> Result<u64>;
+
+    /// Creates an empty table of the same columns and constraints under another name, without its indexes
+    /// and triggers: the shadow that a restore loads into.
+    async fn create_shadow(&mut self, cx: &Cx, table: &Table, shadow: &TableName) -> Result<()>;
+
+    /// Puts shadows in the place of live tables, all at once, inside the current transaction where the
+    /// engine has transactional DDL.
+    async fn swap(&mut self, cx: &Cx, swap: &Swap) -> Result<()>;
+}
+
+/// What a restore exchanges in one go.
+#[derive(Debug, Clone, Default)]
+pub struct Swap {
+    /// Tables to drop: they are replaced, or did not exist at the point.
+    pub drop_tables: Vec<TableName>,
+    /// Objects to drop before anything is renamed: what the point did not have, or had otherwise.
+    pub drop_objects: Vec<Object>,
+    /// Shadows and the names they take.
+    pub shadows: Vec<(TableName, TableName)>,
+    /// Objects to create at the end, in this order.
+    pub create_objects: Vec<Object>,
+}
+
+/// What can be said with the primitives of a session.
+#[async_trait]
+pub trait SessionExt: Session {
+    /// Runs a query and collects its rows.
+    async fn fetch_all(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+        use futures::TryStreamExt as _;
+        self.query(cx, sql, params).await?.try_collect().await
+    }
+
+    /// Runs a query and returns its first row.
+    async fn fetch_optional(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<Option<Row>> {
+        use futures::TryStreamExt as _;
+        let mut rows = self.query(cx, sql, params).await?;
+        rows.try_next().await
+    }
+}
+
+impl<S: Session + ?Sized> SessionExt for S {}

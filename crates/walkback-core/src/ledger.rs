@@ -1,0 +1,111 @@
+//! The format of a ledger: which table says what is applied, as data. The runner reads and writes it.
+
+use crate::dialect::{ColumnType, DialectKind};
+use crate::name::TableName;
+
+/// The table of a tool that says which migrations are applied.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LedgerFormat {
+    /// The tool it belongs to, for messages: `walkback`, `diesel`.
+    pub tool: &'static str,
+    /// The table.
+    pub table: TableName,
+    /// Its columns, in order. Exactly one has the role [`LedgerValue::Id`].
+    pub columns: Vec<LedgerColumn>,
+    /// What its rows mean.
+    pub rows: LedgerRows,
+    /// How it is created where it does not exist, if it must be spelled as its tool spells it; otherwise
+    /// it follows from the columns.
+    pub create: fn(DialectKind) -> Option<&'static str>,
+}
+
+/// What the rows of a ledger mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerRows {
+    /// One row for each applied migration.
+    Applied,
+}
+
+/// A column of a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerColumn {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type, where the runner creates the table.
+    pub column_type: ColumnType,
+    /// What is written into it.
+    pub value: LedgerValue,
+}
+
+/// What is written into a column of a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerValue {
+    /// The identity of the migration; the key.
+    Id,
+    /// Its slug.
+    Slug,
+    /// The hash of its up script.
+    UpHash,
+    /// The moment it was applied, as the tool's own default for the column.
+    ServerDefault,
+    /// The moment it was applied, in RFC 3339 with microseconds, in UTC.
+    AppliedAt,
+    /// The run that applied it.
+    RunId,
+}
+
+impl LedgerFormat {
+    /// Creates a format of one row for each applied migration.
+    #[must_use]
+    pub fn new(tool: &'static str, table: TableName, columns: Vec<LedgerColumn>) -> Self {
+        Self {
+            tool,
+            table,
+            columns,
+            rows: LedgerRows::Applied,
+            create: |_| None,
+        }
+    }
+
+    /// Returns walkback's own format.
+    #[must_use]
+    pub fn own() -> Self {
+        let column = |name, column_type, value| LedgerColumn {
+            name,
+            column_type,
+            value,
+        };
+        Self::new(
+            "walkback",
+            TableName::new("_walkback_ledger"),
+            vec![
+                column("id", ColumnType::Key(255), LedgerValue::Id),
+                column("slug", ColumnType::Text, LedgerValue::Slug),
+                column("up_hash", ColumnType::Key(64), LedgerValue::UpHash),
+                column("applied_at", ColumnType::Key(40), LedgerValue::AppliedAt),
+                column("run_id", ColumnType::Key(64), LedgerValue::RunId),
+            ],
+        )
+    }
+
+    /// Returns the same format with the statement its own tool would create it with.
+    #[must_use]
+    pub fn created_by(mut self, create: fn(DialectKind) -> Option<&'static str>) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Returns the column that holds the identity.
+    ///
+    /// # Panics
+    /// If the format has none, which no adapter that passes the conformance suite has.
+    #[must_use]
+    pub fn id_column(&self) -> &'static str {
+        self.columns
+            .iter()
+            .find(|column| column.value == LedgerValue::Id)
+            .expect("a ledger format has a column for the identity")
+            .name
+    }
+}

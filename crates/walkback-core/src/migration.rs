@@ -1,0 +1,145 @@
+//! A migration and its scripts, as a source delivers them.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::statement::Location;
+
+/// The identity of a migration: what its ledger stores.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MigrationId(pub String);
+
+impl MigrationId {
+    /// Creates an identity.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// Returns it as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MigrationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Apply.
+    Up,
+    /// Walk back.
+    Down,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        })
+    }
+}
+
+/// One step of the schema or the data: its identity and place in the graph, without its scripts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Migration {
+    /// Its identity.
+    pub id: MigrationId,
+    /// What it is about, from its file name: `add_users`.
+    pub slug: String,
+    /// Migrations it follows. Several make it a merge, none makes it a base.
+    pub parents: Vec<MigrationId>,
+    /// Migrations that must be applied before it without being its parents.
+    pub depends_on: Vec<MigrationId>,
+    /// Names of the branch it begins.
+    pub labels: Vec<String>,
+    /// The file a message about it names.
+    pub file: PathBuf,
+    /// Whether its author wrote a way back.
+    pub has_down: bool,
+    /// Why its author says that it cannot be walked back.
+    pub irreversible: Option<String>,
+}
+
+impl Migration {
+    /// Creates a migration without parents, labels or a way back.
+    pub fn new(id: impl Into<String>, slug: impl Into<String>, file: impl Into<PathBuf>) -> Self {
+        Self {
+            id: MigrationId::new(id),
+            slug: slug.into(),
+            parents: Vec::new(),
+            depends_on: Vec::new(),
+            labels: Vec::new(),
+            file: file.into(),
+            has_down: false,
+            irreversible: None,
+        }
+    }
+
+    /// Returns the name a person reads: `20260411_drop_legacy`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.slug.is_empty() {
+            self.id.0.clone()
+        } else {
+            format!("{}_{}", self.id, self.slug)
+        }
+    }
+}
+
+/// One direction of a migration, ready to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Script {
+    /// SQL in the dialect of the target.
+    Sql(SqlScript),
+}
+
+/// A script of SQL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SqlScript {
+    /// The text.
+    pub text: String,
+    /// The file and the line the text begins on.
+    pub location: Location,
+    /// Whether it runs in one transaction, where the engine has transactional DDL.
+    pub transaction: bool,
+    /// How its author wants it protected, instead of by the policy (`protect=..`).
+    pub protect: Option<String>,
+}
+
+impl SqlScript {
+    /// Creates a script that begins on the first line of its file and runs in a transaction.
+    pub fn new(text: impl Into<String>, file: impl Into<PathBuf>) -> Self {
+        Self {
+            text: text.into(),
+            location: Location {
+                file: file.into(),
+                line: 1,
+            },
+            transaction: true,
+            protect: None,
+        }
+    }
+
+    /// Returns the hash of the text, the same for both kinds of line ends: a checkout on another system is
+    /// not an edit.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        blake3::hash(self.text.replace("\r\n", "\n").as_bytes())
+            .to_hex()
+            .to_string()
+    }
+}
