@@ -15,6 +15,9 @@ pub struct Capability {
     pub longest_identifier: usize,
     /// Definitions change inside transactions, and a rollback takes them back.
     pub transactional_ddl: bool,
+    /// Tables are altered by building them anew and swapping names, so that a migration which drops or
+    /// renames a table runs as [`Begin::Rebuild`](crate::engine::Begin::Rebuild).
+    pub alters_by_rebuild: bool,
     /// Another session can join the snapshot of this one ([`Begin::Snapshot`](crate::engine::Begin)).
     pub shared_snapshot: bool,
     /// [`Session::try_lock`](crate::Session::try_lock) can say who holds the lock.
@@ -30,6 +33,7 @@ impl Capability {
             version: version.into(),
             longest_identifier: 63,
             transactional_ddl: false,
+            alters_by_rebuild: false,
             shared_snapshot: false,
             names_lock_holder: false,
         }

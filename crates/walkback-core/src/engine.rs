@@ -179,6 +179,9 @@ pub trait Session: fmt::Debug + Send {
     /// Frees a lock this session holds.
     async fn unlock(&mut self, cx: &Cx, name: &str) -> Result<()>;
 
+    /// Returns whether there is a table of that name, walkback's own included.
+    async fn has_table(&mut self, cx: &Cx, table: &TableName) -> Result<bool>;
+
     /// Reads the schema.
     async fn schema(&mut self, cx: &Cx) -> Result<Schema>;
 

@@ -1,0 +1,154 @@
+//! Plans: what a run would do, as data, before it does anything.
+
+mod build;
+mod script;
+mod verdict;
+
+use serde::{Deserialize, Serialize};
+use walkback_core::statement::{Effect, Location, Severity};
+use walkback_core::{Direction, MigrationId, TableName};
+
+pub(crate) use build::Planner;
+pub(crate) use script::ReadScript;
+pub use verdict::Verdict;
+
+/// What sort of run it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RunKind {
+    /// Applies migrations.
+    Up,
+    /// Runs downs.
+    Down,
+    /// Goes to a target, down and up as needed.
+    Goto,
+    /// Runs the down and the up of the newest migration.
+    Redo,
+    /// Writes the ledger and runs no script.
+    Stamp,
+    /// Walks back by whatever means.
+    Rollback,
+    /// Restores a backup.
+    Restore,
+    /// Puts an unfinished run right.
+    Recover,
+}
+
+impl RunKind {
+    /// Returns the name of the command that does it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Goto => "goto",
+            Self::Redo => "redo",
+            Self::Stamp => "stamp",
+            Self::Rollback => "rollback",
+            Self::Restore => "restore",
+            Self::Recover => "recover",
+        }
+    }
+}
+
+/// Where a script comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScriptOrigin {
+    /// A file of the checkout.
+    File,
+    /// The journal in the database, stored when the migration was applied.
+    Stored,
+    /// Derived from the up script when it was applied.
+    Derived,
+}
+
+/// What a run would do: nothing in it has happened.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Plan {
+    /// What sort of run.
+    pub kind: RunKind,
+    /// Heads of what is applied now.
+    pub from: Vec<MigrationId>,
+    /// Heads of what will be applied.
+    pub to: Vec<MigrationId>,
+    /// The steps, in order.
+    pub steps: Vec<PlannedStep>,
+    /// What the rollback point will hold.
+    pub point: PointScope,
+    /// What a person should know before it runs.
+    pub warnings: Vec<String>,
+    /// What is applied now: the plan is good for this state only.
+    #[serde(skip)]
+    pub(crate) applied: Vec<MigrationId>,
+}
+
+/// One migration in one direction.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct PlannedStep {
+    /// The migration.
+    pub id: MigrationId,
+    /// Its name for a person.
+    pub name: String,
+    /// Which way.
+    pub direction: Direction,
+    /// Where the script comes from.
+    pub origin: ScriptOrigin,
+    /// Whether all of it happens or none.
+    pub transaction: bool,
+    /// The statements.
+    pub statements: Vec<PlannedStatement>,
+    /// What its way back is worth.
+    pub verdict: Verdict,
+    /// The script, as it will be recorded.
+    #[serde(skip)]
+    pub(crate) script: ReadScript,
+    /// The down that will be stored with it (up only).
+    #[serde(skip)]
+    pub(crate) paired_down: Option<ReadScript>,
+}
+
+/// One statement of a plan.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct PlannedStatement {
+    /// The text that will be sent.
+    pub sql: String,
+    /// Where it stands.
+    pub at: Location,
+    /// What it does.
+    pub effect: Effect,
+    /// How bad that can be.
+    pub severity: Severity,
+}
+
+/// What a rollback point holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "scope", content = "tables")]
+pub enum PointScope {
+    /// No point: the run changes nothing that would need one, or there is no vault.
+    None,
+    /// The schema, and the rows of these tables.
+    Tables(Vec<TableName>),
+    /// The schema, and the rows of all tables: somebody could not read what a statement touches.
+    Everything,
+}
+
+impl Plan {
+    /// Returns whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Returns the statements that destroy something or cannot be read.
+    pub fn destructive(&self) -> impl Iterator<Item = (&PlannedStep, &PlannedStatement)> {
+        self.steps.iter().flat_map(|step| {
+            let risky = step.statements.iter().filter(|statement| statement.severity >= Severity::Destructive);
+            risky.map(move |statement| (step, statement))
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! What a runner is told about its environment: who acts, and what the rules are.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Who runs, for the journal, the lock and the audit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// User name.
+    pub user: String,
+    /// Host name.
+    pub host: String,
+    /// Process id.
+    pub pid: u32,
+}
+
+impl Actor {
+    /// Says it in one phrase: `alice@db1 (pid 4711)`.
+    #[must_use]
+    pub fn phrase(&self) -> String {
+        format!("{}@{} (pid {})", self.user, self.host, self.pid)
+    }
+}
+
+/// What an environment does about something risky.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// Goes ahead.
+    Allow,
+    /// Goes ahead when a person confirms, or a flag says so.
+    #[default]
+    Ask,
+    /// Goes ahead only with the flag that allows it.
+    Refuse,
+}
+
+/// How a person confirms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confirmation {
+    /// By answering yes.
+    #[default]
+    Yes,
+    /// By typing the name of the environment.
+    TypeName,
+}
+
+/// The rules of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// What to do about migrations that destroy something.
+    pub destructive: Decision,
+    /// What to do about rollbacks that lose something.
+    pub lossy: Decision,
+    /// Whether a change needs a ticket.
+    pub require_ticket: bool,
+    /// How a person confirms.
+    pub confirm: Confirmation,
+}
+
+/// What a person or a pipeline allows for one run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consent {
+    /// `--allow-destructive`.
+    pub destructive: bool,
+    /// `--allow-lossy`.
+    pub lossy: bool,
+    /// `--ticket`.
+    pub ticket: Option<String>,
+    /// Why, in words, for the audit.
+    pub reason: Option<String>,
+}
+
+/// What a runner is told about its environment.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Name of the environment, for messages and the audit.
+    pub environment: String,
+    /// Who runs.
+    pub actor: Actor,
+    /// The rules.
+    pub policy: Policy,
+    /// How long to wait for the lock.
+    pub lock_timeout: Duration,
+}
+
+impl Settings {
+    /// Creates the settings of an environment with the default rules.
+    #[must_use]
+    pub fn new(environment: impl Into<String>, actor: Actor) -> Self {
+        Self {
+            environment: environment.into(),
+            actor,
+            policy: Policy::default(),
+            lock_timeout: Duration::from_secs(60),
+        }
+    }
+}
