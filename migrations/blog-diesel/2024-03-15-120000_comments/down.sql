@@ -1,0 +1,2 @@
+DROP INDEX comments_by_post;
+DROP TABLE comments;

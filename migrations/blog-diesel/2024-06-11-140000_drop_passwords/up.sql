@@ -1,0 +1,2 @@
+-- Sign-in moved to another service.
+ALTER TABLE users DROP COLUMN password;
