@@ -1,0 +1,106 @@
+//! Running other programs.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// Runs a program with its output on the terminal, and fails if it does.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let line = shown(command);
+    println!("$ {line}");
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    if status.success() {
+        return Ok(());
+    }
+    bail!("`{line}` failed ({status})");
+}
+
+/// Runs a program and returns what it writes to stdout.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let line = shown(command);
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    if !output.status.success() {
+        bail!("`{line}` failed ({})", output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{line}` did not write UTF-8"))
+}
+
+/// Returns the command line of a program, as a person would type it.
+pub(crate) fn shown(command: &Command) -> String {
+    let variables = command.get_envs().filter_map(|(name, value)| {
+        let value = value?.to_string_lossy();
+        Some(format!("{}={}", name.to_string_lossy(), quoted(&value)))
+    });
+    let program = Path::new(command.get_program());
+    let program = program
+        .file_name()
+        .unwrap_or(command.get_program())
+        .to_string_lossy();
+    let arguments = command
+        .get_args()
+        .map(|argument| quoted(&argument.to_string_lossy()));
+    variables
+        .chain(std::iter::once(program.into_owned()))
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn quoted(text: &str) -> String {
+    if text.is_empty() || text.contains([' ', '"', '\'', '$', '*', ';']) {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Returns cargo, in the root of the workspace.
+pub(crate) fn cargo(root: &Path) -> Command {
+    // The cargo that runs us: the same toolchain, even where several are installed.
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
+
+/// Returns whether a program is on `PATH`.
+pub(crate) fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// Builds the binary of walkback and returns where it is.
+pub(crate) fn build_walkback(root: &Path, arguments: &[&str]) -> Result<std::path::PathBuf> {
+    let mut command = cargo(root);
+    command
+        .args(["build", "--package", "walkback", "--bin", "walkback"])
+        .args(arguments);
+    println!("$ {}", shown(&command));
+    command.arg("--message-format=json-render-diagnostics");
+    let messages = output(&mut command)?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "walkback")
+        .find_map(|message| message["executable"].as_str().map(Into::into))
+        .context("cargo did not say where the binary is")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_command_can_be_typed() {
+        let mut command = Command::new("/usr/bin/walkback");
+        command.args(["new", "it's two words", ""]).env("A", "b c");
+        assert_eq!(shown(&command), r"A='b c' walkback new 'it'\''s two words' ''");
+    }
+}

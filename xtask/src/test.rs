@@ -1,0 +1,101 @@
+//! `cargo xtask test`: every test there is, with plain cargo, on any machine.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process::{cargo, is_installed, run as run_command};
+
+/// Tools that some tests take turns with; absent, those tests say so and are ignored.
+const TOOLS: &[&str] = &["sqlite3", "diesel"];
+
+/// Runs all tests, doc tests included.
+pub(crate) fn run(root: &Path, corpora: Option<&Path>) -> Result<()> {
+    let present = engines(root)?;
+    let required = std::env::var("WALKBACK_REQUIRE").unwrap_or_default();
+    check_required(&required, root)?;
+    println!("engines: {}", present.join(", "));
+    for tool in TOOLS {
+        println!(
+            "tool {tool}: {}",
+            if is_installed(tool) {
+                "on PATH"
+            } else {
+                "not on PATH"
+            }
+        );
+    }
+    if !required.is_empty() {
+        println!("required (an absent one fails instead of being ignored): {required}");
+    }
+    let mut command = cargo(root);
+    command.args(["test", "--workspace"]);
+    if let Some(corpora) = corpora {
+        let folder = corpora
+            .canonicalize()
+            .with_context(|| format!("cannot find the folder `{}`", corpora.display()))?;
+        command.env("WALKBACK_CORPORA", folder);
+    } else if std::env::var_os("WALKBACK_CORPORA").is_none() {
+        println!("corpora: none given; tests on public histories are ignored (`--corpora DIR`)");
+    }
+    run_command(&mut command)
+}
+
+/// Describes every engine that has an adapter here.
+fn engines(root: &Path) -> Result<Vec<String>> {
+    let names = adapters(root)?
+        .into_iter()
+        .filter_map(|name| name.strip_prefix("engine-").map(str::to_owned));
+    Ok(names
+        .map(|name| match name.as_str() {
+            "sqlite" => "sqlite (bundled, always there)".to_owned(),
+            _ => format!("{name} (started by its own tests)"),
+        })
+        .collect())
+}
+
+fn adapters(root: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root.join("adapters")).context("cannot read `adapters`")? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Refuses a requirement that no test here could ever meet: it would be silently true.
+fn check_required(required: &str, root: &Path) -> Result<()> {
+    let adapters = adapters(root)?;
+    for name in required.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let known = ["engine", "store"]
+            .iter()
+            .any(|role| adapters.contains(&format!("{role}-{name}")));
+        // MariaDB is the other product behind one adapter.
+        let known = known || (name == "mariadb" && adapters.contains(&"engine-mysql".to_owned()));
+        if !known {
+            bail!(
+                "`WALKBACK_REQUIRE` names `{name}`, and no adapter here has that name ({})",
+                adapters.join(", ")
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_requirement_nobody_can_meet_is_refused() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        for name in ["engine-sqlite", "store-fs"] {
+            fs::create_dir_all(root.path().join("adapters").join(name)).expect("a folder");
+        }
+        assert!(check_required("sqlite, fs", root.path()).is_ok());
+        assert!(check_required("", root.path()).is_ok());
+        let error = check_required("sqlite,oracle", root.path()).expect_err("no adapter has that name");
+        assert!(error.to_string().contains("`oracle`"), "{error}");
+    }
+}
