@@ -1,1 +1,30 @@
+//! Reads SQL for walkback, for SQLite, PostgreSQL and MySQL: splits scripts into statements, says what each
+//! statement does, and derives the statements that take it back.
+//!
+//! Everything here is a pure function of text; no server is asked. What an engine adds of its own knowledge
+//! (a savepoint probe, an authorizer) comes on top.
+//!
+//! - [`split`]: a script into [`Statement`](walkback_core::Statement)s, before anything is parsed;
+//! - [`effect`], [`refuses_transaction`], [`is_implicit_commit`]: what a statement does;
+//! - [`inverse`]: what takes it back;
+//! - [`quote_identifier`], [`quote_table`], [`literal`]: names and values as SQL;
+//! - [`normalise`]: one spelling for all spellings of a definition;
+//! - [`lexer`]: the tokens below all of it.
 
+#![deny(missing_docs)]
+
+mod cursor;
+mod effect;
+mod keywords;
+pub mod lexer;
+mod names;
+mod normalise;
+mod quote;
+mod split;
+mod transaction;
+
+pub use effect::effect;
+pub use normalise::normalise;
+pub use quote::{literal, quote_identifier, quote_table};
+pub use split::split;
+pub use transaction::{is_implicit_commit, refuses_transaction};
