@@ -1,1 +1,39 @@
+//! The backup format of walkback: what a rollback point or a backup is, over any [`BackupStore`].
+//!
+//! ```text
+//! <prefix>/objects/<2 hex>/<hash>     a chunk of rows: immutable, compressed, named after its content
+//! <prefix>/points/<point id>.json     a manifest: written last; its existence means the point is complete
+//! <prefix>/removed/<point id>.json    the manifest of a removed point, kept for the grace period
+//! ```
+//!
+//! - [`Vault::begin`] gives a [`PointWriter`]: tables are streamed in, chunk by chunk, in bounded memory, and
+//!   chunks the vault has already cost nothing.
+//! - [`Vault::list`], [`Vault::open`] and [`Vault::read_table`] read: every manifest is checked against the
+//!   hash over itself, every chunk against its name.
+//! - [`Vault::verify`] reads all of a point and names what is damaged.
+//! - [`Vault::remove`] and [`Vault::collect_garbage`] give space back, never under a running backup.
+//!
+//! The bytes are described in `docs/design/vault.md`, the order of writes in `docs/design/ordering.md`.
+//!
+//! [`BackupStore`]: walkback_core::BackupStore
 
+#![deny(missing_docs)]
+
+mod chunk;
+mod error;
+mod garbage;
+mod list;
+mod manifest;
+mod read;
+mod vault;
+mod verify;
+mod write;
+
+pub use garbage::{Collected, GRACE};
+pub use list::{PointInfo, PointSummary};
+pub use manifest::{
+    ChunkEntry, Database, FORMAT, LedgerState, Manifest, PointKind, Position, TableEntry, Totals, VERSION,
+};
+pub use vault::{Reuse, Vault, check_id};
+pub use verify::{Damage, DamageKind, TableReport, VerifyReport};
+pub use write::{PointMeta, PointWriter, TableSummary};

@@ -1,0 +1,215 @@
+//! Finding points: all of them, or one by the beginning of its id.
+
+use chrono::{DateTime, Utc};
+use futures::{StreamExt as _, TryStreamExt as _};
+use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
+
+use crate::vault::Vault;
+use crate::{Database, LedgerState, Manifest, PointKind, Totals, error};
+
+/// How many manifests are read at the same time.
+const AT_ONCE: usize = 4;
+
+/// A point in a list.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct PointSummary {
+    /// Its id.
+    pub id: String,
+    /// When its manifest was written, by the clock of the store.
+    pub modified: DateTime<Utc>,
+    /// What it is, or why it cannot be used.
+    pub info: Result<PointInfo>,
+}
+
+impl PointSummary {
+    /// Returns when the point was made; for one that cannot be read, when its manifest was written.
+    #[must_use]
+    pub fn created_at(&self) -> DateTime<Utc> {
+        self.info.as_ref().map_or(self.modified, |info| info.created_at)
+    }
+}
+
+/// What a list shows of a point that can be read.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct PointInfo {
+    /// When it was begun.
+    pub created_at: DateTime<Utc>,
+    /// What it was made for.
+    pub kind: PointKind,
+    /// What a person wrote about it.
+    pub description: Option<String>,
+    /// The run it belongs to.
+    pub run_id: Option<String>,
+    /// The database.
+    pub database: Database,
+    /// The migrations that were applied.
+    pub ledger: LedgerState,
+    /// The tables whose rows are kept.
+    pub tables: Vec<TableName>,
+    /// Sums over the tables.
+    pub totals: Totals,
+}
+
+impl From<Manifest> for PointInfo {
+    fn from(manifest: Manifest) -> Self {
+        Self {
+            created_at: manifest.created_at,
+            kind: manifest.kind,
+            description: manifest.description,
+            run_id: manifest.run_id,
+            database: manifest.database,
+            ledger: manifest.ledger,
+            tables: manifest.tables.into_iter().map(|entry| entry.table).collect(),
+            totals: manifest.totals,
+        }
+    }
+}
+
+impl Vault {
+    /// Lists the points, newest first. One whose manifest cannot be read is in the list, with the reason.
+    ///
+    /// # Errors
+    /// Fails if the store does.
+    pub async fn list(&self, cx: &Cx) -> Result<Vec<PointSummary>> {
+        let files = self.point_files(cx).await?;
+        let summaries = files.into_iter().map(|file| async move {
+            match self.summary(cx, &file).await {
+                // Removed since the store listed it.
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                other => other.map(Some),
+            }
+        });
+        let found = futures::stream::iter(summaries).buffered(AT_ONCE);
+        let mut summaries: Vec<_> = found
+            .try_collect::<Vec<_>>()
+            .await?
+            .into_iter()
+            .flatten()
+            .collect();
+        summaries.sort_by_key(|point| std::cmp::Reverse((point.created_at(), point.id.clone())));
+        Ok(summaries)
+    }
+
+    /// Opens a point by its id, or by the beginning of its id where only one point begins so.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], with the ids that come close; [`ErrorKind::Usage`] if several points begin
+    /// so; [`ErrorKind::Damaged`] if the manifest is not what was written.
+    pub async fn open(&self, cx: &Cx, id: &str) -> Result<Manifest> {
+        let full = self.find(cx, id).await?;
+        self.manifest(cx, &full).await
+    }
+
+    /// Returns the full id of the point that is called so or begins so.
+    pub(crate) async fn find(&self, cx: &Cx, id: &str) -> Result<String> {
+        let files = self.point_files(cx).await?;
+        if files.iter().any(|file| file.id == id) {
+            return Ok(id.to_owned());
+        }
+        let matching: Vec<_> = files
+            .iter()
+            .filter(|file| !id.is_empty() && file.id.starts_with(id))
+            .collect();
+        match matching.as_slice() {
+            [only] => Ok(only.id.clone()),
+            [] => Err(self.unknown(id, files)),
+            several => Err(several_begin_so(id, several)),
+        }
+    }
+
+    async fn summary(&self, cx: &Cx, file: &PointFile) -> Result<PointSummary> {
+        let info = if file.is_manifest {
+            self.manifest(cx, &file.id).await.map(PointInfo::from)
+        } else {
+            Err(error::manifest(&file.id, "its name does not end in `.json`"))
+        };
+        let info = match info {
+            Err(error) if !matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported) => {
+                return Err(error);
+            }
+            known => known,
+        };
+        Ok(PointSummary {
+            id: file.id.clone(),
+            modified: file.modified,
+            info,
+        })
+    }
+
+    /// Lists the files of points without reading them, sorted by name.
+    pub(crate) async fn point_files(&self, cx: &Cx) -> Result<Vec<PointFile>> {
+        self.files_below(cx, "points/").await
+    }
+
+    pub(crate) async fn files_below(&self, cx: &Cx, below: &str) -> Result<Vec<PointFile>> {
+        let prefix = self.key(below);
+        let blobs = self.store.list(cx, &prefix).await?;
+        blobs
+            .map_ok(|blob| {
+                let name = blob.key.strip_prefix(&prefix).unwrap_or(&blob.key);
+                let stem = name.strip_suffix(".json");
+                PointFile {
+                    id: stem.unwrap_or(name).to_owned(),
+                    is_manifest: stem.is_some(),
+                    modified: blob.modified,
+                }
+            })
+            .try_collect()
+            .await
+    }
+
+    fn unknown(&self, id: &str, mut files: Vec<PointFile>) -> Error {
+        let error = Error::not_found(format!(
+            "there is no point `{id}` in the vault at `{}`",
+            self.location()
+        ));
+        if files.is_empty() {
+            return error.hint("the vault has no points; `walkback point create` makes one");
+        }
+        files.sort_by_key(|file| std::cmp::Reverse(file.modified));
+        let close = files
+            .iter()
+            .filter(|file| strsim::jaro_winkler(&file.id, id) > 0.9 || (id.len() > 3 && file.id.contains(id)))
+            .take(3)
+            .map(|file| format!("`{}`", file.id))
+            .collect::<Vec<_>>();
+        let error = if close.is_empty() {
+            error.hint(format!("the newest point is `{}`", files[0].id))
+        } else {
+            error.hint(format!("did you mean {}?", close.join(" or ")))
+        };
+        error.hint("run `walkback point list` to see all points")
+    }
+}
+
+/// A file under `points/`, by its name alone.
+#[derive(Debug, Clone)]
+pub(crate) struct PointFile {
+    pub(crate) id: String,
+    pub(crate) is_manifest: bool,
+    pub(crate) modified: DateTime<Utc>,
+}
+
+fn several_begin_so(id: &str, several: &[&PointFile]) -> Error {
+    let names = several
+        .iter()
+        .take(5)
+        .map(|file| format!("`{}`", file.id))
+        .collect::<Vec<_>>();
+    let more = several.len() - names.len();
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    Error::new(
+        ErrorKind::Usage,
+        format!("{} points begin with `{id}`", several.len()),
+    )
+    .hint(format!(
+        "they are {}{more}; give more of the id",
+        names.join(", ")
+    ))
+}

@@ -1,0 +1,401 @@
+//! The manifest of a point: its parts, the hash over itself, and what a reader refuses.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use walkback_core::bulk::Encoding;
+use walkback_core::catalog::Schema;
+use walkback_core::fingerprint::TableFingerprint;
+use walkback_core::{DialectKind, Error, Result, TableName};
+
+use crate::error;
+
+/// What the `format` field of every manifest says.
+pub const FORMAT: &str = "walkback point";
+
+/// The version of the format this crate writes, and the only one it reads so far.
+pub const VERSION: u64 = 1;
+
+/// How objects are compressed.
+pub(crate) const COMPRESSION: &str = "zstd";
+
+/// How objects are named.
+pub(crate) const HASHING: &str = "blake3";
+
+/// Names in `requires` that this version understands.
+const UNDERSTOOD: &[&str] = &[];
+
+/// What a point was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PointKind {
+    /// The rollback point before migrations were applied.
+    BeforeUp,
+    /// The safety point before a rollback or a restore.
+    BeforeRollback,
+    /// A backup that a person or a schedule asked for.
+    Backup,
+}
+
+impl PointKind {
+    /// Returns the words used in messages.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::BeforeUp => "point before up",
+            Self::BeforeRollback => "safety point before rollback",
+            Self::Backup => "backup",
+        }
+    }
+}
+
+/// Which database a point is of. Never where it is, and never a credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Database {
+    /// Product, as its makers spell it.
+    pub product: String,
+    /// Version, as the server gives it.
+    pub version: String,
+    /// Name of the database, without host, folder or user.
+    pub name: String,
+    /// Family of SQL.
+    pub dialect: DialectKind,
+}
+
+impl Database {
+    /// Creates the description of a database.
+    pub fn new(
+        product: impl Into<String>,
+        version: impl Into<String>,
+        name: impl Into<String>,
+        dialect: DialectKind,
+    ) -> Self {
+        Self {
+            product: product.into(),
+            version: version.into(),
+            name: name.into(),
+            dialect,
+        }
+    }
+}
+
+/// Which migrations were applied when the point was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LedgerState {
+    /// Ids of the applied migrations, in the order in which they were applied.
+    pub applied: Vec<String>,
+    /// Ids of those that no other applied one builds on.
+    pub heads: Vec<String>,
+}
+
+impl LedgerState {
+    /// Creates the state of a ledger.
+    #[must_use]
+    pub fn new(applied: Vec<String>, heads: Vec<String>) -> Self {
+        Self { applied, heads }
+    }
+}
+
+/// Where the database's own log stood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Position {
+    /// Which log: `binlog`, `gtid`, `lsn`.
+    pub log: String,
+    /// The place in it, as the server writes it.
+    pub at: String,
+}
+
+impl Position {
+    /// Creates a place in a log.
+    pub fn new(log: impl Into<String>, at: impl Into<String>) -> Self {
+        Self {
+            log: log.into(),
+            at: at.into(),
+        }
+    }
+}
+
+/// One chunk of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ChunkEntry {
+    /// BLAKE3 over its bytes before compression, in hexadecimal: its name.
+    pub hash: String,
+    /// How many rows it holds.
+    pub rows: u64,
+    /// How many bytes they are, before compression.
+    pub bytes: u64,
+    /// How many bytes the object in the store has.
+    pub stored: u64,
+}
+
+/// One table of a point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TableEntry {
+    /// Its name.
+    pub table: TableName,
+    /// Its columns, in the order in which the rows have them.
+    pub columns: Vec<String>,
+    /// The columns the rows are ordered by; may be empty.
+    pub order: Vec<String>,
+    /// How the rows are encoded inside the chunks; `None` if and only if there is no chunk.
+    pub encoding: Option<Encoding>,
+    /// How many rows.
+    pub rows: u64,
+    /// How many bytes, before compression.
+    pub bytes: u64,
+    /// What the rows add up to, if it was taken.
+    pub fingerprint: Option<TableFingerprint>,
+    /// The chunks, in order.
+    pub chunks: Vec<ChunkEntry>,
+}
+
+/// Sums over all tables of a point.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Tables.
+    pub tables: u64,
+    /// Chunks, counted as often as they are named.
+    pub chunks: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes before compression.
+    pub bytes: u64,
+    /// Bytes in the store, counted as often as they are named.
+    pub stored: u64,
+}
+
+impl Totals {
+    /// Adds up tables.
+    #[must_use]
+    pub fn of(tables: &[TableEntry]) -> Self {
+        let chunks = || tables.iter().flat_map(|table| &table.chunks);
+        // Saturating, because a damaged manifest may hold any number.
+        let sum = |numbers: &mut dyn Iterator<Item = u64>| numbers.fold(0, u64::saturating_add);
+        Self {
+            tables: tables.len() as u64,
+            chunks: chunks().count() as u64,
+            rows: sum(&mut chunks().map(|chunk| chunk.rows)),
+            bytes: sum(&mut chunks().map(|chunk| chunk.bytes)),
+            stored: sum(&mut chunks().map(|chunk| chunk.stored)),
+        }
+    }
+}
+
+/// A point, complete: what a database held at one moment, and where the rows are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Manifest {
+    /// Always [`FORMAT`].
+    pub format: String,
+    /// Version of the format.
+    pub version: u64,
+    /// Names of what a reader must understand beyond its version. A field that is not named here may be
+    /// ignored by a reader that does not know it.
+    pub requires: Vec<String>,
+    /// Its id; also the name of its file.
+    pub id: String,
+    /// When it was begun, by the clock of the machine that made it.
+    pub created_at: DateTime<Utc>,
+    /// The program that made it, with its version.
+    pub tool: String,
+    /// What it was made for.
+    pub kind: PointKind,
+    /// What a person wrote about it.
+    pub description: Option<String>,
+    /// The run it belongs to.
+    pub run_id: Option<String>,
+    /// The database.
+    pub database: Database,
+    /// The migrations that were applied.
+    pub ledger: LedgerState,
+    /// Where the database's own log stood, where it has one.
+    pub position: Option<Position>,
+    /// Everything that was defined.
+    pub schema: Schema,
+    /// How objects are named: `blake3`.
+    pub hashing: String,
+    /// How objects are compressed: `zstd`.
+    pub compression: String,
+    /// How objects are encrypted; `null` is not at all.
+    pub encryption: Option<Value>,
+    /// The tables whose rows are kept.
+    pub tables: Vec<TableEntry>,
+    /// Sums over the tables.
+    pub totals: Totals,
+    /// BLAKE3 over the rest of the manifest in canonical form, in hexadecimal.
+    pub hash: String,
+}
+
+impl Manifest {
+    /// Returns the entry of a table. Names are compared as they are, then without regard to case.
+    #[must_use]
+    pub fn table(&self, name: &TableName) -> Option<&TableEntry> {
+        self.tables.iter().find(|entry| entry.table == *name).or_else(|| {
+            self.tables.iter().find(|entry| {
+                entry.table.name.eq_ignore_ascii_case(&name.name)
+                    && (name.schema.is_none() || entry.table.schema == name.schema)
+            })
+        })
+    }
+
+    /// Sets the hash and returns the bytes of the file.
+    pub(crate) fn seal(&mut self) -> Result<Vec<u8>> {
+        let broken = |error| Error::internal("a manifest cannot be written as JSON").with_source(error);
+        let value = serde_json::to_value(&*self).map_err(broken)?;
+        self.hash = hash_of(&value);
+        let mut bytes = serde_json::to_vec_pretty(&*self).map_err(broken)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Reads the bytes of a file that is called `<id>.json`.
+    ///
+    /// # Errors
+    /// [`Damaged`](walkback_core::ErrorKind::Damaged) if they are not what was written, and
+    /// [`Unsupported`](walkback_core::ErrorKind::Unsupported) if a newer version wrote them.
+    pub fn parse(id: &str, bytes: &[u8]) -> Result<Self> {
+        let value: Value = serde_json::from_slice(bytes)
+            .map_err(|error| error::manifest(id, format_args!("it is not JSON ({error})")))?;
+        refuse_other_format(id, &value)?;
+        let stated = value.get("hash").and_then(Value::as_str).unwrap_or_default();
+        if stated != hash_of(&value) {
+            return Err(error::manifest(id, "its content does not match its hash"));
+        }
+        refuse_unknown(id, &value)?;
+        let manifest: Self = serde_json::from_value(value).map_err(|error| error::manifest(id, error))?;
+        manifest.check(id)?;
+        Ok(manifest)
+    }
+
+    /// Sees whether its parts agree with each other.
+    fn check(&self, id: &str) -> Result<()> {
+        if self.id != id {
+            return Err(error::manifest(
+                id,
+                format_args!("it says it is point `{}`", self.id),
+            ));
+        }
+        for entry in &self.tables {
+            let of_entry = Totals::of(std::slice::from_ref(entry));
+            if (of_entry.rows, of_entry.bytes) != (entry.rows, entry.bytes) {
+                let why = format!(
+                    "the chunks of table `{}` do not add up to its rows and bytes",
+                    entry.table
+                );
+                return Err(error::manifest(id, why));
+            }
+            if entry.chunks.iter().any(|chunk| !is_hash(&chunk.hash)) {
+                let why = format!("a chunk of table `{}` has no valid hash", entry.table);
+                return Err(error::manifest(id, why));
+            }
+            if entry.encoding.is_none() && !entry.chunks.is_empty() {
+                let why = format!("table `{}` does not say how its rows are encoded", entry.table);
+                return Err(error::manifest(id, why));
+            }
+        }
+        if self.totals != Totals::of(&self.tables) {
+            return Err(error::manifest(id, "its totals are not the sums of its tables"));
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether this is a BLAKE3 hash in lower-case hexadecimal.
+pub(crate) fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The version comes first: a later one may hash itself in another way.
+fn refuse_other_format(id: &str, value: &Value) -> Result<()> {
+    if value.get("format").and_then(Value::as_str) != Some(FORMAT) {
+        return Err(error::manifest(
+            id,
+            format_args!("it does not say `\"format\": \"{FORMAT}\"`"),
+        ));
+    }
+    match value.get("version").and_then(Value::as_u64) {
+        Some(VERSION) => Ok(()),
+        Some(version) => Err(error::too_new(
+            id,
+            format_args!("version {version} of the vault format"),
+        )),
+        None => Err(error::manifest(id, "it has no version")),
+    }
+}
+
+fn refuse_unknown(id: &str, value: &Value) -> Result<()> {
+    let requires = value.get("requires").and_then(Value::as_array);
+    for name in requires.into_iter().flatten().filter_map(Value::as_str) {
+        if !UNDERSTOOD.contains(&name) {
+            return Err(error::too_new(id, format_args!("`{name}`")));
+        }
+    }
+    if value
+        .get("encryption")
+        .is_some_and(|encryption| !encryption.is_null())
+    {
+        return Err(error::too_new(id, "encrypted objects (`encryption`)"));
+    }
+    for (field, known) in [("compression", COMPRESSION), ("hashing", HASHING)] {
+        match value.get(field).and_then(Value::as_str) {
+            Some(name) if name == known => {}
+            Some(name) => return Err(error::too_new(id, format_args!("the {field} `{name}`"))),
+            None => return Err(error::manifest(id, format_args!("it has no `{field}`"))),
+        }
+    }
+    Ok(())
+}
+
+/// Returns the hash over a manifest: BLAKE3 of its canonical JSON without the field `hash`.
+fn hash_of(value: &Value) -> String {
+    let mut text = String::new();
+    match value {
+        Value::Object(fields) => {
+            let rest = fields.iter().filter(|(name, _)| *name != "hash");
+            write_object(rest, &mut text);
+        }
+        other => write_canonical(other, &mut text),
+    }
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+/// Writes JSON without white space, with the fields of every object sorted by the bytes of their names.
+fn write_canonical(value: &Value, into: &mut String) {
+    match value {
+        Value::Object(fields) => write_object(fields.iter(), into),
+        Value::Array(items) => {
+            into.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    into.push(',');
+                }
+                write_canonical(item, into);
+            }
+            into.push(']');
+        }
+        leaf => write!(into, "{leaf}").expect("a string takes any text"),
+    }
+}
+
+fn write_object<'a>(fields: impl Iterator<Item = (&'a String, &'a Value)>, into: &mut String) {
+    let mut fields: Vec<_> = fields.collect();
+    fields.sort_by_key(|(name, _)| *name);
+    into.push('{');
+    for (index, (name, value)) in fields.into_iter().enumerate() {
+        if index > 0 {
+            into.push(',');
+        }
+        write!(into, "{}:", Value::from(name.as_str())).expect("a string takes any text");
+        write_canonical(value, into);
+    }
+    into.push('}');
+}
