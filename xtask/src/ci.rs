@@ -1,9 +1,10 @@
 //! `cargo xtask ci`: every check, in the order in which they fail fastest.
 
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::process::{cargo, run as run_command};
 use crate::{demo, docs, layers, small, test, tidy};
@@ -23,6 +24,7 @@ const STEPS: &[(&str, Step)] = &[
 
 /// Runs every step and stops at the first that fails.
 pub(crate) fn run(root: &Path) -> Result<()> {
+    let lock = fs::read(root.join("Cargo.lock")).context("cannot read `Cargo.lock`")?;
     let mut durations: Vec<(&str, Duration)> = Vec::new();
     for (name, step) in STEPS {
         println!("\n== {name}");
@@ -31,6 +33,9 @@ pub(crate) fn run(root: &Path) -> Result<()> {
             .with_context(|| format!("step `{name}` failed; run it alone with `{}`", command_for(name)))?;
         durations.push((name, begin.elapsed()));
         println!("== {name}: {:.1} s", begin.elapsed().as_secs_f64());
+    }
+    if fs::read(root.join("Cargo.lock")).ok().as_deref() != Some(&lock) {
+        bail!("a step changed `Cargo.lock`: commit the one that belongs to the manifests");
     }
     println!("\nall {} steps passed", durations.len());
     for (name, duration) in &durations {
