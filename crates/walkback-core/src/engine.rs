@@ -128,8 +128,8 @@ pub trait Scratch: Send + Sync {
 
 /// A scratch database. Dropping it drops the database.
 pub trait ScratchDatabase: Send + Sync {
-    /// Returns the engine on it.
-    fn engine(&self) -> &dyn Engine;
+    /// Returns the engine on it. What it opens must not outlive the scratch database.
+    fn engine(&self) -> Arc<dyn Engine>;
 }
 
 /// Copies of a database as files, made by the engine's own means.

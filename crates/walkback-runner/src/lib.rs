@@ -1,1 +1,45 @@
+//! Plans, runs, records and walks back migrations over any engine, source and store.
+//!
+//! [`Runner`] is the whole interface: every change is first a plan (plain data, made without writing a
+//! byte), which a caller shows, confirms and hands back to be run. What a run did is in the journal, in the
+//! target database itself; what was there before it is in the vault.
+//!
+//! Nothing here prints, reads the environment or names an engine.
 
+mod backup;
+mod delta;
+mod detail;
+mod doctor;
+mod execute;
+mod gate;
+mod identity;
+mod journal;
+mod ledger;
+mod lock;
+mod plan;
+mod point;
+mod recover;
+mod report;
+mod restore;
+mod rollback;
+mod runner;
+mod settings;
+mod stamp;
+mod state;
+mod status;
+mod verify;
+
+pub use detail::{GraphNode, GraphView, HistoryEntry, MigrationDetail, MigrationState, ScriptView};
+pub use doctor::{Check, CheckState};
+pub use journal::{RunRecord, RunStatus};
+pub use plan::{Plan, PlannedStatement, PlannedStep, PointScope, RunKind, ScriptOrigin, Verdict};
+pub use recover::{RecoverDirection, RecoverPlan};
+pub use report::{Named, RunReport};
+pub use restore::{Loss, RestorePlan};
+pub use rollback::{RollbackKind, RollbackPlan, RollbackRequest, RollbackStep, RollbackWhat};
+pub use runner::{DownTarget, Runner, UpTarget};
+pub use settings::{Actor, Confirmation, Consent, Decision, Policy, Settings};
+pub use stamp::StampPlan;
+pub use status::Status;
+pub use verify::VerifyOutcome;
+pub use walkback_vault as vault;

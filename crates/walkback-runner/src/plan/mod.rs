@@ -147,7 +147,10 @@ impl Plan {
     /// Returns the statements that destroy something or cannot be read.
     pub fn destructive(&self) -> impl Iterator<Item = (&PlannedStep, &PlannedStatement)> {
         self.steps.iter().flat_map(|step| {
-            let risky = step.statements.iter().filter(|statement| statement.severity >= Severity::Destructive);
+            let risky = step
+                .statements
+                .iter()
+                .filter(|statement| statement.severity >= Severity::Destructive);
             risky.map(move |statement| (step, statement))
         })
     }

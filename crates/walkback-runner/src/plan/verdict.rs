@@ -50,34 +50,55 @@ impl Verdict {
         if let Some(why) = irreversible {
             return Self::Irreversible { why: why.to_owned() };
         }
-        let changes = statements.iter().any(|statement| statement.severity > walkback_core::statement::Severity::None);
+        let changes = statements
+            .iter()
+            .any(|statement| statement.severity > walkback_core::statement::Severity::None);
         if !has_down && changes {
-            return Self::Irreversible { why: "it has no down script".to_owned() };
+            return Self::Irreversible {
+                why: "it has no down script".to_owned(),
+            };
         }
-        let actions: Vec<_> = statements.iter().flat_map(|statement| &statement.effect.actions).collect();
+        let actions: Vec<_> = statements
+            .iter()
+            .flat_map(|statement| &statement.effect.actions)
+            .collect();
         let unread = actions.iter().find_map(|action| match action {
             Action::Unknown { why } => Some(why.clone()),
             _ => None,
         });
         if let Some(why) = unread {
-            return Self::Unknown { why: format!("a statement cannot be read: {why}") };
+            return Self::Unknown {
+                why: format!("a statement cannot be read: {why}"),
+            };
         }
         if let Some(table) = actions.iter().find_map(|action| rebuilt(action, &actions)) {
-            return Self::Unknown { why: format!("it rebuilds table `{table}`") };
+            return Self::Unknown {
+                why: format!("it rebuilds table `{table}`"),
+            };
         }
         let mut loses: Vec<String> = Vec::new();
-        for loss in actions.iter().enumerate().filter_map(|(index, action)| loss(action, &actions[..index])) {
+        for loss in actions
+            .iter()
+            .enumerate()
+            .filter_map(|(index, action)| loss(action, &actions[..index]))
+        {
             if !loses.contains(&loss) {
                 loses.push(loss);
             }
         }
-        if loses.is_empty() { Self::Lossless } else { Self::Lossy { loses } }
+        if loses.is_empty() {
+            Self::Lossless
+        } else {
+            Self::Lossy { loses }
+        }
     }
 }
 
 /// Returns the table that the script drops and then creates again under the same name.
 fn rebuilt(action: &Action, actions: &[&Action]) -> Option<String> {
-    let Action::DropTable { table } = action else { return None };
+    let Action::DropTable { table } = action else {
+        return None;
+    };
     let again = actions.iter().any(|other| match other {
         Action::RenameTable { to, .. } => to.name.eq_ignore_ascii_case(&table.name),
         _ => false,
@@ -90,16 +111,21 @@ fn loss(action: &Action, earlier: &[&Action]) -> Option<String> {
     let table = match action {
         Action::DropTable { table } => table,
         Action::DropColumn { table, column } => {
-            return (!created(&table.name, earlier)).then(|| format!("the values of column `{table}.{column}`"));
+            return (!created(&table.name, earlier))
+                .then(|| format!("the values of column `{table}.{column}`"));
         }
         Action::AlterColumn { table, column } => {
             return (!created(&table.name, earlier))
                 .then(|| format!("values of column `{table}.{column}` that the change of type cuts"));
         }
         Action::Update { table } => {
-            return (!created(&table.name, earlier)).then(|| format!("the old values of the rows updated in `{table}`"));
+            return (!created(&table.name, earlier))
+                .then(|| format!("the old values of the rows updated in `{table}`"));
         }
-        Action::Insert { table, may_overwrite: true } => {
+        Action::Insert {
+            table,
+            may_overwrite: true,
+        } => {
             return (!created(&table.name, earlier)).then(|| format!("the rows overwritten in `{table}`"));
         }
         Action::Delete { table } | Action::Truncate { table } => {
@@ -112,11 +138,15 @@ fn loss(action: &Action, earlier: &[&Action]) -> Option<String> {
 
 fn created(table: &str, earlier: &[&Action]) -> bool {
     earlier.iter().any(|action| match action {
-        Action::Create { kind: ObjectKind::Table, name, if_not_exists: false, .. } => {
-            name.name.eq_ignore_ascii_case(table)
-        }
+        Action::Create {
+            kind: ObjectKind::Table,
+            name,
+            if_not_exists: false,
+            ..
+        } => name.name.eq_ignore_ascii_case(table),
         Action::RenameTable { from, to } => {
-            to.name.eq_ignore_ascii_case(table) && created(&from.name, earlier.split_last().map_or(&[], |(_, rest)| rest))
+            to.name.eq_ignore_ascii_case(table)
+                && created(&from.name, earlier.split_last().map_or(&[], |(_, rest)| rest))
         }
         _ => false,
     })

@@ -1,0 +1,136 @@
+//! Backups and points that a person asks for.
+
+use walkback_core::{Access, Cx, Error, Result, TableName};
+use walkback_vault::{Manifest, PointKind, PointSummary, VerifyReport};
+
+use crate::plan::PointScope;
+use crate::point::{self, PointRequest};
+use crate::runner::Runner;
+
+impl Runner {
+    /// Backs up chosen tables, or the whole database, in one consistent snapshot, while others go on writing.
+    ///
+    /// # Errors
+    /// `NotFound` if a table does not exist.
+    pub async fn backup_create(
+        &self,
+        cx: &Cx,
+        tables: &[String],
+        description: Option<&str>,
+    ) -> Result<Manifest> {
+        let scope = self.scope_of(cx, tables).await?;
+        let about = match tables {
+            [table] => table.as_str(),
+            _ => "",
+        };
+        self.keep(cx, PointKind::Backup, "bk", about, &scope, description)
+            .await
+    }
+
+    /// Makes a rollback point of the whole database, to which `rollback` can go back.
+    ///
+    /// # Errors
+    /// Fails if the database or the vault cannot be used.
+    pub async fn point_create(&self, cx: &Cx, description: Option<&str>) -> Result<Manifest> {
+        self.keep(
+            cx,
+            PointKind::BeforeUp,
+            "rb",
+            "manual",
+            &PointScope::Everything,
+            description,
+        )
+        .await
+    }
+
+    /// Returns the points and backups of the vault, newest first; damaged ones are listed with the reason.
+    ///
+    /// # Errors
+    /// Fails if the vault cannot be read.
+    pub async fn points(&self, cx: &Cx) -> Result<Vec<PointSummary>> {
+        self.needed_vault()?.list(cx).await
+    }
+
+    /// Returns the manifest of a point or backup.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none of that id, `Damaged` if it is not what was written.
+    pub async fn point(&self, cx: &Cx, id: &str) -> Result<Manifest> {
+        self.needed_vault()?.open(cx, id).await
+    }
+
+    /// Reads all of a point or backup, and names what is damaged.
+    ///
+    /// # Errors
+    /// Fails if the manifest itself cannot be read.
+    pub async fn point_verify(&self, cx: &Cx, id: &str) -> Result<VerifyReport> {
+        self.needed_vault()?.verify(cx, id).await
+    }
+
+    /// Removes a point or backup, and the chunks that no other one needs.
+    ///
+    /// # Errors
+    /// `Refused` if an applied migration can only be walked back with it, unless `even_if_needed`.
+    pub async fn point_remove(&self, cx: &Cx, id: &str, even_if_needed: bool) -> Result<()> {
+        let vault = self.needed_vault()?;
+        let manifest = vault.open(cx, id).await?;
+        let state = self.state(cx).await?;
+        let needed = state
+            .stored
+            .values()
+            .find(|stored| stored.point.as_deref() == Some(&manifest.id));
+        if let (Some(stored), false) = (needed, even_if_needed) {
+            return Err(Error::new(
+                walkback_core::ErrorKind::Refused,
+                format!("`{}` is the point before `{}`, which is applied", manifest.id, stored.name()),
+            )
+            .hint("without it that migration can be walked back by a script at best; add `--force` if that is meant"));
+        }
+        vault.remove(cx, &manifest.id).await?;
+        vault.collect_garbage(cx).await.map(|_| ())
+    }
+
+    async fn scope_of(&self, cx: &Cx, tables: &[String]) -> Result<PointScope> {
+        if tables.is_empty() {
+            return Ok(PointScope::Everything);
+        }
+        let mut session = self.connect(cx, Access::Read).await?;
+        let schema = self.schema(cx, &mut *session).await?;
+        let found = tables.iter().map(|name| {
+            let table = schema.table(&TableName::new(name));
+            table.map(|table| table.name.clone()).ok_or_else(|| {
+                let names: Vec<_> = schema.tables.iter().map(|table| table.name.to_string()).collect();
+                Error::not_found(format!("there is no table `{name}`"))
+                    .hint(format!("there are: {}", names.join(", ")))
+            })
+        });
+        found.collect::<Result<_>>().map(PointScope::Tables)
+    }
+
+    async fn keep(
+        &self,
+        cx: &Cx,
+        kind: PointKind,
+        prefix: &str,
+        about: &str,
+        scope: &PointScope,
+        description: Option<&str>,
+    ) -> Result<Manifest> {
+        let state = self.state(cx).await?;
+        let description = description.map(str::to_owned);
+        point::make(
+            self,
+            cx,
+            &state,
+            PointRequest {
+                kind,
+                prefix,
+                about,
+                scope,
+                description,
+                run_id: None,
+            },
+        )
+        .await
+    }
+}

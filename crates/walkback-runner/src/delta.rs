@@ -1,0 +1,118 @@
+//! What a migration changed in the schema: enough to tell whether its way back really led back.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use walkback_core::TableName;
+use walkback_core::catalog::{Change, Difference, Schema};
+use walkback_core::name::ObjectKind;
+
+/// The objects a migration changed, each as it was before and after.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct SchemaDelta(Vec<Changed>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Changed {
+    kind: ObjectKind,
+    name: TableName,
+    before: Option<BTreeMap<String, String>>,
+    after: Option<BTreeMap<String, String>>,
+}
+
+impl SchemaDelta {
+    /// Compares the schema before and after a migration.
+    pub(crate) fn between(before: &Schema, after: &Schema) -> Self {
+        let (old, new) = (facts(before), facts(after));
+        let keys = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)));
+        let changed = keys
+            .filter(|key| old.get(*key) != new.get(*key))
+            .map(|key| Changed {
+                kind: key.0,
+                name: key.1.clone(),
+                before: old.get(key).map(|facts| (*facts).clone()),
+                after: new.get(key).map(|facts| (*facts).clone()),
+            });
+        Self(changed.collect())
+    }
+
+    /// Returns the names of the tables that the migration created.
+    pub(crate) fn created_tables(&self) -> impl Iterator<Item = &TableName> {
+        self.0
+            .iter()
+            .filter(|changed| changed.kind == ObjectKind::Table && changed.before.is_none())
+            .map(|changed| &changed.name)
+    }
+
+    /// Returns the names of the tables that the migration changed or dropped.
+    pub(crate) fn altered_tables(&self) -> impl Iterator<Item = &TableName> {
+        self.0
+            .iter()
+            .filter(|changed| changed.kind == ObjectKind::Table && changed.before.is_some())
+            .map(|changed| &changed.name)
+    }
+
+    /// Returns whether the migration changed this object in any way.
+    pub(crate) fn concerns(&self, kind: ObjectKind, name: &TableName) -> bool {
+        self.0
+            .iter()
+            .any(|changed| changed.kind == kind && changed.name == *name)
+    }
+
+    /// Compares the schema after a way back with what was there before the migration. Objects that somebody
+    /// else had changed since (`now_before` differs from how the migration left them) are not counted.
+    pub(crate) fn left_behind(&self, now_before: &Schema, now_after: &Schema) -> Vec<Difference> {
+        let (earlier, later) = (facts(now_before), facts(now_after));
+        let mut left = Vec::new();
+        for changed in &self.0 {
+            let key = (changed.kind, changed.name.clone());
+            if earlier.get(&key).copied() != changed.after.as_ref() {
+                continue;
+            }
+            left.extend(changed.compare(later.get(&key).copied()));
+        }
+        left
+    }
+}
+
+impl Changed {
+    fn compare(&self, now: Option<&BTreeMap<String, String>>) -> Vec<Difference> {
+        let difference = |change| Difference {
+            kind: self.kind,
+            name: self.name.clone(),
+            change,
+        };
+        match (&self.before, now) {
+            (None, None) => Vec::new(),
+            (None, Some(_)) => vec![difference(Change::Extra)],
+            (Some(_), None) => vec![difference(Change::Missing)],
+            (Some(before), Some(now)) => {
+                let names = before
+                    .keys()
+                    .chain(now.keys().filter(|fact| !before.contains_key(*fact)));
+                names
+                    .filter(|fact| before.get(*fact) != now.get(*fact))
+                    .map(|fact| {
+                        difference(Change::Fact {
+                            fact: fact.clone(),
+                            before: before.get(fact).cloned(),
+                            after: now.get(fact).cloned(),
+                        })
+                    })
+                    .collect()
+            }
+        }
+    }
+}
+
+fn facts(schema: &Schema) -> BTreeMap<(ObjectKind, TableName), &BTreeMap<String, String>> {
+    let tables = schema
+        .tables
+        .iter()
+        .map(|table| ((ObjectKind::Table, table.name.clone()), &table.facts));
+    let objects = schema
+        .objects
+        .iter()
+        .map(|object| ((object.kind, object.name.clone()), &object.facts));
+    tables.chain(objects).collect()
+}

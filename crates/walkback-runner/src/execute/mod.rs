@@ -1,0 +1,361 @@
+//! Running a plan: lock, journal, points, one migration after the other, record.
+
+mod autocommit;
+mod down;
+mod statement;
+mod up;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use walkback_core::engine::Begin;
+use walkback_core::ledger::LedgerFormat;
+use walkback_core::{Access, Cx, Dialect, Direction, Error, ErrorKind, MigrationId, Result, Session};
+use walkback_vault::{Manifest, PointKind};
+
+use crate::journal::{Journal, RunRecord, RunStatus};
+use crate::ledger::Ledger;
+use crate::lock::Lock;
+use crate::plan::{Plan, PlannedStep, PointScope, RunKind};
+use crate::point::{self, PointRequest};
+use crate::report::{Named, RunReport};
+use crate::runner::Runner;
+use crate::settings::Consent;
+use crate::state::State;
+use crate::{gate, identity};
+
+pub(crate) use statement::excerpt;
+
+/// A run under way: the lock, a session to work on, its row in the journal.
+pub(crate) struct Execution<'a> {
+    pub(crate) runner: &'a Runner,
+    pub(crate) session: Box<dyn Session>,
+    pub(crate) dialect: Arc<dyn Dialect>,
+    pub(crate) format: LedgerFormat,
+    /// The state under the lock; its applied rows follow what the run does.
+    pub(crate) state: State,
+    pub(crate) run: RunRecord,
+    pub(crate) report: RunReport,
+    seq: i64,
+    started: Instant,
+    // Held for its drop.
+    _lock: Lock,
+}
+
+impl Runner {
+    /// Runs a plan of [`Runner::plan_up`], [`Runner::plan_down`], [`Runner::plan_goto`] or
+    /// [`Runner::plan_redo`].
+    ///
+    /// Each migration commits together with its row in the ledger and in the journal, where the engine has
+    /// transactional DDL. A migration that fails is undone; those before it stay, and the error names them.
+    ///
+    /// # Errors
+    /// `Refused` by the policy, `Locked` if somebody else runs, `CheckFailed` if the database is no longer
+    /// what the plan was made for, `NeedsRecovery` if a failed migration could not be undone.
+    pub async fn run(&self, cx: &Cx, plan: &Plan, consent: &Consent) -> Result<RunReport> {
+        gate::plan(self.settings(), plan, consent)?;
+        let mut execution = Execution::begin(self, cx, plan.kind, consent).await?;
+        let steps = execution.still_to_do(plan)?;
+        execution.record(cx, &plan.from, &plan.to).await?;
+        let outcome = execution.steps(cx, plan, &steps).await;
+        execution.conclude(cx, outcome).await
+    }
+}
+
+impl<'a> Execution<'a> {
+    /// Takes the lock, brings the journal into being, and reads the state that nobody can change any more.
+    pub(crate) async fn begin(runner: &'a Runner, cx: &Cx, kind: RunKind, consent: &Consent) -> Result<Self> {
+        let lock = Lock::take(runner, cx, kind.name()).await?;
+        let mut session = runner.connect(cx, Access::Write).await?;
+        let (dialect, format) = (runner.dialect(), runner.ledger());
+        session.begin(cx, Begin::Write).await?;
+        Journal::new(&mut *session, &*dialect).create(cx).await?;
+        Ledger::new(&mut *session, &*dialect, &format).create(cx).await?;
+        session.commit(cx).await?;
+        cx.step("journal.created");
+        let state = State::load(runner, cx, &mut *session).await?;
+        let settings = runner.settings();
+        let run = RunRecord {
+            id: identity::run_id(cx),
+            kind: kind.name().to_owned(),
+            status: RunStatus::Running,
+            environment: settings.environment.clone(),
+            started_at: identity::moment(cx.now()),
+            finished_at: None,
+            actor: settings.actor.phrase(),
+            from: String::new(),
+            to: String::new(),
+            ticket: consent.ticket.clone(),
+            reason: consent.reason.clone(),
+            detail: None,
+        };
+        let report = RunReport {
+            run: run.id.clone(),
+            kind,
+            applied: Vec::new(),
+            undone: Vec::new(),
+            points: Vec::new(),
+            from: Vec::new(),
+            to: Vec::new(),
+            warnings: Vec::new(),
+            duration_ms: 0,
+            undo_with: None,
+        };
+        let mut execution = Self {
+            runner,
+            session,
+            dialect,
+            format,
+            state,
+            run,
+            report,
+            seq: 0,
+            started: Instant::now(),
+            _lock: lock,
+        };
+        if kind != RunKind::Recover {
+            execution.close_interrupted(cx).await?;
+        }
+        Ok(execution)
+    }
+
+    /// Ends the rows of runs that were killed. Where every migration is one transaction nothing of them is
+    /// half-done, and there is nothing to repair; anything else needs `recover`.
+    async fn close_interrupted(&mut self, cx: &Cx) -> Result<()> {
+        self.state.refuse_half_done()?;
+        let unfinished = std::mem::take(&mut self.state.unfinished);
+        for run in &unfinished {
+            self.close_run(cx, run).await?;
+            self.report.warnings.push(format!(
+                "run `{}` ({}) had been killed; nothing of it was half-done, and its row is closed now",
+                run.id, run.kind
+            ));
+        }
+        Ok(())
+    }
+
+    /// Ends the row of a run that was killed between two migrations.
+    pub(crate) async fn close_run(&mut self, cx: &Cx, run: &RunRecord) -> Result<()> {
+        let to = join(&self.state.heads(&self.state.applied_set()));
+        let detail = format!("it was killed; run `{}` found nothing half-done", self.run.id);
+        let at = identity::moment(cx.now());
+        self.journal()
+            .finish_run(cx, &run.id, RunStatus::Interrupted, &to, &detail, &at)
+            .await?;
+        cx.step("run.closed");
+        Ok(())
+    }
+
+    /// Returns the steps of a plan that are left, if the plan is still good: another run may have done some
+    /// of them while this one waited for the lock.
+    fn still_to_do(&self, plan: &Plan) -> Result<Vec<PlannedStep>> {
+        let now = self.state.applied_set();
+        let then = plan.applied.iter().cloned().collect();
+        if now == then {
+            return Ok(plan.steps.clone());
+        }
+        let planned: std::collections::BTreeSet<_> = plan.steps.iter().map(|step| step.id.clone()).collect();
+        let only_ups = plan.steps.iter().all(|step| step.direction == Direction::Up);
+        if only_ups && now.is_superset(&then) && now.difference(&then).all(|id| planned.contains(id)) {
+            return Ok(plan
+                .steps
+                .iter()
+                .filter(|step| !now.contains(&step.id))
+                .cloned()
+                .collect());
+        }
+        Err(Error::new(
+            ErrorKind::CheckFailed,
+            "the database is no longer what this plan was made for",
+        )
+        .hint("another run has changed it meanwhile; run the command again to plan anew"))
+    }
+
+    /// Writes the row of the run: from here on, a kill is noticed by the next command.
+    pub(crate) async fn record(&mut self, cx: &Cx, from: &[MigrationId], to: &[MigrationId]) -> Result<()> {
+        self.report.from = from.to_vec();
+        self.run.from = join(from);
+        self.run.to = join(to);
+        let run = self.run.clone();
+        self.journal()
+            .begin_run(cx, &run, env!("CARGO_PKG_VERSION"))
+            .await?;
+        cx.step("run.recorded");
+        Ok(())
+    }
+
+    async fn steps(&mut self, cx: &Cx, plan: &Plan, steps: &[PlannedStep]) -> Result<()> {
+        let task = cx.progress().begin(
+            plan.kind.name(),
+            walkback_core::cx::Unit::Items,
+            Some(steps.len() as u64),
+        );
+        let downs = steps.iter().filter(|step| step.direction == Direction::Down);
+        let safety = downs
+            .map(PlannedStep::safety_scope)
+            .fold(PointScope::None, PointScope::and);
+        if safety != PointScope::None {
+            self.safety_point(cx, plan.kind.name(), &safety).await?;
+        }
+        for step in steps {
+            cx.check()?;
+            match step.direction {
+                Direction::Up => self.up(cx, step).await?,
+                Direction::Down => self.down(cx, step).await?,
+            }
+            task.advance(1);
+        }
+        Ok(())
+    }
+
+    /// Keeps what a rollback is about to take away, so that the rollback can itself be walked back.
+    pub(crate) async fn safety_point(
+        &mut self,
+        cx: &Cx,
+        about: &str,
+        scope: &PointScope,
+    ) -> Result<Option<Manifest>> {
+        let description = format!("before {about}, run {}", self.run.id);
+        self.point(cx, PointKind::BeforeRollback, "safety", about, scope, description)
+            .await
+    }
+
+    /// Makes a point, if there is a vault and something to keep. It is complete when this returns.
+    pub(crate) async fn point(
+        &mut self,
+        cx: &Cx,
+        kind: PointKind,
+        prefix: &str,
+        about: &str,
+        scope: &PointScope,
+        description: String,
+    ) -> Result<Option<Manifest>> {
+        let Some(vault) = self.runner.vault() else {
+            return Ok(None);
+        };
+        let store = vault.location();
+        let request = PointRequest {
+            kind,
+            prefix,
+            about,
+            scope,
+            description: Some(description),
+            run_id: Some(self.run.id.clone()),
+        };
+        let manifest = point::make(self.runner, cx, &self.state, request).await?;
+        cx.step("point.complete");
+        let row = point::row_of(&manifest, &store);
+        self.journal().note_point(cx, &row).await?;
+        cx.step("point.noted");
+        self.report.points.push(manifest.id.clone());
+        Ok(Some(manifest))
+    }
+
+    /// Ends the run: its row, the schema as it is now, and the report or the error.
+    pub(crate) async fn conclude(mut self, cx: &Cx, outcome: Result<()>) -> Result<RunReport> {
+        // What ends a run must not be stopped by what stopped the run.
+        let cx = &cx.shielded();
+        let to = self.state.heads(&self.state.applied_set());
+        let at = identity::moment(cx.now());
+        let id = self.run.id.clone();
+        match outcome {
+            Ok(()) => {
+                let detail = summary(&self.report);
+                self.session.begin(cx, Begin::Write).await?;
+                self.remember_schema(cx).await?;
+                self.journal()
+                    .finish_run(cx, &id, RunStatus::Done, &join(&to), &detail, &at)
+                    .await?;
+                self.session.commit(cx).await?;
+                cx.step("run.finished");
+                self.report.to = to;
+                self.report.duration_ms =
+                    u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.report.undo_with = undo_command(&self.report);
+                Ok(self.report)
+            }
+            Err(error) if error.kind() == ErrorKind::NeedsRecovery => Err(error),
+            Err(error) => {
+                let status = match error.kind() {
+                    ErrorKind::Interrupted => RunStatus::Undone,
+                    _ => RunStatus::Failed,
+                };
+                let written = self
+                    .journal()
+                    .finish_run(cx, &id, status, &join(&to), &error.to_string(), &at)
+                    .await;
+                if let Err(second) = written {
+                    tracing::warn!(error = ?second, "the end of the run could not be recorded");
+                }
+                let error = self.report.applied.iter().fold(error, |error, done| {
+                    error.succeeded(format!("applied `{}`", done.name))
+                });
+                Err(self.report.undone.iter().fold(error, |error, done| {
+                    error.succeeded(format!("walked back `{}`", done.name))
+                }))
+            }
+        }
+    }
+
+    /// Keeps the schema as this run leaves it, so that `status` can tell what was changed without walkback.
+    async fn remember_schema(&mut self, cx: &Cx) -> Result<()> {
+        let schema = self.runner.schema(cx, &mut *self.session).await?;
+        let json = serde_json::to_string(&schema)
+            .map_err(|error| Error::internal("a schema cannot be written as JSON").with_source(error))?;
+        self.journal().set_meta(cx, "schema", &json).await
+    }
+
+    pub(crate) fn journal(&mut self) -> Journal<'_> {
+        Journal::new(&mut *self.session, &*self.dialect)
+    }
+
+    pub(crate) fn ledger(&mut self) -> Ledger<'_> {
+        Ledger::new(&mut *self.session, &*self.dialect, &self.format)
+    }
+
+    pub(crate) fn next_seq(&mut self) -> i64 {
+        self.seq += 1;
+        self.seq
+    }
+
+    pub(crate) fn named(&self, id: &MigrationId) -> Named {
+        self.state.named(id)
+    }
+}
+
+/// Joins identities for the journal.
+pub(crate) fn join(ids: &[MigrationId]) -> String {
+    ids.iter().map(MigrationId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn summary(report: &RunReport) -> String {
+    let names = |named: &[Named]| {
+        named
+            .iter()
+            .map(|named| named.name.clone())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let mut parts = Vec::new();
+    if !report.undone.is_empty() {
+        parts.push(format!("walked back {}", names(&report.undone)));
+    }
+    if !report.applied.is_empty() {
+        parts.push(format!("applied {}", names(&report.applied)));
+    }
+    parts.extend(report.warnings.iter().cloned());
+    if parts.is_empty() {
+        "nothing to do".to_owned()
+    } else {
+        parts.join("; ")
+    }
+}
+
+fn undo_command(report: &RunReport) -> Option<String> {
+    let changed = !report.applied.is_empty() || !report.undone.is_empty() || !report.points.is_empty();
+    match report.kind {
+        RunKind::Stamp => None,
+        _ if !changed => None,
+        _ => Some("walkback rollback".to_owned()),
+    }
+}

@@ -1,0 +1,90 @@
+//! Running one statement, with an error that names its place.
+
+use walkback_core::statement::Action;
+use walkback_core::{Cx, Error, ErrorKind, Result};
+
+use super::Execution;
+use crate::identity;
+use crate::journal::{StatementRow, StatementState};
+use crate::plan::{PlannedStatement, PlannedStep};
+
+impl Execution<'_> {
+    /// Sends a statement of a step.
+    pub(crate) async fn send(&mut self, cx: &Cx, step: &PlannedStep, index: usize) -> Result<()> {
+        let statement = &step.statements[index];
+        tracing::info!(migration = %step.name, at = %statement.at, "{}", statement.effect);
+        self.run_one(cx, statement).await.map_err(|error| {
+            let excerpt = excerpt(&statement.sql);
+            let kind = error.kind();
+            let failed = error
+                .wrap(format!(
+                    "statement {} of `{}` failed ({}): {excerpt}",
+                    index + 1,
+                    step.name,
+                    statement.at
+                ))
+                .with_operation("execute");
+            if kind == ErrorKind::Interrupted {
+                failed.with_kind(ErrorKind::Interrupted)
+            } else {
+                failed
+            }
+        })
+    }
+
+    /// A query gives rows, which are read to the end: some have effects only when they are.
+    async fn run_one(&mut self, cx: &Cx, statement: &PlannedStatement) -> Result<()> {
+        use futures::TryStreamExt as _;
+        let reads = statement
+            .effect
+            .actions
+            .iter()
+            .all(|action| matches!(action, Action::Read));
+        let word = statement
+            .sql
+            .trim_start()
+            .get(..6)
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        if reads || word == "select" || word == "pragma" {
+            let mut rows = self.session.query(cx, &statement.sql, &[]).await?;
+            while rows.try_next().await?.is_some() {}
+            return Ok(());
+        }
+        self.session.execute(cx, &statement.sql, &[]).await.map(|_| ())
+    }
+
+    /// Returns the row of the journal for a statement of a step.
+    pub(crate) fn statement_row(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        index: usize,
+        state: StatementState,
+    ) -> Result<StatementRow> {
+        let statement = &step.statements[index];
+        let effect = serde_json::to_string(&statement.effect)
+            .map_err(|error| Error::internal("an effect cannot be written as JSON").with_source(error))?;
+        Ok(StatementRow {
+            run_id: self.run.id.clone(),
+            seq: self.next_seq(),
+            migration: step.id.0.clone(),
+            direction: step.direction.to_string(),
+            place: statement.at.to_string(),
+            statement: statement.sql.clone(),
+            effect,
+            state,
+            noted_at: identity::moment(cx.now()),
+        })
+    }
+}
+
+/// Returns the beginning of a statement, on one line.
+pub(crate) fn excerpt(sql: &str) -> String {
+    let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= 80 {
+        line
+    } else {
+        format!("{}…", line.chars().take(79).collect::<String>())
+    }
+}

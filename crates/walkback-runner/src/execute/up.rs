@@ -1,0 +1,266 @@
+//! Applying one migration.
+
+use walkback_core::catalog::Schema;
+use walkback_core::dialect::Inverse;
+use walkback_core::engine::Begin;
+use walkback_core::{Cx, Result, Statement, TableName};
+use walkback_vault::PointKind;
+
+use super::Execution;
+use crate::delta::SchemaDelta;
+use crate::identity;
+use crate::journal::{StatementState, StoredMigration};
+use crate::ledger::{Applied, NewRow};
+use crate::plan::{PlannedStatement, PlannedStep, PointScope, ReadScript, Verdict};
+
+/// The way back as it is derived, statement by statement.
+#[derive(Debug, Default)]
+pub(super) struct Derivation {
+    /// Inverses, oldest statement first.
+    inverses: Vec<Vec<String>>,
+    loses: Vec<String>,
+    /// Why there is none.
+    broken: Option<String>,
+}
+
+/// What applying a migration found out about it.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) before: Schema,
+    pub(super) after: Schema,
+    pub(super) derivation: Derivation,
+}
+
+impl Execution<'_> {
+    /// Applies a migration: the point first, then all of it or nothing.
+    pub(super) async fn up(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
+        let scope = step.scope();
+        let point = if scope == PointScope::None {
+            None
+        } else {
+            let description = format!("before migration {}", step.name);
+            self.point(cx, PointKind::BeforeUp, "rb", &step.name, &scope, description)
+                .await?
+                .map(|point| point.id)
+        };
+        if step.transaction && self.session.capability().transactional_ddl {
+            self.up_in_transaction(cx, step, point).await
+        } else {
+            self.up_statement_by_statement(cx, step, point).await
+        }
+    }
+
+    async fn up_in_transaction(&mut self, cx: &Cx, step: &PlannedStep, point: Option<String>) -> Result<()> {
+        self.session.begin(cx, self.mode(&step.script)).await?;
+        let outcome = self.up_inside(cx, step, point).await;
+        self.end_transaction(cx, outcome).await?;
+        cx.step("migration.committed");
+        self.note_applied(step);
+        Ok(())
+    }
+
+    async fn up_inside(&mut self, cx: &Cx, step: &PlannedStep, point: Option<String>) -> Result<()> {
+        let before = self.runner.schema(cx, &mut *self.session).await?;
+        let mut derivation = Derivation::default();
+        let mut current = before.clone();
+        for (index, statement) in step.statements.iter().enumerate() {
+            derivation.add(&*self.dialect, statement, &current);
+            self.send(cx, step, index).await?;
+            let row = self.statement_row(cx, step, index, StatementState::Done)?;
+            self.journal().note_statement(cx, &row).await?;
+            if changes_schema(statement) {
+                current = self.runner.schema(cx, &mut *self.session).await?;
+            }
+        }
+        let outcome = Outcome {
+            before,
+            after: current,
+            derivation,
+        };
+        self.record_applied(cx, step, point, outcome).await
+    }
+
+    /// Returns how the transaction of a script begins.
+    pub(super) fn mode(&self, script: &ReadScript) -> Begin {
+        if self.session.capability().alters_by_rebuild && script.rebuilds() {
+            Begin::Rebuild
+        } else {
+            Begin::Write
+        }
+    }
+
+    /// Commits what went well; rolls back what did not, whatever else happens.
+    pub(crate) async fn end_transaction(&mut self, cx: &Cx, outcome: Result<()>) -> Result<()> {
+        match outcome {
+            Ok(()) => {
+                cx.step("migration.before_commit");
+                self.session.commit(cx).await
+            }
+            Err(error) => {
+                if let Err(second) = self.session.rollback(&cx.shielded()).await {
+                    tracing::warn!(error = ?second, "the rollback answered with an error; the session is dropped");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes the ledger and all that the journal keeps of an applied migration, in the current transaction.
+    pub(super) async fn record_applied(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        point: Option<String>,
+        outcome: Outcome,
+    ) -> Result<()> {
+        let at = identity::moment(cx.now());
+        let (slug, parents) = self
+            .state
+            .graph
+            .get(&step.id)
+            .map_or_else(Default::default, |migration| {
+                (migration.slug.clone(), migration.parents.clone())
+            });
+        let run = self.run.id.clone();
+        let row = NewRow {
+            id: &step.id,
+            slug: &slug,
+            up_hash: &step.script.hash,
+            applied_at: &at,
+            run_id: &run,
+        };
+        self.ledger().insert(cx, &row).await?;
+        let delta = SchemaDelta::between(&outcome.before, &outcome.after);
+        self.note_tables(cx, step, &delta, &outcome.after).await?;
+        let (derived_sql, derived_loses) = outcome.derivation.finish();
+        let down = step.paired_down.as_ref();
+        let stored = StoredMigration {
+            id: step.id.clone(),
+            slug,
+            parents,
+            up_hash: step.script.hash.clone(),
+            down_sql: down.map(|down| down.text.clone()),
+            down_hash: down.map(|down| down.hash.clone()),
+            down_transaction: down.is_none_or(|down| down.transaction),
+            verdict: verdict(step, derived_sql.is_some(), &derived_loses),
+            derived_sql,
+            derived_loses,
+            delta,
+            touched: step.touched(),
+            point,
+            run_id: run,
+            stored_at: at,
+        };
+        self.journal().store_migration(cx, &stored).await?;
+        self.state.stored.insert(step.id.clone(), stored);
+        Ok(())
+    }
+
+    /// Notes the tables it touched or created as it left them: what differs later was written since.
+    async fn note_tables(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        delta: &SchemaDelta,
+        after: &Schema,
+    ) -> Result<()> {
+        self.journal().forget_after(cx, &step.id).await?;
+        let mut names: Vec<TableName> = delta.created_tables().cloned().collect();
+        match step.scope() {
+            PointScope::None => {}
+            PointScope::Tables(tables) => names.extend(tables),
+            PointScope::Everything => names.extend(after.tables.iter().map(|table| table.name.clone())),
+        }
+        names.sort();
+        names.dedup();
+        for table in names.iter().filter_map(|name| after.table(name)) {
+            let print = self.session.fingerprint(cx, table).await?;
+            self.journal()
+                .note_after(cx, &step.id, &table.name.to_string(), &print)
+                .await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn note_applied(&mut self, step: &PlannedStep) {
+        self.state.applied.push(Applied {
+            id: step.id.clone(),
+            slug: None,
+            up_hash: Some(step.script.hash.clone()),
+            applied_at: None,
+            run_id: Some(self.run.id.clone()),
+        });
+        let named = self.named(&step.id);
+        self.report.applied.push(named);
+    }
+}
+
+impl Derivation {
+    /// Derives the inverse of a statement that is about to run.
+    pub(super) fn add(
+        &mut self,
+        dialect: &dyn walkback_core::Dialect,
+        statement: &PlannedStatement,
+        before: &Schema,
+    ) {
+        if self.broken.is_some() {
+            return;
+        }
+        let plain = Statement {
+            sql: statement.sql.clone(),
+            line: statement.at.line,
+            touches: Vec::new(),
+        };
+        match dialect.inverse(&plain, before) {
+            Inverse::Nothing => {}
+            Inverse::Statements { statements, loses } => {
+                self.inverses.push(statements);
+                self.loses.extend(loses);
+            }
+            Inverse::NotDerivable { why } => self.broken = Some(why),
+        }
+    }
+
+    fn finish(self) -> (Option<Vec<String>>, Vec<String>) {
+        if self.broken.is_some() {
+            return (None, Vec::new());
+        }
+        (
+            Some(self.inverses.into_iter().rev().flatten().collect()),
+            self.loses,
+        )
+    }
+}
+
+/// Judges again, now that it is known whether a way back could be derived.
+fn verdict(step: &PlannedStep, derived: bool, loses: &[String]) -> Verdict {
+    match &step.verdict {
+        Verdict::Irreversible { .. } if step.paired_down.is_none() && derived => {
+            if loses.is_empty() {
+                Verdict::Lossless
+            } else {
+                Verdict::Lossy {
+                    loses: loses.to_vec(),
+                }
+            }
+        }
+        other => other.clone(),
+    }
+}
+
+/// Returns whether the schema has to be read again after a statement.
+fn changes_schema(statement: &PlannedStatement) -> bool {
+    use walkback_core::statement::Action;
+    !statement.effect.actions.iter().all(|action| {
+        matches!(
+            action,
+            Action::Read
+                | Action::Session
+                | Action::Maintain
+                | Action::Transaction
+                | Action::Insert { .. }
+                | Action::Update { .. }
+                | Action::Delete { .. }
+        )
+    })
+}

@@ -1,0 +1,40 @@
+//! Names that walkback gives: runs, points, backups.
+
+use chrono::{DateTime, Utc};
+use rand::Rng as _;
+use walkback_core::Cx;
+
+/// Returns the stamp inside names: `20260411_101530`.
+fn stamp(now: DateTime<Utc>) -> String {
+    now.format("%Y%m%d_%H%M%S").to_string()
+}
+
+/// Returns an id of a run. The tail keeps two runs of one second apart.
+pub(crate) fn run_id(cx: &Cx) -> String {
+    format!("run_{}_{:04x}", stamp(cx.now()), rand::rng().random::<u16>())
+}
+
+/// Returns an id of the point before a migration: `rb_<migration>_<yyyymmdd_hhmmss>`.
+pub(crate) fn point_id(cx: &Cx, prefix: &str, about: &str) -> String {
+    let plain: String = about
+        .chars()
+        .map(|letter| {
+            if letter.is_ascii_alphanumeric() {
+                letter
+            } else {
+                '_'
+            }
+        })
+        .take(60)
+        .collect();
+    if plain.is_empty() {
+        format!("{prefix}_{}", stamp(cx.now()))
+    } else {
+        format!("{prefix}_{plain}_{}", stamp(cx.now()))
+    }
+}
+
+/// Returns a moment as the journal keeps it.
+pub(crate) fn moment(now: DateTime<Utc>) -> String {
+    now.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+}

@@ -1,0 +1,118 @@
+//! The journal: walkback's own tables in the target database.
+//!
+//! | table | a row is |
+//! |---|---|
+//! | `_walkback_meta` | a fact about the journal itself, and the schema after the last run |
+//! | `_walkback_runs` | one run: who, why, from, to, outcome |
+//! | `_walkback_statements` | one statement of a run, with intent and outcome |
+//! | `_walkback_migrations` | one applied migration: its down, hashed, and what it changed in the schema |
+//! | `_walkback_points` | one rollback point in the vault, and the hash of its manifest |
+//! | `_walkback_after` | one table as a run left it, to tell what was written since |
+
+mod after;
+mod migrations;
+mod points;
+mod runs;
+mod statements;
+mod tables;
+
+use walkback_core::engine::SessionExt as _;
+use walkback_core::value::{Row, Value};
+use walkback_core::{Cx, Dialect, Result, Session, TableName};
+
+pub(crate) use migrations::StoredMigration;
+pub(crate) use points::PointRow;
+pub use runs::{RunRecord, RunStatus};
+pub(crate) use statements::{StatementRow, StatementState};
+
+/// The journal of one database, over one session. Reading a journal that does not exist gives nothing;
+/// writing needs [`Journal::create`] first.
+pub(crate) struct Journal<'a> {
+    session: &'a mut dyn Session,
+    dialect: &'a dyn Dialect,
+}
+
+impl<'a> Journal<'a> {
+    pub(crate) fn new(session: &'a mut dyn Session, dialect: &'a dyn Dialect) -> Self {
+        Self { session, dialect }
+    }
+
+    /// Returns whether the database has a journal.
+    pub(crate) async fn exists(&mut self, cx: &Cx) -> Result<bool> {
+        self.session.has_table(cx, &TableName::new(tables::META)).await
+    }
+
+    /// Creates the tables that are missing.
+    pub(crate) async fn create(&mut self, cx: &Cx) -> Result<()> {
+        for table in tables::ALL {
+            if !self.session.has_table(cx, &TableName::new(table.name)).await? {
+                let sql = table.create(self.dialect);
+                self.session.execute(cx, &sql, &[]).await?;
+            }
+        }
+        if self.meta(cx, "journal").await?.is_none() {
+            self.set_meta(cx, "journal", "1").await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn meta(&mut self, cx: &Cx, name: &str) -> Result<Option<String>> {
+        let sql = format!("SELECT value FROM {} WHERE name = ?", tables::META);
+        let row = self.first(cx, &sql, &[name.into()]).await?;
+        Ok(row.and_then(|row| text(&row, 0)))
+    }
+
+    pub(crate) async fn set_meta(&mut self, cx: &Cx, name: &str, value: &str) -> Result<()> {
+        let delete = format!("DELETE FROM {} WHERE name = ?", tables::META);
+        self.write(cx, &delete, &[name.into()]).await?;
+        let insert = format!("INSERT INTO {} (name, value) VALUES (?, ?)", tables::META);
+        self.write(cx, &insert, &[name.into(), value.into()]).await
+    }
+
+    async fn write(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<()> {
+        self.session
+            .execute(cx, &bind(self.dialect, sql), params)
+            .await
+            .map(|_| ())
+    }
+
+    async fn all(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+        self.session.fetch_all(cx, &bind(self.dialect, sql), params).await
+    }
+
+    async fn first(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<Option<Row>> {
+        Ok(self.all(cx, sql, params).await?.into_iter().next())
+    }
+}
+
+/// Writes the placeholders of the dialect in the place of `?`. The journal's own statements hold no literal
+/// in which a question mark could stand.
+pub(crate) fn bind(dialect: &dyn Dialect, sql: &str) -> String {
+    let mut bound = String::with_capacity(sql.len());
+    let mut count = 0;
+    for letter in sql.chars() {
+        if letter == '?' {
+            count += 1;
+            bound.push_str(&dialect.placeholder(count));
+        } else {
+            bound.push(letter);
+        }
+    }
+    bound
+}
+
+/// Returns the text in a column of a row of the journal.
+fn text(row: &Row, column: usize) -> Option<String> {
+    row.get(column).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Returns the text in a column that is never empty in a journal nobody has edited.
+fn required(row: &Row, column: usize) -> Result<String> {
+    text(row, column).ok_or_else(|| {
+        walkback_core::Error::new(
+            walkback_core::ErrorKind::Damaged,
+            "the journal in the database holds a row that walkback did not write",
+        )
+        .hint("`walkback doctor` names the row's table; restore the journal's tables from a backup of the database")
+    })
+}

@@ -1,0 +1,175 @@
+//! Runs: who, why, from, to, outcome.
+
+use serde::{Deserialize, Serialize};
+use walkback_core::value::Value;
+use walkback_core::{Cx, Result};
+
+use super::{Journal, required, tables, text};
+
+/// What became of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// It is running, or it was killed.
+    Running,
+    /// It did what it was asked to.
+    Done,
+    /// It failed; what it had finished before stays, and nothing is half-done.
+    Failed,
+    /// It failed half-way, and has been undone.
+    Undone,
+    /// It was killed; a later command found that nothing is half-done, or put it right.
+    Interrupted,
+}
+
+impl RunStatus {
+    /// Returns the word in the journal.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Undone => "undone",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [
+            Self::Running,
+            Self::Done,
+            Self::Failed,
+            Self::Undone,
+            Self::Interrupted,
+        ]
+        .into_iter()
+        .find(|status| status.word() == word)
+    }
+}
+
+/// One run, as the journal has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RunRecord {
+    /// Its identity.
+    pub id: String,
+    /// What sort of run: the name of the command.
+    pub kind: String,
+    /// What became of it.
+    pub status: RunStatus,
+    /// Name of the environment.
+    pub environment: String,
+    /// When it began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// When it ended.
+    pub finished_at: Option<String>,
+    /// Who ran it.
+    pub actor: String,
+    /// Heads before, joined by commas.
+    pub from: String,
+    /// Heads after, joined by commas.
+    pub to: String,
+    /// Its ticket.
+    pub ticket: Option<String>,
+    /// Why, in words.
+    pub reason: Option<String>,
+    /// What happened, in words.
+    pub detail: Option<String>,
+}
+
+const COLUMNS: &str = "id, kind, status, environment, started_at, finished_at, actor, from_heads, to_heads, \
+                       ticket, reason, detail";
+
+impl Journal<'_> {
+    pub(crate) async fn begin_run(&mut self, cx: &Cx, run: &RunRecord, version: &str) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO {} ({COLUMNS}, tool_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            tables::RUNS
+        );
+        let params: [Value; 13] = [
+            run.id.clone().into(),
+            run.kind.clone().into(),
+            run.status.word().into(),
+            run.environment.clone().into(),
+            run.started_at.clone().into(),
+            run.finished_at.clone().into(),
+            run.actor.clone().into(),
+            run.from.clone().into(),
+            run.to.clone().into(),
+            run.ticket.clone().into(),
+            run.reason.clone().into(),
+            run.detail.clone().into(),
+            version.into(),
+        ];
+        self.write(cx, &sql, &params).await
+    }
+
+    /// Ends a run with its outcome. `to` replaces the heads that were hoped for by those that were reached.
+    pub(crate) async fn finish_run(
+        &mut self,
+        cx: &Cx,
+        id: &str,
+        status: RunStatus,
+        to: &str,
+        detail: &str,
+        finished_at: &str,
+    ) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} SET status = ?, to_heads = ?, detail = ?, finished_at = ? WHERE id = ?",
+            tables::RUNS
+        );
+        self.write(
+            cx,
+            &sql,
+            &[
+                status.word().into(),
+                to.into(),
+                detail.into(),
+                finished_at.into(),
+                id.into(),
+            ],
+        )
+        .await
+    }
+
+    /// Returns the newest runs first.
+    pub(crate) async fn runs(&mut self, cx: &Cx, limit: Option<usize>) -> Result<Vec<RunRecord>> {
+        let limit = limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM {} ORDER BY started_at DESC, id DESC{limit}",
+            tables::RUNS
+        );
+        self.records(cx, &sql, &[]).await
+    }
+
+    /// Returns the runs that never ended, oldest first.
+    pub(crate) async fn unfinished_runs(&mut self, cx: &Cx) -> Result<Vec<RunRecord>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM {} WHERE status = ? ORDER BY started_at, id",
+            tables::RUNS
+        );
+        self.records(cx, &sql, &[RunStatus::Running.word().into()]).await
+    }
+
+    async fn records(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<Vec<RunRecord>> {
+        let rows = self.all(cx, sql, params).await?;
+        let record = |row: &Vec<Value>| {
+            Ok(RunRecord {
+                id: required(row, 0)?,
+                kind: required(row, 1)?,
+                status: RunStatus::from_word(&required(row, 2)?).unwrap_or(RunStatus::Failed),
+                environment: required(row, 3)?,
+                started_at: required(row, 4)?,
+                finished_at: text(row, 5),
+                actor: required(row, 6)?,
+                from: text(row, 7).unwrap_or_default(),
+                to: text(row, 8).unwrap_or_default(),
+                ticket: text(row, 9),
+                reason: text(row, 10),
+                detail: text(row, 11),
+            })
+        };
+        rows.iter().map(record).collect()
+    }
+}

@@ -1,0 +1,111 @@
+//! Statements of a run, with intent and outcome.
+
+use walkback_core::value::Value;
+use walkback_core::{Cx, Result};
+
+use super::{Journal, required, tables, text};
+
+/// How far a statement got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StatementState {
+    /// It was about to be sent. Outside a transaction this is durable before the statement is.
+    Intent,
+    /// It succeeded.
+    Done,
+}
+
+impl StatementState {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// One statement of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct StatementRow {
+    pub(crate) run_id: String,
+    pub(crate) seq: i64,
+    pub(crate) migration: String,
+    pub(crate) direction: String,
+    pub(crate) place: String,
+    pub(crate) statement: String,
+    pub(crate) effect: String,
+    pub(crate) state: StatementState,
+    pub(crate) noted_at: String,
+}
+
+impl Journal<'_> {
+    pub(crate) async fn note_statement(&mut self, cx: &Cx, row: &StatementRow) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO {} (run_id, seq, migration, direction, place, statement, effect, state, noted_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            tables::STATEMENTS
+        );
+        let params: [Value; 9] = [
+            row.run_id.clone().into(),
+            row.seq.into(),
+            row.migration.clone().into(),
+            row.direction.clone().into(),
+            row.place.clone().into(),
+            row.statement.clone().into(),
+            row.effect.clone().into(),
+            row.state.word().into(),
+            row.noted_at.clone().into(),
+        ];
+        self.write(cx, &sql, &params).await
+    }
+
+    pub(crate) async fn statement_done(&mut self, cx: &Cx, run: &str, seq: i64, at: &str) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} SET state = ?, noted_at = ? WHERE run_id = ? AND seq = ?",
+            tables::STATEMENTS
+        );
+        let params = [
+            StatementState::Done.word().into(),
+            at.into(),
+            run.into(),
+            seq.into(),
+        ];
+        self.write(cx, &sql, &params).await
+    }
+
+    /// Returns the statements of a run: migration, direction, place, text and whether each is known to be done.
+    pub(crate) async fn statements_of(&mut self, cx: &Cx, run: &str) -> Result<Vec<StatementRow>> {
+        let sql = format!(
+            "SELECT seq, migration, direction, place, statement, effect, state, noted_at FROM {} \
+             WHERE run_id = ? ORDER BY seq",
+            tables::STATEMENTS
+        );
+        let rows = self.all(cx, &sql, &[run.into()]).await?;
+        let statement = |row: &Vec<Value>| {
+            Ok(StatementRow {
+                run_id: run.to_owned(),
+                seq: row[0].as_i64().unwrap_or_default(),
+                migration: required(row, 1)?,
+                direction: required(row, 2)?,
+                place: text(row, 3).unwrap_or_default(),
+                statement: text(row, 4).unwrap_or_default(),
+                effect: text(row, 5).unwrap_or_default(),
+                state: if required(row, 6)? == StatementState::Done.word() {
+                    StatementState::Done
+                } else {
+                    StatementState::Intent
+                },
+                noted_at: text(row, 7).unwrap_or_default(),
+            })
+        };
+        rows.iter().map(statement).collect()
+    }
+
+    /// Removes the statements of a migration from a run: it has been undone, or changed nothing.
+    pub(crate) async fn forget_statements(&mut self, cx: &Cx, run: &str, migration: &str) -> Result<()> {
+        let sql = format!(
+            "DELETE FROM {} WHERE run_id = ? AND migration = ?",
+            tables::STATEMENTS
+        );
+        self.write(cx, &sql, &[run.into(), migration.into()]).await
+    }
+}

@@ -1,0 +1,124 @@
+//! The tables of the journal, as data.
+
+use walkback_core::Dialect;
+use walkback_core::dialect::ColumnType::{self, Integer, Key, Text};
+
+pub(crate) const META: &str = "_walkback_meta";
+pub(crate) const RUNS: &str = "_walkback_runs";
+pub(crate) const STATEMENTS: &str = "_walkback_statements";
+pub(crate) const MIGRATIONS: &str = "_walkback_migrations";
+pub(crate) const POINTS: &str = "_walkback_points";
+pub(crate) const AFTER: &str = "_walkback_after";
+
+/// A table of the journal. Its first `key` columns are its primary key; all other columns may be `NULL`.
+pub(crate) struct JournalTable {
+    pub(crate) name: &'static str,
+    columns: &'static [(&'static str, ColumnType)],
+    key: usize,
+}
+
+pub(crate) const ALL: &[JournalTable] = &[
+    JournalTable {
+        name: META,
+        key: 1,
+        columns: &[("name", Key(64)), ("value", Text)],
+    },
+    JournalTable {
+        name: RUNS,
+        key: 1,
+        columns: &[
+            ("id", Key(64)),
+            ("kind", Key(16)),
+            ("status", Key(16)),
+            ("environment", Key(64)),
+            ("started_at", Key(40)),
+            ("finished_at", Key(40)),
+            ("actor", Text),
+            ("from_heads", Text),
+            ("to_heads", Text),
+            ("ticket", Text),
+            ("reason", Text),
+            ("detail", Text),
+            ("tool_version", Key(32)),
+        ],
+    },
+    JournalTable {
+        name: STATEMENTS,
+        key: 2,
+        columns: &[
+            ("run_id", Key(64)),
+            ("seq", Integer),
+            ("migration", Key(255)),
+            ("direction", Key(8)),
+            ("place", Text),
+            ("statement", Text),
+            ("effect", Text),
+            ("state", Key(16)),
+            ("noted_at", Key(40)),
+        ],
+    },
+    JournalTable {
+        name: MIGRATIONS,
+        key: 1,
+        columns: &[
+            ("id", Key(255)),
+            ("slug", Text),
+            ("parents", Text),
+            ("up_hash", Key(64)),
+            ("down_sql", Text),
+            ("down_hash", Key(64)),
+            ("down_transaction", Integer),
+            ("derived_sql", Text),
+            ("derived_loses", Text),
+            ("verdict", Text),
+            ("delta", Text),
+            ("touched", Text),
+            ("point", Key(200)),
+            ("run_id", Key(64)),
+            ("stored_at", Key(40)),
+        ],
+    },
+    JournalTable {
+        name: POINTS,
+        key: 1,
+        columns: &[
+            ("id", Key(200)),
+            ("run_id", Key(64)),
+            ("kind", Key(16)),
+            ("created_at", Key(40)),
+            ("store", Text),
+            ("manifest_hash", Key(64)),
+        ],
+    },
+    JournalTable {
+        name: AFTER,
+        key: 2,
+        columns: &[
+            ("migration", Key(255)),
+            ("table_name", Key(255)),
+            ("row_count", Integer),
+            ("hash", Key(64)),
+        ],
+    },
+];
+
+impl JournalTable {
+    /// Returns the statement that creates it.
+    pub(crate) fn create(&self, dialect: &dyn Dialect) -> String {
+        let columns = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, (name, column_type))| {
+                let null = if index < self.key { " NOT NULL" } else { "" };
+                format!("{name} {}{null}", dialect.column_type(*column_type))
+            });
+        let key: Vec<_> = self.columns[..self.key].iter().map(|(name, _)| *name).collect();
+        format!(
+            "CREATE TABLE {} ({}, PRIMARY KEY ({}))",
+            self.name,
+            columns.collect::<Vec<_>>().join(", "),
+            key.join(", ")
+        )
+    }
+}

@@ -1,0 +1,180 @@
+//! Reading and writing the ledger, whatever its format.
+
+use walkback_core::engine::SessionExt as _;
+use walkback_core::ledger::{LedgerColumn, LedgerFormat, LedgerValue};
+use walkback_core::value::Value;
+use walkback_core::{Cx, Dialect, MigrationId, Result, Session};
+
+use crate::journal::bind;
+
+/// A row of the ledger, as far as its format has the columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub(crate) id: MigrationId,
+    pub(crate) slug: Option<String>,
+    pub(crate) up_hash: Option<String>,
+    pub(crate) applied_at: Option<String>,
+    pub(crate) run_id: Option<String>,
+}
+
+/// What is written into the ledger for one migration.
+#[derive(Debug, Clone)]
+pub(crate) struct NewRow<'a> {
+    pub(crate) id: &'a MigrationId,
+    pub(crate) slug: &'a str,
+    pub(crate) up_hash: &'a str,
+    pub(crate) applied_at: &'a str,
+    pub(crate) run_id: &'a str,
+}
+
+/// The ledger of one database, over one session.
+pub(crate) struct Ledger<'a> {
+    session: &'a mut dyn Session,
+    dialect: &'a dyn Dialect,
+    format: &'a LedgerFormat,
+}
+
+impl<'a> Ledger<'a> {
+    pub(crate) fn new(
+        session: &'a mut dyn Session,
+        dialect: &'a dyn Dialect,
+        format: &'a LedgerFormat,
+    ) -> Self {
+        Self {
+            session,
+            dialect,
+            format,
+        }
+    }
+
+    /// Creates the table if it is missing.
+    pub(crate) async fn create(&mut self, cx: &Cx) -> Result<()> {
+        if self.session.has_table(cx, &self.format.table).await? {
+            return Ok(());
+        }
+        let sql = match (self.format.create)(self.dialect.kind()) {
+            Some(sql) => sql.to_owned(),
+            None => self.create_statement(),
+        };
+        self.session.execute(cx, &sql, &[]).await.map(|_| ())
+    }
+
+    /// Reads all rows, in the order in which they were applied as far as the format can tell.
+    pub(crate) async fn read(&mut self, cx: &Cx) -> Result<Vec<Applied>> {
+        if !self.session.has_table(cx, &self.format.table).await? {
+            return Ok(Vec::new());
+        }
+        let names: Vec<_> = self
+            .format
+            .columns
+            .iter()
+            .map(|column| self.quoted(column))
+            .collect();
+        let order = self
+            .format
+            .columns
+            .iter()
+            .filter(|column| matches!(column.value, LedgerValue::AppliedAt | LedgerValue::ServerDefault))
+            .chain(
+                self.format
+                    .columns
+                    .iter()
+                    .filter(|column| column.value == LedgerValue::Id),
+            );
+        let order: Vec<_> = order.map(|column| self.quoted(column)).collect();
+        let sql = format!(
+            "SELECT {} FROM {} ORDER BY {}",
+            names.join(", "),
+            self.dialect.quote_table(&self.format.table),
+            order.join(", ")
+        );
+        let rows = self.session.fetch_all(cx, &sql, &[]).await?;
+        Ok(rows.iter().filter_map(|row| self.applied(row)).collect())
+    }
+
+    pub(crate) async fn insert(&mut self, cx: &Cx, row: &NewRow<'_>) -> Result<()> {
+        let written: Vec<_> = self
+            .format
+            .columns
+            .iter()
+            .filter(|column| column.value != LedgerValue::ServerDefault)
+            .collect();
+        let names: Vec<_> = written.iter().map(|column| self.quoted(column)).collect();
+        let values: Vec<Value> = written
+            .iter()
+            .map(|column| match column.value {
+                LedgerValue::Id => row.id.as_str().into(),
+                LedgerValue::Slug => row.slug.into(),
+                LedgerValue::UpHash => row.up_hash.into(),
+                LedgerValue::AppliedAt | LedgerValue::ServerDefault => row.applied_at.into(),
+                LedgerValue::RunId => row.run_id.into(),
+            })
+            .collect();
+        let sql = format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            self.dialect.quote_table(&self.format.table),
+            names.join(", "),
+            vec!["?"; names.len()].join(", ")
+        );
+        self.session
+            .execute(cx, &bind(self.dialect, &sql), &values)
+            .await
+            .map(|_| ())
+    }
+
+    /// Removes a row, and says whether there was one.
+    pub(crate) async fn remove(&mut self, cx: &Cx, id: &MigrationId) -> Result<bool> {
+        let sql = format!(
+            "DELETE FROM {} WHERE {} = ?",
+            self.dialect.quote_table(&self.format.table),
+            self.dialect.quote_identifier(self.format.id_column())
+        );
+        let count = self
+            .session
+            .execute(cx, &bind(self.dialect, &sql), &[id.as_str().into()])
+            .await?;
+        Ok(count > 0)
+    }
+
+    fn quoted(&self, column: &LedgerColumn) -> String {
+        self.dialect.quote_identifier(column.name)
+    }
+
+    fn create_statement(&self) -> String {
+        let columns = self.format.columns.iter().map(|column| {
+            let key = if column.value == LedgerValue::Id {
+                " NOT NULL PRIMARY KEY"
+            } else {
+                ""
+            };
+            let column_type = self.dialect.column_type(column.column_type);
+            format!("{} {column_type}{key}", self.quoted(column))
+        });
+        format!(
+            "CREATE TABLE {} ({})",
+            self.dialect.quote_table(&self.format.table),
+            columns.collect::<Vec<_>>().join(", ")
+        )
+    }
+
+    fn applied(&self, row: &[Value]) -> Option<Applied> {
+        let value = |wanted: LedgerValue| {
+            let index = self
+                .format
+                .columns
+                .iter()
+                .position(|column| column.value == wanted)?;
+            match row.get(index)? {
+                Value::Integer(number) => Some(number.to_string()),
+                other => other.as_str().map(str::to_owned),
+            }
+        };
+        Some(Applied {
+            id: MigrationId::new(value(LedgerValue::Id)?),
+            slug: value(LedgerValue::Slug),
+            up_hash: value(LedgerValue::UpHash),
+            applied_at: value(LedgerValue::AppliedAt).or_else(|| value(LedgerValue::ServerDefault)),
+            run_id: value(LedgerValue::RunId),
+        })
+    }
+}

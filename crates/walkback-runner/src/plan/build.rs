@@ -1,0 +1,340 @@
+//! Building a plan: which migrations, which statements, what each destroys, what the way back is.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use walkback_core::migration::SqlScript;
+use walkback_core::statement::Severity;
+use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Result, TableName};
+
+use super::script::{Protection, ReadScript};
+use super::{Plan, PlannedStep, PointScope, RunKind, ScriptOrigin, Verdict};
+use crate::journal::StoredMigration;
+use crate::runner::Runner;
+use crate::state::{State, journal_path};
+
+/// Builds plans from one state.
+pub(crate) struct Planner<'a> {
+    runner: &'a Runner,
+    state: &'a State,
+}
+
+impl<'a> Planner<'a> {
+    pub(crate) fn new(runner: &'a Runner, state: &'a State) -> Self {
+        Self { runner, state }
+    }
+
+    /// Plans to walk back `downs`, then to apply `ups`, each in the given order.
+    pub(crate) async fn plan(
+        &self,
+        cx: &Cx,
+        kind: RunKind,
+        downs: &[MigrationId],
+        ups: &[MigrationId],
+    ) -> Result<Plan> {
+        let before = self.state.applied_set();
+        let mut after: BTreeSet<_> = before.iter().filter(|id| !downs.contains(id)).cloned().collect();
+        after.extend(ups.iter().cloned());
+        if !ups.is_empty() {
+            self.refuse_edited(cx, downs).await?;
+        }
+        let mut steps = Vec::with_capacity(downs.len() + ups.len());
+        for id in downs {
+            steps.push(self.down_step(cx, id).await?);
+        }
+        for id in ups {
+            steps.push(self.up_step(cx, id).await?);
+        }
+        let mut plan = Plan {
+            kind,
+            from: self.state.heads(&before),
+            to: self.state.heads(&after),
+            point: steps
+                .iter()
+                .map(PlannedStep::scope)
+                .fold(PointScope::None, PointScope::and),
+            warnings: Vec::new(),
+            steps,
+            applied: before.into_iter().collect(),
+        };
+        plan.warnings = self.warnings(&plan, ups);
+        Ok(plan)
+    }
+
+    pub(crate) async fn up_step(&self, cx: &Cx, id: &MigrationId) -> Result<PlannedStep> {
+        let migration = self.known(id)?;
+        let script = self.file_script(cx, id, Direction::Up).await?.ok_or_else(|| {
+            Error::config(format!(
+                "migration `{}` has no up script for {} ({})",
+                migration.name(),
+                self.runner.dialect().kind(),
+                migration.file.display()
+            ))
+        })?;
+        let paired_down = self.file_script(cx, id, Direction::Down).await?;
+        let verdict = Verdict::of_up(
+            &script.statements,
+            paired_down.is_some(),
+            migration.irreversible.as_deref(),
+        );
+        Ok(PlannedStep {
+            id: id.clone(),
+            name: migration.name(),
+            direction: Direction::Up,
+            origin: script.origin,
+            transaction: script.transaction,
+            statements: script.statements.clone(),
+            verdict,
+            script,
+            paired_down,
+        })
+    }
+
+    /// Plans the way down of one migration: its file, else its stored down, else the derived one.
+    pub(crate) async fn down_step(&self, cx: &Cx, id: &MigrationId) -> Result<PlannedStep> {
+        let stored = self.state.stored.get(id);
+        let script = match self.file_script(cx, id, Direction::Down).await? {
+            Some(script) => Some(script),
+            None => match stored {
+                Some(stored) => self.stored_script(stored)?.or(self.derived_script(stored)?),
+                None => None,
+            },
+        };
+        let script = script.ok_or_else(|| self.no_down(id))?;
+        Ok(self.down_step_of(id, script))
+    }
+
+    /// Makes a step of a script that walks a migration back.
+    pub(crate) fn down_step_of(&self, id: &MigrationId, script: ReadScript) -> PlannedStep {
+        PlannedStep {
+            id: id.clone(),
+            name: self.state.named(id).name,
+            direction: Direction::Down,
+            origin: script.origin,
+            transaction: script.transaction,
+            statements: script.statements.clone(),
+            verdict: self.state.stored.get(id).map_or_else(
+                || Verdict::Unknown {
+                    why: "walkback did not apply it".to_owned(),
+                },
+                |stored| stored.verdict.clone(),
+            ),
+            script,
+            paired_down: None,
+        }
+    }
+
+    pub(crate) fn stored_script(&self, stored: &StoredMigration) -> Result<Option<ReadScript>> {
+        let Some(text) = stored.checked_down()? else {
+            return Ok(None);
+        };
+        let mut sql = SqlScript::new(text, journal_path(&stored.name()));
+        sql.transaction = stored.down_transaction;
+        ReadScript::read_sql(&sql, &*self.runner.dialect(), ScriptOrigin::Stored).map(Some)
+    }
+
+    pub(crate) fn derived_script(&self, stored: &StoredMigration) -> Result<Option<ReadScript>> {
+        let Some(statements) = &stored.derived_sql else {
+            return Ok(None);
+        };
+        let text: String = statements
+            .iter()
+            .map(|statement| format!("{statement};\n"))
+            .collect();
+        let sql = SqlScript::new(text, journal_path(&stored.name()));
+        ReadScript::read_sql(&sql, &*self.runner.dialect(), ScriptOrigin::Derived).map(Some)
+    }
+
+    pub(crate) async fn file_script(
+        &self,
+        cx: &Cx,
+        id: &MigrationId,
+        direction: Direction,
+    ) -> Result<Option<ReadScript>> {
+        if !self.state.in_checkout.contains(id) {
+            return Ok(None);
+        }
+        let dialect = self.runner.dialect();
+        let script = self
+            .runner
+            .source()
+            .script(cx, dialect.kind(), id, direction)
+            .await?;
+        script
+            .map(|script| ReadScript::read(&script, &*dialect, ScriptOrigin::File))
+            .transpose()
+    }
+
+    /// Refuses to build on migrations whose files are no longer what was applied.
+    async fn refuse_edited(&self, cx: &Cx, except: &[MigrationId]) -> Result<()> {
+        let edited = self.edited(cx).await?;
+        let Some((id, file)) = edited.into_iter().find(|(id, _)| !except.contains(id)) else {
+            return Ok(());
+        };
+        let name = self.state.named(&id).name;
+        Err(Error::new(
+            ErrorKind::CheckFailed,
+            format!(
+                "migration `{name}` was edited after it was applied ({}:1)",
+                file.display()
+            ),
+        )
+        .hint("put the file back as it was, and write the change as a new migration: `walkback new <slug>`")
+        .hint(format!(
+            "or, if the database is as the file says now, accept the file with `walkback stamp {id}`"
+        )))
+    }
+
+    /// Returns the applied migrations whose up script differs from the one that was run, with their files.
+    pub(crate) async fn edited(&self, cx: &Cx) -> Result<Vec<(MigrationId, PathBuf)>> {
+        let mut edited = Vec::new();
+        for row in &self.state.applied {
+            let stored = self
+                .state
+                .stored
+                .get(&row.id)
+                .map(|stored| stored.up_hash.clone());
+            let Some(recorded) = stored.or_else(|| row.up_hash.clone()) else {
+                continue;
+            };
+            if !self.state.in_checkout.contains(&row.id) {
+                continue;
+            }
+            let kind = self.runner.dialect().kind();
+            if let Some(walkback_core::Script::Sql(sql)) = self
+                .runner
+                .source()
+                .script(cx, kind, &row.id, Direction::Up)
+                .await?
+                && sql.hash() != recorded
+            {
+                edited.push((row.id.clone(), sql.location.file));
+            }
+        }
+        Ok(edited)
+    }
+
+    fn warnings(&self, plan: &Plan, ups: &[MigrationId]) -> Vec<String> {
+        let mut warnings: Vec<String> = self
+            .state
+            .unmatched
+            .iter()
+            .map(|(path, why)| format!("`{}` is not a migration: {why}", path.display()))
+            .collect();
+        let out_of_order = self.state.graph.out_of_order(&self.state.applied_set());
+        for id in ups
+            .iter()
+            .filter(|id| out_of_order.iter().any(|late| late.id == **id))
+        {
+            let name = self.state.named(id).name;
+            warnings.push(format!(
+                "migration `{name}` is older than others that are applied already"
+            ));
+        }
+        for (step, _) in plan
+            .destructive()
+            .filter(|(step, _)| step.script.protect == Protection::Off)
+        {
+            let warning = format!(
+                "`{}` says `protect=off`: what it destroys cannot be brought back",
+                step.name
+            );
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+        if plan.point != PointScope::None && self.runner.vault().is_none() {
+            warnings
+                .push("there is no vault: what these migrations destroy cannot be brought back".to_owned());
+        }
+        warnings
+    }
+
+    fn known(&self, id: &MigrationId) -> Result<&walkback_core::Migration> {
+        self.state
+            .graph
+            .get(id)
+            .ok_or_else(|| Error::not_found(format!("there is no migration `{id}`")))
+    }
+
+    fn no_down(&self, id: &MigrationId) -> Error {
+        let name = self.state.named(id).name;
+        let migration = self.state.graph.get(id);
+        let place = migration
+            .map(|migration| format!(" ({}:1)", migration.file.display()))
+            .unwrap_or_default();
+        let why = migration.and_then(|migration| migration.irreversible.clone());
+        let error = match why {
+            Some(why) => Error::new(
+                ErrorKind::Refused,
+                format!("migration `{name}` is irreversible: {why}{place}"),
+            ),
+            None => Error::new(
+                ErrorKind::NotFound,
+                format!("migration `{name}` has no down script{place}"),
+            ),
+        };
+        error
+            .hint("run `walkback rollback`: it restores from the point made before the migration")
+            .hint("or write a `down.sql` beside its up script")
+    }
+}
+
+impl PlannedStep {
+    /// Returns what must be kept before this step so that it can be undone without any script.
+    pub(crate) fn scope(&self) -> PointScope {
+        let destroys = self
+            .statements
+            .iter()
+            .any(|statement| statement.severity >= Severity::AddsRows);
+        match self.script.protect {
+            Protection::Off => PointScope::None,
+            Protection::Auto if !destroys => PointScope::None,
+            Protection::Auto | Protection::Vault => {
+                self.touched().map_or(PointScope::Everything, PointScope::Tables)
+            }
+        }
+    }
+
+    /// Returns what must be kept before this step so that walking it back can itself be walked back: every
+    /// table it changes in any way.
+    pub(crate) fn safety_scope(&self) -> PointScope {
+        match self.touched() {
+            Some(tables) if tables.is_empty() => PointScope::None,
+            Some(tables) => PointScope::Tables(tables),
+            None => PointScope::Everything,
+        }
+    }
+
+    /// Returns the tables it changes, without repeats; `None` if that cannot be read.
+    pub(crate) fn touched(&self) -> Option<Vec<TableName>> {
+        let mut tables: Vec<TableName> = Vec::new();
+        for statement in &self.statements {
+            for table in statement.effect.changed_tables()? {
+                if !tables.contains(&table) {
+                    tables.push(table);
+                }
+            }
+        }
+        Some(tables)
+    }
+}
+
+impl PointScope {
+    /// Returns what covers both.
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Everything, _) | (_, Self::Everything) => Self::Everything,
+            (Self::None, scope) | (scope, Self::None) => scope,
+            (Self::Tables(mut tables), Self::Tables(more)) => {
+                tables.extend(
+                    more.into_iter()
+                        .filter(|table| !tables.contains(table))
+                        .collect::<Vec<_>>(),
+                );
+                Self::Tables(tables)
+            }
+        }
+    }
+}

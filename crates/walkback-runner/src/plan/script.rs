@@ -1,0 +1,166 @@
+//! Reading a script: statements, effects, and what cannot run the way it is asked to.
+
+use walkback_core::migration::SqlScript;
+use walkback_core::statement::{Action, Location};
+use walkback_core::{Dialect, Error, ErrorKind, Result, Script, Statement};
+
+use super::{PlannedStatement, ScriptOrigin};
+
+/// A script that has been split and understood.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadScript {
+    pub(crate) text: String,
+    pub(crate) hash: String,
+    pub(crate) transaction: bool,
+    pub(crate) origin: ScriptOrigin,
+    pub(crate) statements: Vec<PlannedStatement>,
+    pub(crate) protect: Protection,
+}
+
+/// How a migration is protected before it destroys something (`protect=..`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protection {
+    /// A point of what its statements change, if they destroy something.
+    Auto,
+    /// A point of what its statements change, in any case.
+    Vault,
+    /// No point.
+    Off,
+}
+
+impl Protection {
+    fn read(sql: &SqlScript) -> Result<Self> {
+        match sql.protect.as_deref() {
+            None | Some("auto") => Ok(Self::Auto),
+            Some("vault") => Ok(Self::Vault),
+            Some("off") => Ok(Self::Off),
+            Some(other) => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("`protect={other}` ({}) is not built yet", sql.location),
+            )
+            .hint("use `protect=auto`, `protect=vault` or `protect=off`")),
+        }
+    }
+}
+
+impl ReadScript {
+    /// Reads a script of a source.
+    pub(crate) fn read(script: &Script, dialect: &dyn Dialect, origin: ScriptOrigin) -> Result<Self> {
+        match script {
+            Script::Sql(sql) => Self::read_sql(sql, dialect, origin),
+            other => Err(Error::unsupported(
+                format!("a script such as {other:?}"),
+                "this version of walkback",
+            )),
+        }
+    }
+
+    /// Reads SQL.
+    ///
+    /// # Errors
+    /// Fails by `file:line` on what cannot be split, on a statement that the server refuses inside the
+    /// transaction the script would run in, and on transaction control that would commit half of it.
+    pub(crate) fn read_sql(sql: &SqlScript, dialect: &dyn Dialect, origin: ScriptOrigin) -> Result<Self> {
+        // A section of a file begins further down: empty lines before it keep every `file:line` right.
+        let padded = "\n".repeat(sql.location.line.saturating_sub(1)) + &sql.text;
+        let mut statements = dialect.split(&padded, &sql.location.file)?;
+        if sql.transaction {
+            strip_own_transaction(&mut statements);
+        }
+        let planned: Vec<_> = statements
+            .into_iter()
+            .map(|statement| {
+                let at = Location {
+                    file: sql.location.file.clone(),
+                    line: statement.line,
+                };
+                if sql.transaction {
+                    refuse_inside_transaction(&statement, dialect, &at)?;
+                }
+                let effect = dialect.effect(&statement);
+                Ok(PlannedStatement {
+                    severity: effect.severity(),
+                    effect,
+                    at,
+                    sql: statement.sql,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            text: sql.text.clone(),
+            hash: sql.hash(),
+            transaction: sql.transaction,
+            origin,
+            statements: planned,
+            protect: Protection::read(sql)?,
+        })
+    }
+
+    /// Returns whether a statement drops or renames a table, or asks for foreign keys to be switched off: an
+    /// engine that alters tables by rebuilding them must not enforce foreign keys meanwhile.
+    pub(crate) fn rebuilds(&self) -> bool {
+        self.statements.iter().any(|statement| {
+            let asks = statement.effect.actions.contains(&Action::Session)
+                && statement.sql.to_ascii_lowercase().contains("foreign_keys");
+            let swaps = statement
+                .effect
+                .actions
+                .iter()
+                .any(|action| matches!(action, Action::DropTable { .. } | Action::RenameTable { .. }));
+            asks || swaps
+        })
+    }
+}
+
+/// Takes away a `BEGIN` at the very beginning and its `COMMIT` at the very end: the script runs in a
+/// transaction anyway, together with its row in the ledger.
+fn strip_own_transaction(statements: &mut Vec<Statement>) {
+    let begins = statements
+        .first()
+        .is_some_and(|statement| matches!(word(statement).as_str(), "BEGIN" | "START"));
+    let ends = statements
+        .last()
+        .is_some_and(|statement| matches!(word(statement).as_str(), "COMMIT" | "END"));
+    if begins && ends && statements.len() >= 2 {
+        statements.pop();
+        statements.remove(0);
+    }
+}
+
+fn refuse_inside_transaction(statement: &Statement, dialect: &dyn Dialect, at: &Location) -> Result<()> {
+    let word = word(statement);
+    if matches!(
+        word.as_str(),
+        "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT"
+    ) && dialect.effect(statement).actions.contains(&Action::Transaction)
+        && !statement.sql.to_ascii_uppercase().contains(" TO ")
+    {
+        return Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "`{word}` at {at} would end the transaction the script runs in, and leave it half-applied"
+            ),
+        )
+        .hint("remove it: a script runs in one transaction with its row in the ledger")
+        .hint("or write `-- walkback: transaction=off` at the head of the script"));
+    }
+    if dialect.refuses_transaction(statement) {
+        return Err(Error::new(
+            ErrorKind::Config,
+            format!("`{word}` at {at} cannot run inside a transaction"),
+        )
+        .hint(
+            "write `-- walkback: transaction=off` at the head of the script, best with nothing else in it",
+        ));
+    }
+    Ok(())
+}
+
+fn word(statement: &Statement) -> String {
+    statement
+        .sql
+        .split(|letter: char| !letter.is_ascii_alphabetic())
+        .next()
+        .unwrap_or_default()
+        .to_ascii_uppercase()
+}

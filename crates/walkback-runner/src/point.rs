@@ -1,0 +1,139 @@
+//! Making points: what was there, complete and verified in the vault, before anything changes.
+
+use walkback_core::bulk::TableSlice;
+use walkback_core::catalog::{Schema, Table};
+use walkback_core::engine::Begin;
+use walkback_core::{Access, Cx, ErrorKind, Result, Session};
+use walkback_vault::{Database, LedgerState, Manifest, PointKind, PointMeta};
+
+use crate::identity;
+use crate::journal::PointRow;
+use crate::plan::PointScope;
+use crate::runner::Runner;
+use crate::state::State;
+
+/// What is to be kept, and why.
+#[derive(Debug)]
+pub(crate) struct PointRequest<'a> {
+    pub(crate) kind: PointKind,
+    /// First part of the id: `rb` for points before migrations, `safety`, `bk`.
+    pub(crate) prefix: &'a str,
+    /// Second part of the id: the migration it is about.
+    pub(crate) about: &'a str,
+    pub(crate) scope: &'a PointScope,
+    pub(crate) description: Option<String>,
+    pub(crate) run_id: Option<String>,
+}
+
+/// Makes a point over a snapshot of its own, and returns its manifest once it is complete in the vault.
+pub(crate) async fn make(
+    runner: &Runner,
+    cx: &Cx,
+    state: &State,
+    request: PointRequest<'_>,
+) -> Result<Manifest> {
+    let mut session = runner.connect(cx, Access::Read).await?;
+    session.begin(cx, Begin::Read).await?;
+    let schema = runner.schema(cx, &mut *session).await?;
+    let tables: Vec<Table> = match request.scope {
+        PointScope::None => Vec::new(),
+        PointScope::Tables(names) => names
+            .iter()
+            .filter_map(|name| schema.table(name))
+            .cloned()
+            .collect(),
+        PointScope::Everything => schema.tables.clone(),
+    };
+    let manifest = write(runner, cx, state, &mut *session, request, schema, &tables).await?;
+    session.rollback(cx).await?;
+    Ok(manifest)
+}
+
+async fn write(
+    runner: &Runner,
+    cx: &Cx,
+    state: &State,
+    session: &mut dyn Session,
+    request: PointRequest<'_>,
+    schema: Schema,
+    tables: &[Table],
+) -> Result<Manifest> {
+    let capability = session.capability().clone();
+    let applied = state.applied.iter().map(|row| row.id.0.clone()).collect();
+    let heads = state
+        .heads(&state.applied_set())
+        .into_iter()
+        .map(|id| id.0)
+        .collect();
+    let name = runner.engine().info().location;
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+    let database = Database::new(
+        capability.product,
+        capability.version,
+        name,
+        runner.dialect().kind(),
+    );
+    let mut meta = PointMeta::new(request.kind, database, LedgerState::new(applied, heads), schema);
+    meta.description.clone_from(&request.description);
+    meta.run_id.clone_from(&request.run_id);
+    let vault = runner.needed_vault()?;
+    let mut writer = begin(vault, cx, &request, meta).await?;
+    for table in tables {
+        let fingerprint = session.fingerprint(cx, table).await?;
+        let slice = slice_of(table);
+        let chunks = session.export(cx, &slice).await?;
+        writer.add_table(cx, &slice, chunks).await?;
+        writer.set_fingerprint(&table.name, fingerprint)?;
+    }
+    writer.finish(cx).await
+}
+
+/// Begins a point under a free id: two points of one second get a number.
+async fn begin(
+    vault: &walkback_vault::Vault,
+    cx: &Cx,
+    request: &PointRequest<'_>,
+    meta: PointMeta,
+) -> Result<walkback_vault::PointWriter> {
+    let id = identity::point_id(cx, request.prefix, request.about);
+    for attempt in 1..100 {
+        let id = if attempt == 1 {
+            id.clone()
+        } else {
+            format!("{id}_{attempt}")
+        };
+        match vault.begin(cx, &id, meta.clone()).await {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            other => return other,
+        }
+    }
+    vault.begin(cx, &format!("{id}_100"), meta).await
+}
+
+/// Returns the part of a table that is kept: all rows, without the columns that the server computes.
+pub(crate) fn slice_of(table: &Table) -> TableSlice {
+    let columns = table
+        .columns
+        .iter()
+        .filter(|column| !column.generated)
+        .map(|column| column.name.clone())
+        .collect();
+    TableSlice::new(table.name.clone(), columns, table.primary_key.clone())
+}
+
+/// Returns what the journal notes of a point.
+pub(crate) fn row_of(manifest: &Manifest, store: &str) -> PointRow {
+    PointRow {
+        id: manifest.id.clone(),
+        run_id: manifest.run_id.clone(),
+        kind: match manifest.kind {
+            PointKind::BeforeUp => "before_up",
+            PointKind::BeforeRollback => "safety",
+            _ => "backup",
+        }
+        .to_owned(),
+        created_at: identity::moment(manifest.created_at),
+        store: store.to_owned(),
+        manifest_hash: manifest.hash.clone(),
+    }
+}

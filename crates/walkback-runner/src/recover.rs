@@ -1,0 +1,137 @@
+//! Recovering: a run was killed in the middle of a migration that could not be one transaction.
+
+use serde::Serialize;
+use walkback_core::Access;
+use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
+
+use crate::execute::Execution;
+use crate::gate;
+use crate::journal::{Journal, StatementState};
+use crate::plan::RunKind;
+use crate::report::RunReport;
+use crate::runner::Runner;
+use crate::settings::Consent;
+use crate::state::State;
+
+/// Which way a half-done migration goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum RecoverDirection {
+    /// To what was there before it.
+    Back,
+}
+
+/// What was found, and what would be done.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct RecoverPlan {
+    /// The run that never ended.
+    pub run: String,
+    /// What was found, a line each.
+    pub found: Vec<String>,
+    /// Which way.
+    pub direction: RecoverDirection,
+    /// Why.
+    pub reason: String,
+    /// The point that is restored, if anything is half-done.
+    pub point: Option<String>,
+    #[serde(skip)]
+    migration: Option<MigrationId>,
+}
+
+impl Runner {
+    /// Looks for a run that never ended, and plans to put it right. `None`: there is none. Nothing is written.
+    ///
+    /// # Errors
+    /// `NeedsRecovery` if a migration is half-done and no point was made before it.
+    pub async fn plan_recover(&self, cx: &Cx) -> Result<Option<RecoverPlan>> {
+        let mut session = self.connect(cx, Access::Read).await?;
+        let state = State::load(self, cx, &mut *session).await?;
+        let Some(run) = state.unfinished.last() else {
+            return Ok(None);
+        };
+        let mut found = vec![format!(
+            "run `{}` ({}) by {} never ended",
+            run.id, run.kind, run.actor
+        )];
+        let Some(first) = state.half_done.first() else {
+            found.push("every migration it ran is complete, and nothing is half-done".to_owned());
+            let reason = "only its row in the journal is open".to_owned();
+            let (run, direction) = (run.id.clone(), RecoverDirection::Back);
+            return Ok(Some(RecoverPlan {
+                run,
+                found,
+                direction,
+                reason,
+                point: None,
+                migration: None,
+            }));
+        };
+        found.push(format!(
+            "it was in the middle of `{}` ({}), outside a transaction",
+            first.migration, first.direction
+        ));
+        for statement in &state.half_done {
+            let how = match statement.state {
+                StatementState::Done => "done",
+                StatementState::Intent => "begun; it may have happened",
+            };
+            found.push(format!(
+                "{}: {} ({how})",
+                statement.place,
+                crate::execute::excerpt(&statement.statement)
+            ));
+        }
+        let dialect = self.dialect();
+        let points = Journal::new(&mut *session, &*dialect)
+            .points_of(cx, &first.run_id)
+            .await?;
+        let Some(point) = points.last() else {
+            return Err(Error::new(
+                ErrorKind::NeedsRecovery,
+                format!("migration `{}` is half-done, and no point was made before it: {}", first.migration, found.join("; ")),
+            )
+            .hint("restore a backup with `walkback restore <BACKUP>`; `walkback backup list` shows what there is")
+            .hint("or put the database right by hand, then `walkback stamp <TARGET>`"));
+        };
+        Ok(Some(RecoverPlan {
+            run: first.run_id.clone(),
+            found,
+            direction: RecoverDirection::Back,
+            reason: format!("point `{}` holds what was there before", point.id),
+            point: Some(point.id.clone()),
+            migration: Some(MigrationId::new(first.migration.clone())),
+        }))
+    }
+
+    /// Puts an unfinished run right as planned.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub async fn run_recover(&self, cx: &Cx, plan: &RecoverPlan, consent: &Consent) -> Result<RunReport> {
+        gate::ticket(self.settings(), consent)?;
+        let mut execution = Execution::begin(self, cx, RunKind::Recover, consent).await?;
+        let heads = execution.state.heads(&execution.state.applied_set());
+        execution.record(cx, &heads, &heads).await?;
+        let outcome = execution.recover(cx, plan).await;
+        execution.conclude(cx, outcome).await
+    }
+}
+
+impl Execution<'_> {
+    async fn recover(&mut self, cx: &Cx, plan: &RecoverPlan) -> Result<()> {
+        if let (Some(point), Some(migration)) = (&plan.point, &plan.migration) {
+            self.restore_half_done(cx, point, &plan.run, migration).await?;
+            cx.step("recover.restored");
+            self.report
+                .warnings
+                .push(format!("`{migration}` is undone from point `{point}`"));
+        }
+        let unfinished = std::mem::take(&mut self.state.unfinished);
+        for run in &unfinished {
+            self.close_run(cx, run).await?;
+        }
+        Ok(())
+    }
+}

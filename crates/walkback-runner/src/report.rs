@@ -1,0 +1,41 @@
+//! What a run did, for the caller.
+
+use serde::Serialize;
+use walkback_core::MigrationId;
+
+use crate::plan::RunKind;
+
+/// A migration, by identity and by the name a person reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// Its identity.
+    pub id: MigrationId,
+    /// Its name for a person.
+    pub name: String,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct RunReport {
+    /// The run, as the journal knows it.
+    pub run: String,
+    /// What sort of run it was.
+    pub kind: RunKind,
+    /// Migrations that were applied, in order.
+    pub applied: Vec<Named>,
+    /// Migrations that were walked back, in order.
+    pub undone: Vec<Named>,
+    /// Points that were made, oldest first.
+    pub points: Vec<String>,
+    /// Heads before.
+    pub from: Vec<MigrationId>,
+    /// Heads after.
+    pub to: Vec<MigrationId>,
+    /// What a person should know: what a down left behind, what was kept.
+    pub warnings: Vec<String>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// The command that takes it back.
+    pub undo_with: Option<String>,
+}

@@ -1,0 +1,359 @@
+//! Restoring from a point: what is exchanged, what that loses, and doing it in one transaction.
+
+use serde::Serialize;
+use walkback_core::bulk::ImportTarget;
+use walkback_core::catalog::{Object, Schema};
+use walkback_core::engine::{Begin, Swap};
+use walkback_core::fingerprint::TableFingerprint;
+use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result, Session, TableName};
+use walkback_vault::{Manifest, TableEntry};
+
+use crate::delta::SchemaDelta;
+use crate::execute::Execution;
+use crate::plan::PlannedStep;
+
+/// Something a rollback or a restore takes away that was written since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Loss {
+    /// The table.
+    pub table: TableName,
+    /// How many rows at least.
+    pub rows: u64,
+    /// What, in words.
+    pub what: String,
+}
+
+/// What a restore would exchange. Nothing in it has happened.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct RestorePlan {
+    /// The point or backup.
+    pub point: String,
+    /// When that was made, RFC 3339 in UTC.
+    pub created_at: String,
+    /// Tables that get their rows back, and how many rows.
+    pub replace: Vec<(TableName, u64)>,
+    /// Tables that were not there then, and go.
+    pub drop_tables: Vec<TableName>,
+    /// Indexes, views, triggers that come back, as `index orders_by_date`.
+    pub create_objects: Vec<String>,
+    /// Indexes, views, triggers that go.
+    pub drop_objects: Vec<String>,
+    /// What will be applied afterwards.
+    pub applied_after: Vec<MigrationId>,
+    /// What is taken away that was written since.
+    pub loss: Vec<Loss>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// The tables that were asked for; `None` for all that the point holds.
+    #[serde(skip)]
+    pub(crate) only: Option<Vec<TableName>>,
+    /// What was applied when the plan was made.
+    #[serde(skip)]
+    pub(crate) applied_before: Vec<MigrationId>,
+}
+
+/// What goes and what comes, worked out from a point and the schema as it is now.
+#[derive(Debug, Default)]
+pub(crate) struct Exchange {
+    /// Entries of the manifest whose rows come back.
+    pub(crate) replace: Vec<TableEntry>,
+    pub(crate) drop_tables: Vec<TableName>,
+    pub(crate) drop_objects: Vec<Object>,
+    pub(crate) create_objects: Vec<Object>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Exchange {
+    /// Works out how to undo a change of the schema and of the rows that the point keeps.
+    ///
+    /// # Errors
+    /// `NotFound` if a table was altered whose rows the point does not hold.
+    pub(crate) fn undoing(delta: &SchemaDelta, manifest: &Manifest, now: &Schema) -> Result<Self> {
+        let missing = delta
+            .altered_tables()
+            .find(|table| manifest.table(table).is_none());
+        if let Some(table) = missing {
+            return Err(Error::not_found(format!(
+                "point `{}` does not hold the rows of table `{table}`, which has changed since",
+                manifest.id
+            ))
+            .hint("walk back one step after the other: `walkback rollback -n 1`"));
+        }
+        let drop_tables: Vec<_> = delta
+            .created_tables()
+            .filter(|table| now.table(table).is_some())
+            .cloned()
+            .collect();
+        Ok(Self::of(
+            manifest.tables.clone(),
+            drop_tables,
+            manifest,
+            now,
+            |object| delta.concerns(object.kind, &object.name),
+        ))
+    }
+
+    /// Works out how to bring back chosen tables of a point, or all of it.
+    ///
+    /// # Errors
+    /// `NotFound` if the point does not hold a chosen table.
+    pub(crate) fn restoring(only: Option<&[TableName]>, manifest: &Manifest, now: &Schema) -> Result<Self> {
+        let Some(names) = only else {
+            let gone = now
+                .tables
+                .iter()
+                .map(|table| &table.name)
+                .filter(|name| manifest.schema.table(name).is_none());
+            let without_rows = manifest
+                .schema
+                .tables
+                .iter()
+                .find(|table| manifest.table(&table.name).is_none());
+            if let Some(table) = without_rows {
+                return Err(Error::not_found(format!(
+                    "`{}` is the point before a migration and does not hold the rows of table `{}`",
+                    manifest.id, table.name
+                ))
+                .hint(format!("`walkback rollback {}` walks back to it", manifest.id)));
+            }
+            return Ok(Self::of(
+                manifest.tables.clone(),
+                gone.cloned().collect(),
+                manifest,
+                now,
+                |_| true,
+            ));
+        };
+        let entry = |name: &TableName| {
+            manifest.table(name).cloned().ok_or_else(|| {
+                let held: Vec<_> = manifest
+                    .tables
+                    .iter()
+                    .map(|entry| entry.table.to_string())
+                    .collect();
+                Error::not_found(format!("`{}` does not hold table `{name}`", manifest.id))
+                    .hint(format!("it holds: {}", held.join(", ")))
+            })
+        };
+        let entries = names.iter().map(entry).collect::<Result<_>>()?;
+        Ok(Self::of(entries, Vec::new(), manifest, now, |_| false))
+    }
+
+    /// `concerned` tells which objects that belong to no replaced table are brought back as they were.
+    fn of(
+        replace: Vec<TableEntry>,
+        drop_tables: Vec<TableName>,
+        manifest: &Manifest,
+        now: &Schema,
+        concerned: impl Fn(&Object) -> bool,
+    ) -> Self {
+        let replaced = |object: &Object| {
+            object
+                .on
+                .as_ref()
+                .is_some_and(|on| replace.iter().any(|entry| entry.table == *on))
+        };
+        let dropped = |object: &Object| object.on.as_ref().is_some_and(|on| drop_tables.contains(on));
+        let then = |object: &Object| manifest.schema.object(object.kind, &object.name);
+        let mut exchange = Self::default();
+        for object in &now.objects {
+            let differs = then(object).is_none_or(|then| then.facts != object.facts);
+            if replaced(object) {
+                // Somebody else's index or trigger on a table that is replaced: it is created again.
+                if then(object).is_none() && !concerned(object) {
+                    exchange.create_objects.push(object.clone());
+                    exchange.warnings.push(format!(
+                        "{} `{}` was created since, and is kept",
+                        object.kind.word(),
+                        object.name
+                    ));
+                }
+                exchange.drop_objects.push(object.clone());
+            } else if !dropped(object) && concerned(object) && differs {
+                exchange.drop_objects.push(object.clone());
+            }
+        }
+        let missing = |object: &&Object| {
+            let now = now.object(object.kind, &object.name);
+            replaced(object) || (concerned(object) && now.is_none_or(|now| now.facts != object.facts))
+        };
+        let back: Vec<_> = manifest.schema.objects.iter().filter(missing).cloned().collect();
+        exchange.create_objects.splice(0..0, back);
+        exchange.replace = replace;
+        exchange.drop_tables = drop_tables;
+        exchange
+    }
+}
+
+impl Execution<'_> {
+    /// Brings a point back in the current transaction, which must be a [`Begin::Rebuild`]: rows into shadows,
+    /// shadows checked, then everything exchanged at once.
+    pub(crate) async fn exchange(&mut self, cx: &Cx, manifest: &Manifest, exchange: &Exchange) -> Result<()> {
+        let vault = self.runner.needed_vault()?;
+        let now = self.runner.schema(cx, &mut *self.session).await?;
+        let mut swap = Swap {
+            drop_tables: exchange.drop_tables.clone(),
+            drop_objects: exchange.drop_objects.clone(),
+            shadows: Vec::new(),
+            create_objects: exchange.create_objects.clone(),
+        };
+        for (index, entry) in exchange.replace.iter().enumerate() {
+            let table = manifest.schema.table(&entry.table).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Damaged,
+                    format!(
+                        "`{}` holds rows of `{}` but not its definition",
+                        manifest.id, entry.table
+                    ),
+                )
+            })?;
+            let shadow = table.name.renamed(format!("_walkback_shadow_{index}"));
+            self.session.create_shadow(cx, table, &shadow).await?;
+            let target = ImportTarget {
+                table: shadow.clone(),
+                columns: entry.columns.clone(),
+            };
+            let chunks = vault.read_table(cx, manifest, &entry.table)?;
+            let rows = self.session.import(cx, &target, chunks).await?;
+            let mut loaded = table.clone();
+            loaded.name = shadow.clone();
+            let print = self.session.fingerprint(cx, &loaded).await?;
+            check_loaded(manifest, entry, rows, &print)?;
+            if now.table(&entry.table).is_some() {
+                swap.drop_tables.push(entry.table.clone());
+            }
+            swap.shadows.push((shadow, table.name.clone()));
+        }
+        cx.step("restore.loaded");
+        self.session.swap(cx, &swap).await
+    }
+
+    /// Undoes a migration that failed half-way outside a transaction.
+    pub(crate) async fn restore_after_failure(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        point: &str,
+    ) -> Result<()> {
+        let run = self.run.id.clone();
+        self.restore_half_done(cx, point, &run, &step.id).await
+    }
+
+    /// Brings back what was there before a half-done migration, and forgets its statements.
+    pub(crate) async fn restore_half_done(
+        &mut self,
+        cx: &Cx,
+        point: &str,
+        run: &str,
+        migration: &MigrationId,
+    ) -> Result<()> {
+        let manifest = self.open_point(cx, point).await?;
+        self.session.begin(cx, Begin::Rebuild).await?;
+        let outcome = async {
+            let now = self.runner.schema(cx, &mut *self.session).await?;
+            let delta = SchemaDelta::between(&manifest.schema, &now);
+            let exchange = Exchange::undoing(&delta, &manifest, &now)?;
+            self.exchange(cx, &manifest, &exchange).await?;
+            self.journal()
+                .forget_statements(cx, run, migration.as_str())
+                .await
+        }
+        .await;
+        self.end_transaction(cx, outcome).await
+    }
+
+    /// Opens a point, and checks that its manifest is the one the journal knows.
+    pub(crate) async fn open_point(&mut self, cx: &Cx, id: &str) -> Result<Manifest> {
+        let manifest = self.runner.needed_vault()?.open(cx, id).await?;
+        let expected = self.journal().manifest_hash(cx, &manifest.id).await?;
+        check_manifest(&manifest, expected.as_deref())?;
+        Ok(manifest)
+    }
+}
+
+/// Refuses a manifest that is whole in itself but is not the one that was written.
+pub(crate) fn check_manifest(manifest: &Manifest, expected: Option<&str>) -> Result<()> {
+    match expected {
+        Some(expected) if expected != manifest.hash => Err(Error::new(
+            ErrorKind::Damaged,
+            format!(
+                "the manifest of `{}` in the vault is not the one this database remembers",
+                manifest.id
+            ),
+        )
+        .hint("somebody has replaced it; `walkback point list` shows the points there are")),
+        _ => Ok(()),
+    }
+}
+
+fn check_loaded(manifest: &Manifest, entry: &TableEntry, rows: u64, print: &TableFingerprint) -> Result<()> {
+    let counts = rows == entry.rows && print.rows == entry.rows;
+    if counts
+        && entry
+            .fingerprint
+            .as_ref()
+            .is_none_or(|expected| expected == print)
+    {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Damaged,
+        format!(
+            "table `{}` of `{}` did not load as it was: {} rows expected, {} loaded",
+            entry.table, manifest.id, entry.rows, print.rows
+        ),
+    )
+    .hint(format!(
+        "nothing was changed; run `walkback backup verify {}`",
+        manifest.id
+    )))
+}
+
+/// Says what of a table was written since, given what it was then. `None`: nothing.
+pub(crate) fn written_since(
+    table: &TableName,
+    now: &TableFingerprint,
+    then: Option<&TableFingerprint>,
+) -> Option<Loss> {
+    let Some(then) = then else {
+        return (now.rows > 0).then(|| Loss {
+            table: table.clone(),
+            rows: now.rows,
+            what: format!("{} rows, of which nobody knows when they were written", now.rows),
+        });
+    };
+    if now == then {
+        return None;
+    }
+    let (added, gone) = (
+        now.rows.saturating_sub(then.rows),
+        then.rows.saturating_sub(now.rows),
+    );
+    let what = match (added, gone) {
+        (0, 0) => "rows changed since".to_owned(),
+        (added, 0) => format!("{added} more rows than the migration left, and perhaps others changed"),
+        (_, gone) => format!("{gone} rows deleted since come back, and perhaps others changed"),
+    };
+    Some(Loss {
+        table: table.clone(),
+        rows: added.max(1),
+        what,
+    })
+}
+
+/// Returns the fingerprints of tables as they are now.
+pub(crate) async fn prints(
+    cx: &Cx,
+    session: &mut dyn Session,
+    schema: &Schema,
+    tables: impl Iterator<Item = TableName>,
+) -> Result<Vec<(TableName, TableFingerprint)>> {
+    let mut prints = Vec::new();
+    for name in tables {
+        if let Some(table) = schema.table(&name) {
+            prints.push((table.name.clone(), session.fingerprint(cx, table).await?));
+        }
+    }
+    Ok(prints)
+}

@@ -1,0 +1,122 @@
+//! Walking back: which kind for each migration, why, and what it loses.
+
+mod plan;
+mod run;
+
+use serde::{Deserialize, Serialize};
+use walkback_core::MigrationId;
+
+use crate::plan::PlannedStep;
+use crate::restore::{Loss, RestorePlan};
+
+/// The kinds of rollback. What each does and loses is in the book, under "Kinds of rollback".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum RollbackKind {
+    /// The cheapest that is sound, for each migration.
+    Auto,
+    /// By a down script: the file's, the stored or the derived one.
+    Down,
+    /// By restoring what the migration touched from the point made before it.
+    Full,
+    /// By the database's own transaction, while a run is unfinished.
+    Transaction,
+    /// By restoring a whole backup.
+    Backup,
+}
+
+impl RollbackKind {
+    /// Returns the word on the command line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Down => "down",
+            Self::Full => "full",
+            Self::Transaction => "transaction",
+            Self::Backup => "backup",
+        }
+    }
+}
+
+/// What to walk back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RollbackWhat {
+    /// The last run that changed something.
+    LastRun,
+    /// So many migrations.
+    Count(usize),
+    /// Everything after a target, which stays applied.
+    To(String),
+    /// Everything since a point.
+    Point(String),
+    /// The whole database, to a backup.
+    Backup(String),
+}
+
+/// What a person asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollbackRequest {
+    /// What to walk back.
+    pub what: RollbackWhat,
+    /// By which means.
+    pub kind: RollbackKind,
+}
+
+/// How one migration is walked back.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct RollbackStep {
+    /// The migration.
+    pub id: MigrationId,
+    /// Its name for a person.
+    pub name: String,
+    /// By which means: `Down` or `Full`.
+    pub kind: RollbackKind,
+    /// Why this and no other.
+    pub reason: String,
+    /// The script, for `Down`.
+    pub down: Option<PlannedStep>,
+    /// The exchange, for `Full`.
+    pub restore: Option<RestorePlan>,
+    /// What is taken away that was written since.
+    pub loss: Vec<Loss>,
+}
+
+/// What a rollback would do. Nothing in it has happened.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct RollbackPlan {
+    /// The kind, where it is one for all; `Auto` where each migration has its own.
+    pub kind: RollbackKind,
+    /// Why, in words.
+    pub reason: String,
+    /// Heads now.
+    pub from: Vec<MigrationId>,
+    /// Heads afterwards.
+    pub to: Vec<MigrationId>,
+    /// The migrations, newest first, each with its means.
+    pub steps: Vec<RollbackStep>,
+    /// The exchange, where the whole goes back to one point.
+    pub restore: Option<RestorePlan>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    #[serde(skip)]
+    pub(crate) applied: Vec<MigrationId>,
+}
+
+impl RollbackPlan {
+    /// Returns what is taken away that was written since, over all steps.
+    pub fn loss(&self) -> impl Iterator<Item = &Loss> {
+        let steps = self.steps.iter().flat_map(|step| &step.loss);
+        steps.chain(self.restore.iter().flat_map(|restore| &restore.loss))
+    }
+
+    /// Returns whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.restore.is_none() && self.kind != RollbackKind::Transaction
+    }
+}

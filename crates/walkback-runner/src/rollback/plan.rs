@@ -1,0 +1,488 @@
+//! Planning a rollback: the kind for each migration, and the loss, without writing a byte.
+
+use std::collections::BTreeSet;
+
+use walkback_core::catalog::Schema;
+use walkback_core::engine::SessionExt as _;
+use walkback_core::statement::Action;
+use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result, Session};
+use walkback_vault::Manifest;
+
+use super::{RollbackKind, RollbackPlan, RollbackRequest, RollbackStep, RollbackWhat};
+use crate::delta::SchemaDelta;
+use crate::identity;
+use crate::journal::{Journal, PointRow, RunRecord, RunStatus, StoredMigration};
+use crate::plan::{PlannedStep, Planner, ReadScript, Verdict};
+use crate::restore::{Exchange, Loss, RestorePlan, check_manifest, prints, written_since};
+use crate::runner::{DownTarget, Runner};
+use crate::state::State;
+
+impl Runner {
+    /// Plans a rollback. Nothing is written.
+    ///
+    /// # Errors
+    /// `NotFound` if there is nothing to walk back or no point; `Refused` if no sound way back is known, with
+    /// the reason and what can be forced.
+    pub async fn plan_rollback(&self, cx: &Cx, request: &RollbackRequest) -> Result<RollbackPlan> {
+        let mut session = self.connect(cx, Access::Read).await?;
+        let state = State::load(self, cx, &mut *session).await?;
+        if request.kind == RollbackKind::Transaction {
+            return plan_transaction(&state);
+        }
+        state.refuse_half_done()?;
+        let schema = self.schema(cx, &mut *session).await?;
+        let mut planning = Planning {
+            runner: self,
+            cx,
+            state: &state,
+            session: &mut *session,
+            schema,
+        };
+        match &request.what {
+            RollbackWhat::Backup(id) => planning.to_backup(id).await,
+            RollbackWhat::Point(id) => planning.to_point(id, "it was asked for").await,
+            RollbackWhat::Count(count) => {
+                let ids = state.downs(&DownTarget::Count(*count))?;
+                planning.migrations(&ids, request.kind).await
+            }
+            RollbackWhat::To(target) => {
+                let ids = state.downs(&DownTarget::To(target.clone()))?;
+                planning.migrations(&ids, request.kind).await
+            }
+            RollbackWhat::LastRun => planning.last_run(request.kind).await,
+        }
+    }
+
+    /// Plans to bring back a backup, or chosen tables of it. Nothing is written.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such backup or it does not hold a table.
+    pub async fn plan_restore(
+        &self,
+        cx: &Cx,
+        backup: &str,
+        tables: &[String],
+        set_version: Option<&str>,
+    ) -> Result<RestorePlan> {
+        let mut session = self.connect(cx, Access::Read).await?;
+        let state = State::load(self, cx, &mut *session).await?;
+        state.refuse_half_done()?;
+        let schema = self.schema(cx, &mut *session).await?;
+        let mut planning = Planning {
+            runner: self,
+            cx,
+            state: &state,
+            session: &mut *session,
+            schema,
+        };
+        let manifest = planning.manifest(backup).await?;
+        let only = (!tables.is_empty()).then(|| {
+            tables
+                .iter()
+                .map(walkback_core::TableName::new)
+                .collect::<Vec<_>>()
+        });
+        let exchange = Exchange::restoring(only.as_deref(), &manifest, &planning.schema)?;
+        let mut plan = planning.restore_plan(&manifest, &exchange, None).await?;
+        plan.applied_after = match (set_version, &only) {
+            (Some(target), _) => state
+                .graph
+                .state_at(&state.applied_set(), &target.parse()?)?
+                .into_iter()
+                .collect(),
+            (None, Some(_)) => state.applied.iter().map(|row| row.id.clone()).collect(),
+            (None, None) => manifest.ledger.applied.iter().map(MigrationId::new).collect(),
+        };
+        plan.only = only;
+        Ok(plan)
+    }
+}
+
+struct Planning<'a> {
+    runner: &'a Runner,
+    cx: &'a Cx,
+    state: &'a State,
+    session: &'a mut dyn Session,
+    schema: Schema,
+}
+
+impl Planning<'_> {
+    /// Plans to undo the last run that changed something, whatever it was.
+    async fn last_run(&mut self, kind: RollbackKind) -> Result<RollbackPlan> {
+        let dialect = self.runner.dialect();
+        let mut journal = Journal::new(self.session, &*dialect);
+        let runs = if journal.exists(self.cx).await? {
+            journal.runs(self.cx, None).await?
+        } else {
+            Vec::new()
+        };
+        let run = runs.iter().find(|run| changed_something(run)).ok_or_else(|| {
+            Error::not_found("there is no run to walk back")
+                .hint("`walkback rollback -n 1` walks back the newest migration")
+        })?;
+        let mut points = journal.points_of(self.cx, &run.id).await?;
+        points.retain(|point: &PointRow| point.kind == "safety");
+        if let (Some(point), true) = (points.first(), kind == RollbackKind::Auto) {
+            let why = format!(
+                "the last run, `{}` ({}), walked back, and this is its safety point",
+                run.id, run.kind
+            );
+            return self.to_point(&point.id, &why).await;
+        }
+        let before: BTreeSet<_> = split(&run.from);
+        let applied = self.state.applied_set();
+        let kept = self.state.graph.ancestors(&before);
+        let undo: BTreeSet<_> = applied.iter().filter(|id| !kept.contains(*id)).cloned().collect();
+        if undo.is_empty() {
+            return Err(Error::not_found(format!("the last run, `{}` ({}), left nothing to walk back", run.id, run.kind))
+                .hint("`walkback up` applies what it walked back; `walkback rollback -n 1` walks back the newest migration"));
+        }
+        let ids = self.newest_first(&undo);
+        self.migrations(&ids, kind).await
+    }
+
+    /// Plans to walk back migrations, newest first.
+    async fn migrations(&mut self, ids: &[MigrationId], kind: RollbackKind) -> Result<RollbackPlan> {
+        let applied = self.state.applied_set();
+        let after: BTreeSet<_> = applied.iter().filter(|id| !ids.contains(id)).cloned().collect();
+        let mut steps = Vec::new();
+        for id in ids {
+            steps.push(self.step(id, kind).await?);
+        }
+        let one = steps
+            .first()
+            .map(|step| step.kind)
+            .filter(|kind| steps.iter().all(|step| step.kind == *kind));
+        let reason = match (kind, &steps[..]) {
+            (RollbackKind::Auto, [step]) => step.reason.clone(),
+            (RollbackKind::Auto, _) => "each migration by the cheapest sound means".to_owned(),
+            _ => "it was asked for".to_owned(),
+        };
+        Ok(RollbackPlan {
+            kind: one.unwrap_or(RollbackKind::Auto),
+            reason,
+            from: self.state.heads(&applied),
+            to: self.state.heads(&after),
+            steps,
+            restore: None,
+            warnings: Vec::new(),
+            applied: applied.into_iter().collect(),
+        })
+    }
+
+    async fn step(&mut self, id: &MigrationId, kind: RollbackKind) -> Result<RollbackStep> {
+        let stored = self.state.stored.get(id);
+        match kind {
+            RollbackKind::Down => self.by_down(id, "it was asked for".to_owned()).await,
+            RollbackKind::Full => {
+                let stored = stored.ok_or_else(|| self.no_point(id))?;
+                self.by_point(stored, "it was asked for".to_owned()).await
+            }
+            RollbackKind::Backup => Err(Error::new(
+                ErrorKind::Usage,
+                "`--type backup` needs the backup to restore",
+            )
+            .hint("`walkback rollback --backup-file <BACKUP>`; `walkback backup list` shows what there is")),
+            RollbackKind::Auto | RollbackKind::Transaction => self.by_the_cheapest(id).await,
+        }
+    }
+
+    /// Chooses as DESIGN section 5 says: a sound and lossless down, else the point, else nothing.
+    async fn by_the_cheapest(&mut self, id: &MigrationId) -> Result<RollbackStep> {
+        let stored = self.state.stored.get(id);
+        let verdict = self.verdict(id).await?;
+        if verdict == Verdict::Lossless {
+            return self.by_down(id, "its way down is lossless".to_owned()).await;
+        }
+        match stored {
+            Some(stored) if stored.point.is_some() && self.runner.vault().is_some() => {
+                let reason = format!("a point was made before it, and its way down is {verdict}");
+                self.by_point(stored, reason).await
+            }
+            _ => Err(Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "no sound way back from `{}` is known: its way down is {verdict}, and no point was made before it",
+                    self.state.named(id).name
+                ),
+            )
+            .hint("`walkback rollback --type down` runs its down script all the same, if it has one")
+            .hint("`walkback rollback --backup-file <BACKUP>` restores a whole backup; `walkback backup list` shows them")),
+        }
+    }
+
+    /// Returns what the way down of a migration is worth, also of one that another tool has applied.
+    async fn verdict(&self, id: &MigrationId) -> Result<Verdict> {
+        if let Some(stored) = self.state.stored.get(id) {
+            return Ok(stored.verdict.clone());
+        }
+        if !self.state.in_checkout.contains(id) {
+            return Ok(Verdict::Unknown {
+                why: "nobody knows what it did".to_owned(),
+            });
+        }
+        Ok(Planner::new(self.runner, self.state)
+            .up_step(self.cx, id)
+            .await?
+            .verdict)
+    }
+
+    async fn by_down(&mut self, id: &MigrationId, reason: String) -> Result<RollbackStep> {
+        let down = Planner::new(self.runner, self.state)
+            .down_step(self.cx, id)
+            .await?;
+        let loss = self.loss_of_down(id, &down.script).await?;
+        Ok(RollbackStep {
+            id: id.clone(),
+            name: down.name.clone(),
+            kind: RollbackKind::Down,
+            reason,
+            down: Some(down),
+            restore: None,
+            loss,
+        })
+    }
+
+    async fn by_point(&mut self, stored: &StoredMigration, reason: String) -> Result<RollbackStep> {
+        let point = stored.point.as_deref().ok_or_else(|| self.no_point(&stored.id))?;
+        let manifest = self.manifest(point).await?;
+        let exchange = Exchange::undoing(&stored.delta, &manifest, &self.schema)?;
+        let mut restore = self.restore_plan(&manifest, &exchange, Some(&stored.id)).await?;
+        restore.applied_after.retain(|id| *id != stored.id);
+        let loss = std::mem::take(&mut restore.loss);
+        Ok(RollbackStep {
+            id: stored.id.clone(),
+            name: stored.name(),
+            kind: RollbackKind::Full,
+            reason,
+            down: None,
+            restore: Some(restore),
+            loss,
+        })
+    }
+
+    /// Plans to bring back everything as it was at a point.
+    async fn to_point(&mut self, id: &str, why: &str) -> Result<RollbackPlan> {
+        let manifest = self.manifest(id).await?;
+        let delta = SchemaDelta::between(&manifest.schema, &self.schema);
+        let exchange = Exchange::undoing(&delta, &manifest, &self.schema)?;
+        self.whole(&manifest, &exchange, RollbackKind::Full, why).await
+    }
+
+    async fn to_backup(&mut self, id: &str) -> Result<RollbackPlan> {
+        let manifest = self.manifest(id).await?;
+        let exchange = Exchange::restoring(None, &manifest, &self.schema)?;
+        self.whole(&manifest, &exchange, RollbackKind::Backup, "it was asked for")
+            .await
+    }
+
+    async fn whole(
+        &mut self,
+        manifest: &Manifest,
+        exchange: &Exchange,
+        kind: RollbackKind,
+        why: &str,
+    ) -> Result<RollbackPlan> {
+        let mut restore = self.restore_plan(manifest, exchange, None).await?;
+        restore.applied_after = manifest.ledger.applied.iter().map(MigrationId::new).collect();
+        let applied = self.state.applied_set();
+        let after = restore.applied_after.iter().cloned().collect();
+        Ok(RollbackPlan {
+            kind,
+            reason: why.to_owned(),
+            from: self.state.heads(&applied),
+            to: self.state.heads(&after),
+            steps: Vec::new(),
+            restore: Some(restore),
+            warnings: Vec::new(),
+            applied: applied.into_iter().collect(),
+        })
+    }
+
+    /// Describes an exchange, with what it takes away: for a migration, what was written since it had run.
+    async fn restore_plan(
+        &mut self,
+        manifest: &Manifest,
+        exchange: &Exchange,
+        migration: Option<&MigrationId>,
+    ) -> Result<RestorePlan> {
+        let replaced = exchange.replace.iter().map(|entry| entry.table.clone());
+        let names = replaced.chain(exchange.drop_tables.iter().cloned());
+        let now = prints(self.cx, self.session, &self.schema, names).await?;
+        let dialect = self.runner.dialect();
+        let after = match migration {
+            Some(id) => Journal::new(self.session, &*dialect).after(self.cx, id).await?,
+            None => Default::default(),
+        };
+        let loss = now.iter().filter_map(|(table, print)| {
+            let then = match migration {
+                Some(_) => after.get(&table.to_string()),
+                None => manifest.table(table).and_then(|entry| entry.fingerprint.as_ref()),
+            };
+            written_since(table, print, then)
+        });
+        let words =
+            |object: &walkback_core::catalog::Object| format!("{} {}", object.kind.word(), object.name);
+        Ok(RestorePlan {
+            point: manifest.id.clone(),
+            created_at: identity::moment(manifest.created_at),
+            replace: exchange
+                .replace
+                .iter()
+                .map(|entry| (entry.table.clone(), entry.rows))
+                .collect(),
+            drop_tables: exchange.drop_tables.clone(),
+            create_objects: exchange.create_objects.iter().map(words).collect(),
+            drop_objects: exchange.drop_objects.iter().map(words).collect(),
+            applied_after: self.state.applied.iter().map(|row| row.id.clone()).collect(),
+            loss: loss.collect(),
+            warnings: exchange.warnings.clone(),
+            only: None,
+            applied_before: self.state.applied.iter().map(|row| row.id.clone()).collect(),
+        })
+    }
+
+    /// Counts what a down script takes away that the migration did not bring.
+    async fn loss_of_down(&mut self, id: &MigrationId, script: &ReadScript) -> Result<Vec<Loss>> {
+        let dialect = self.runner.dialect();
+        let mut journal = Journal::new(self.session, &*dialect);
+        let after = if journal.exists(self.cx).await? {
+            journal.after(self.cx, id).await?
+        } else {
+            Default::default()
+        };
+        let mut losses = Vec::new();
+        for action in script
+            .statements
+            .iter()
+            .flat_map(|statement| &statement.effect.actions)
+        {
+            match action {
+                Action::DropTable { table } => {
+                    let now = prints(
+                        self.cx,
+                        self.session,
+                        &self.schema,
+                        std::iter::once(table.clone()),
+                    )
+                    .await?;
+                    losses.extend(now.iter().filter_map(|(table, print)| {
+                        let then = after.get(&table.to_string());
+                        written_since(table, print, then)
+                    }));
+                }
+                Action::DropColumn { table, column } if self.schema.table(table).is_some() => {
+                    let sql = format!(
+                        "SELECT count(*) FROM {} WHERE {} IS NOT NULL",
+                        dialect.quote_table(table),
+                        dialect.quote_identifier(column)
+                    );
+                    let row = self.session.fetch_optional(self.cx, &sql, &[]).await?;
+                    let count = row
+                        .and_then(|row| row[0].as_i64())
+                        .and_then(|count| u64::try_from(count).ok());
+                    losses.extend(count.filter(|count| *count > 0).map(|rows| Loss {
+                        table: table.clone(),
+                        rows,
+                        what: format!(
+                            "{rows} values of column `{column}`, what the migration itself wrote included"
+                        ),
+                    }));
+                }
+                _ => {}
+            }
+        }
+        Ok(losses)
+    }
+
+    async fn manifest(&mut self, id: &str) -> Result<Manifest> {
+        let manifest = self.runner.needed_vault()?.open(self.cx, id).await?;
+        let dialect = self.runner.dialect();
+        let mut journal = Journal::new(self.session, &*dialect);
+        let expected = if journal.exists(self.cx).await? {
+            journal.manifest_hash(self.cx, &manifest.id).await?
+        } else {
+            None
+        };
+        check_manifest(&manifest, expected.as_deref())?;
+        if manifest.database.dialect != dialect.kind() {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!(
+                    "`{}` is of {}, and this database is {}",
+                    manifest.id,
+                    manifest.database.product,
+                    dialect.kind()
+                ),
+            ));
+        }
+        Ok(manifest)
+    }
+
+    fn newest_first(&self, ids: &BTreeSet<MigrationId>) -> Vec<MigrationId> {
+        let known = self
+            .state
+            .graph
+            .iter()
+            .map(|migration| &migration.id)
+            .filter(|id| ids.contains(*id));
+        known.rev().cloned().collect()
+    }
+
+    fn no_point(&self, id: &MigrationId) -> Error {
+        Error::not_found(format!("no point was made before migration `{}`", self.state.named(id).name))
+            .hint("it changed nothing that needs one, or there was no vault; `walkback rollback --type down` runs its down script")
+    }
+}
+
+/// Plans to let the database take back what a killed run had not committed: it already has.
+fn plan_transaction(state: &State) -> Result<RollbackPlan> {
+    state.refuse_half_done()?;
+    let Some(run) = state.unfinished.first() else {
+        return Err(
+            Error::not_found("no run is unfinished: there is no transaction to roll back")
+                .hint("`walkback rollback` walks back what the last run did"),
+        );
+    };
+    let applied = state.applied_set();
+    let heads = state.heads(&applied);
+    Ok(RollbackPlan {
+        kind: RollbackKind::Transaction,
+        reason: format!(
+            "run `{}` never ended; the database has taken back what it had not committed",
+            run.id
+        ),
+        from: heads.clone(),
+        to: heads,
+        steps: Vec::new(),
+        restore: None,
+        warnings: Vec::new(),
+        applied: applied.into_iter().collect(),
+    })
+}
+
+fn changed_something(run: &RunRecord) -> bool {
+    let kind = run.kind.as_str();
+    let moved = run.from != run.to || kind == "restore" || kind == "redo";
+    moved && kind != "recover" && run.status != RunStatus::Running
+}
+
+fn split(heads: &str) -> BTreeSet<MigrationId> {
+    heads
+        .split(", ")
+        .filter(|id| !id.is_empty())
+        .map(MigrationId::new)
+        .collect()
+}
+
+impl PlannedStep {
+    /// Returns the words for where its script comes from.
+    #[must_use]
+    pub fn origin_words(&self) -> &'static str {
+        match self.origin {
+            crate::plan::ScriptOrigin::File => "its down script",
+            crate::plan::ScriptOrigin::Stored => "the down stored in the database",
+            crate::plan::ScriptOrigin::Derived => "the derived down",
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Running a rollback: a safety point, then each migration by its means, checked, with the next means ready.
+
+use walkback_core::engine::Begin;
+use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
+
+use super::{RollbackKind, RollbackPlan, RollbackStep};
+use crate::execute::Execution;
+use crate::gate;
+use crate::journal::StoredMigration;
+use crate::plan::{Planner, PointScope, RunKind};
+use crate::report::RunReport;
+use crate::restore::{Exchange, RestorePlan};
+use crate::runner::Runner;
+use crate::settings::Consent;
+
+impl Runner {
+    /// Runs a rollback as planned. A safety point is made first, so that it can itself be walked back.
+    ///
+    /// A down script that fails, or that does not lead back to the schema before the migration, is undone,
+    /// and the next sound means is taken; the report says so.
+    ///
+    /// # Errors
+    /// As [`Runner::run`], and `Damaged` if a point cannot be read; nothing has changed then.
+    pub async fn run_rollback(&self, cx: &Cx, plan: &RollbackPlan, consent: &Consent) -> Result<RunReport> {
+        gate::rollback(self.settings(), plan, consent)?;
+        let mut execution = Execution::begin(self, cx, RunKind::Rollback, consent).await?;
+        execution.still_as_planned(&plan.applied)?;
+        execution.record(cx, &plan.from, &plan.to).await?;
+        let outcome = execution.rollback(cx, plan).await;
+        execution.conclude(cx, outcome).await
+    }
+
+    /// Restores a backup as planned. A safety point is made first.
+    ///
+    /// # Errors
+    /// As [`Runner::run_rollback`].
+    pub async fn run_restore(&self, cx: &Cx, plan: &RestorePlan, consent: &Consent) -> Result<RunReport> {
+        gate::ticket(self.settings(), consent)?;
+        let mut execution = Execution::begin(self, cx, RunKind::Restore, consent).await?;
+        execution.still_as_planned(&plan.applied_before)?;
+        let from = execution.state.heads(&execution.state.applied_set());
+        let to = execution
+            .state
+            .heads(&plan.applied_after.iter().cloned().collect());
+        execution.record(cx, &from, &to).await?;
+        let outcome = execution.restore_whole(cx, plan, true).await;
+        execution.conclude(cx, outcome).await
+    }
+}
+
+impl Execution<'_> {
+    fn still_as_planned(&self, applied: &[MigrationId]) -> Result<()> {
+        if self.state.applied_set() == applied.iter().cloned().collect() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::CheckFailed,
+            "the database is no longer what this plan was made for",
+        )
+        .hint("another run has changed it meanwhile; run the command again to plan anew"))
+    }
+
+    async fn rollback(&mut self, cx: &Cx, plan: &RollbackPlan) -> Result<()> {
+        if let Some(restore) = &plan.restore {
+            return self
+                .restore_whole(cx, restore, plan.kind == RollbackKind::Backup)
+                .await;
+        }
+        let scope = plan
+            .steps
+            .iter()
+            .map(|step| self.scope_of(step))
+            .fold(PointScope::None, PointScope::and);
+        if scope != PointScope::None {
+            self.safety_point(cx, "rollback", &scope).await?;
+        }
+        for step in &plan.steps {
+            cx.check()?;
+            self.walk_back(cx, step).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns what walking a migration back may take away, by whichever means.
+    fn scope_of(&self, step: &RollbackStep) -> PointScope {
+        let down = step
+            .down
+            .as_ref()
+            .map_or(PointScope::None, crate::plan::PlannedStep::safety_scope);
+        let Some(stored) = self.state.stored.get(&step.id) else {
+            return down;
+        };
+        let changed = stored
+            .delta
+            .created_tables()
+            .chain(stored.delta.altered_tables())
+            .cloned()
+            .collect();
+        let touched = stored
+            .touched
+            .clone()
+            .map_or(PointScope::Everything, PointScope::Tables);
+        down.and(touched).and(PointScope::Tables(changed))
+    }
+
+    /// Walks one migration back: by its script if that is the plan and it proves sound, else from its point.
+    async fn walk_back(&mut self, cx: &Cx, step: &RollbackStep) -> Result<()> {
+        let stored = self.state.stored.get(&step.id).cloned();
+        let Some(down) = &step.down else {
+            let stored =
+                stored.ok_or_else(|| Error::internal("a full rollback was planned without a point"))?;
+            return self.restore_migration(cx, &stored).await;
+        };
+        let strict = stored.is_some();
+        let error = match self.down_checked(cx, down, strict).await {
+            Ok(_) => return Ok(()),
+            Err(error) if may_go_on(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let Some(stored) = stored else { return Err(error) };
+        self.walk_back_otherwise(cx, &stored, error).await
+    }
+
+    /// The script failed and was undone: takes the derived down if there is a lossless one, else the point.
+    async fn walk_back_otherwise(&mut self, cx: &Cx, stored: &StoredMigration, error: Error) -> Result<()> {
+        let name = stored.name();
+        let derived = Planner::new(self.runner, &self.state).derived_script(stored)?;
+        if let Some(script) = derived.filter(|_| stored.derived_loses.is_empty()) {
+            let step = Planner::new(self.runner, &self.state).down_step_of(&stored.id, script);
+            match self.down_checked(cx, &step, true).await {
+                Ok(_) => {
+                    self.report
+                        .warnings
+                        .push(format!("{error}; walked `{name}` back by the derived down"));
+                    return Ok(());
+                }
+                Err(second) if may_go_on(&second) => {}
+                Err(second) => return Err(second),
+            }
+        }
+        if stored.point.is_none() || self.runner.vault().is_none() {
+            return Err(
+                error.hint("it was undone, and no point was made before the migration to restore from")
+            );
+        }
+        self.restore_migration(cx, stored).await?;
+        self.report
+            .warnings
+            .push(format!("{error}; restored `{name}` from its point"));
+        Ok(())
+    }
+
+    /// Brings back what was there before a migration, from its point, in one transaction.
+    async fn restore_migration(&mut self, cx: &Cx, stored: &StoredMigration) -> Result<()> {
+        let point = stored.point.as_deref().ok_or_else(|| {
+            Error::not_found(format!("no point was made before migration `{}`", stored.name()))
+        })?;
+        let manifest = self.open_point(cx, point).await?;
+        self.session.begin(cx, Begin::Rebuild).await?;
+        let outcome = async {
+            let now = self.runner.schema(cx, &mut *self.session).await?;
+            let exchange = Exchange::undoing(&stored.delta, &manifest, &now)?;
+            self.exchange(cx, &manifest, &exchange).await?;
+            self.report.warnings.extend(exchange.warnings);
+            self.record_undone(cx, &stored.id).await
+        }
+        .await;
+        self.end_transaction(cx, outcome).await?;
+        cx.step("restore.committed");
+        self.note_undone(&stored.id);
+        Ok(())
+    }
+
+    /// Brings a whole point or backup back, the ledger included.
+    async fn restore_whole(&mut self, cx: &Cx, plan: &RestorePlan, everything: bool) -> Result<()> {
+        let manifest = self.open_point(cx, &plan.point).await?;
+        let tables = plan
+            .replace
+            .iter()
+            .map(|(table, _)| table.clone())
+            .chain(plan.drop_tables.iter().cloned());
+        self.safety_point(cx, "restore", &PointScope::Tables(tables.collect()))
+            .await?;
+        self.session.begin(cx, Begin::Rebuild).await?;
+        let outcome = async {
+            let now = self.runner.schema(cx, &mut *self.session).await?;
+            let exchange = if everything || plan.only.is_some() {
+                Exchange::restoring(plan.only.as_deref(), &manifest, &now)?
+            } else {
+                let delta = crate::delta::SchemaDelta::between(&manifest.schema, &now);
+                Exchange::undoing(&delta, &manifest, &now)?
+            };
+            self.exchange(cx, &manifest, &exchange).await?;
+            self.report.warnings.extend(exchange.warnings);
+            self.set_ledger(cx, &plan.applied_after).await
+        }
+        .await;
+        self.end_transaction(cx, outcome).await?;
+        cx.step("restore.committed");
+        Ok(())
+    }
+
+    /// Makes the ledger say exactly this, in the current transaction.
+    async fn set_ledger(&mut self, cx: &Cx, applied: &[MigrationId]) -> Result<()> {
+        let gone: Vec<_> = self
+            .state
+            .applied
+            .iter()
+            .map(|row| row.id.clone())
+            .filter(|id| !applied.contains(id))
+            .collect();
+        for id in gone.iter().rev() {
+            self.record_undone(cx, id).await?;
+            self.note_undone(id);
+        }
+        for id in applied {
+            if !self.state.is_applied(id) {
+                self.insert_unrun(cx, id).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether the next means may be tried after this error: the script was undone, nobody asked to stop.
+fn may_go_on(error: &Error) -> bool {
+    !matches!(
+        error.kind(),
+        ErrorKind::Interrupted | ErrorKind::NeedsRecovery | ErrorKind::Unavailable | ErrorKind::Locked
+    )
+}

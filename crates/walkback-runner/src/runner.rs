@@ -1,0 +1,177 @@
+//! The runner: everything walkback does to a database, behind one type.
+
+use std::sync::Arc;
+
+use walkback_core::catalog::Schema;
+use walkback_core::ledger::LedgerFormat;
+use walkback_core::{Access, Cx, Dialect, Engine, Error, ErrorKind, MigrationSource, Result, Session};
+use walkback_vault::Vault;
+
+use crate::plan::{Plan, Planner, RunKind};
+use crate::settings::Settings;
+use crate::state::State;
+
+/// How far to go up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpTarget {
+    /// To all heads.
+    Heads,
+    /// To a target of the target grammar.
+    To(String),
+    /// So many migrations.
+    Count(usize),
+}
+
+/// How far to go down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DownTarget {
+    /// To a target of the target grammar, which stays applied.
+    To(String),
+    /// So many migrations.
+    Count(usize),
+}
+
+/// Everything walkback does to one database with one source of migrations.
+///
+/// What changes something is first a plan, made without writing a byte; the caller shows and confirms it, and
+/// hands it back to be run. A run checks under the lock that the plan is still good.
+#[derive(Debug, Clone)]
+pub struct Runner {
+    engine: Arc<dyn Engine>,
+    source: Arc<dyn MigrationSource>,
+    vault: Option<Vault>,
+    settings: Settings,
+}
+
+impl Runner {
+    /// Creates a runner. Without a vault no point is made, and what a migration destroys is gone.
+    #[must_use]
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        source: Arc<dyn MigrationSource>,
+        vault: Option<Vault>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            engine,
+            source,
+            vault,
+            settings,
+        }
+    }
+
+    /// Returns the engine.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+
+    /// Returns the source.
+    #[must_use]
+    pub fn source(&self) -> &Arc<dyn MigrationSource> {
+        &self.source
+    }
+
+    /// Returns the vault, if there is one.
+    #[must_use]
+    pub fn vault(&self) -> Option<&Vault> {
+        self.vault.as_ref()
+    }
+
+    /// Returns the settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Plans to apply migrations. Nothing is written.
+    ///
+    /// # Errors
+    /// Fails on a target that does not exist, on a script that cannot be read (by `file:line`), on applied
+    /// migrations whose files were edited, and while a run is unfinished.
+    pub async fn plan_up(&self, cx: &Cx, target: UpTarget) -> Result<Plan> {
+        let state = self.settled_state(cx).await?;
+        let ids = state.ups(&target)?;
+        Planner::new(self, &state).plan(cx, RunKind::Up, &[], &ids).await
+    }
+
+    /// Plans to run downs, newest first. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`Runner::plan_up`], and on a migration that has no down of any kind.
+    pub async fn plan_down(&self, cx: &Cx, target: DownTarget) -> Result<Plan> {
+        let state = self.settled_state(cx).await?;
+        let ids = state.downs(&target)?;
+        Planner::new(self, &state)
+            .plan(cx, RunKind::Down, &ids, &[])
+            .await
+    }
+
+    /// Plans to go to a target, down and up as needed. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`Runner::plan_up`] and [`Runner::plan_down`].
+    pub async fn plan_goto(&self, cx: &Cx, target: &str) -> Result<Plan> {
+        let state = self.settled_state(cx).await?;
+        let (downs, ups) = state.moves(target)?;
+        Planner::new(self, &state)
+            .plan(cx, RunKind::Goto, &downs, &ups)
+            .await
+    }
+
+    /// Plans to run the down and then the up of the newest migration. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`Runner::plan_up`] and [`Runner::plan_down`].
+    pub async fn plan_redo(&self, cx: &Cx) -> Result<Plan> {
+        let state = self.settled_state(cx).await?;
+        let ids = state.downs(&DownTarget::Count(1))?;
+        Planner::new(self, &state)
+            .plan(cx, RunKind::Redo, &ids, &ids)
+            .await
+    }
+
+    /// Returns the vault, or says how to get one.
+    pub(crate) fn needed_vault(&self) -> Result<&Vault> {
+        self.vault.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Config, format!("the environment `{}` has no store", self.settings.environment))
+                .hint("add a `[store.local]` with `kind = \"fs\"` and a `path`, and name it in `stores` of the environment")
+        })
+    }
+
+    pub(crate) fn dialect(&self) -> Arc<dyn Dialect> {
+        self.engine.dialect()
+    }
+
+    pub(crate) fn ledger(&self) -> LedgerFormat {
+        self.source.ledger()
+    }
+
+    pub(crate) async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>> {
+        self.engine.connect(cx, access).await
+    }
+
+    /// Reads the schema without the ledger: it belongs to the tool, not to the application.
+    pub(crate) async fn schema(&self, cx: &Cx, session: &mut dyn Session) -> Result<Schema> {
+        let mut schema = session.schema(cx).await?;
+        let ledger = self.ledger().table;
+        schema.tables.retain(|table| table.name != ledger);
+        schema
+            .objects
+            .retain(|object| object.on.as_ref() != Some(&ledger));
+        Ok(schema)
+    }
+
+    /// Reads graph, ledger and journal without writing.
+    pub(crate) async fn state(&self, cx: &Cx) -> Result<State> {
+        let mut session = self.connect(cx, Access::Read).await?;
+        State::load(self, cx, &mut *session).await
+    }
+
+    /// Reads the state, and refuses to go on over a run that left something half-done.
+    async fn settled_state(&self, cx: &Cx) -> Result<State> {
+        let state = self.state(cx).await?;
+        state.refuse_half_done()?;
+        Ok(state)
+    }
+}

@@ -1,0 +1,139 @@
+//! Stamping: the ledger says something else, and no script runs.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use walkback_core::engine::Begin;
+use walkback_core::graph::Target;
+use walkback_core::{Cx, MigrationId, Result};
+
+use crate::execute::Execution;
+use crate::ledger::NewRow;
+use crate::plan::{Planner, RunKind};
+use crate::report::{Named, RunReport};
+use crate::runner::Runner;
+use crate::settings::Consent;
+use crate::{gate, identity};
+
+/// What a stamp would write into the ledger.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct StampPlan {
+    /// Heads now.
+    pub from: Vec<MigrationId>,
+    /// Heads afterwards.
+    pub to: Vec<MigrationId>,
+    /// Migrations that will count as applied.
+    pub add: Vec<Named>,
+    /// Migrations that will no longer count as applied.
+    pub remove: Vec<Named>,
+    /// Applied migrations whose files were edited, and will count as they are now.
+    pub accept: Vec<Named>,
+}
+
+impl Runner {
+    /// Plans to write the ledger so that it says a target is applied. No script runs.
+    ///
+    /// # Errors
+    /// Fails on a target that does not exist.
+    pub async fn plan_stamp(&self, cx: &Cx, target: &str) -> Result<StampPlan> {
+        let state = self.state(cx).await?;
+        let before = state.applied_set();
+        let after: BTreeSet<MigrationId> = state.graph.state_at(&before, &target.parse::<Target>()?)?;
+        let edited = Planner::new(self, &state).edited(cx).await?;
+        let order = |ids: &BTreeSet<MigrationId>| {
+            let mut known: Vec<_> = state
+                .graph
+                .iter()
+                .map(|one| one.id.clone())
+                .filter(|id| ids.contains(id))
+                .collect();
+            known.extend(ids.iter().filter(|id| state.graph.get(id).is_none()).cloned());
+            known.iter().map(|id| state.named(id)).collect::<Vec<_>>()
+        };
+        Ok(StampPlan {
+            from: state.heads(&before),
+            to: state.heads(&after),
+            add: order(&after.difference(&before).cloned().collect()),
+            remove: order(&before.difference(&after).cloned().collect()),
+            accept: edited
+                .iter()
+                .filter(|(id, _)| after.contains(id))
+                .map(|(id, _)| state.named(id))
+                .collect(),
+        })
+    }
+
+    /// Writes the ledger as planned.
+    ///
+    /// # Errors
+    /// `Refused` by the policy, `Locked` if somebody else runs.
+    pub async fn run_stamp(&self, cx: &Cx, plan: &StampPlan, consent: &Consent) -> Result<RunReport> {
+        gate::ticket(self.settings(), consent)?;
+        let mut execution = Execution::begin(self, cx, RunKind::Stamp, consent).await?;
+        execution.record(cx, &plan.from, &plan.to).await?;
+        let outcome = execution.stamp(cx, plan).await;
+        execution.conclude(cx, outcome).await
+    }
+}
+
+impl Execution<'_> {
+    async fn stamp(&mut self, cx: &Cx, plan: &StampPlan) -> Result<()> {
+        self.session.begin(cx, Begin::Write).await?;
+        let outcome = self.stamp_inside(cx, plan).await;
+        self.end_transaction(cx, outcome).await
+    }
+
+    async fn stamp_inside(&mut self, cx: &Cx, plan: &StampPlan) -> Result<()> {
+        for named in &plan.remove {
+            self.ledger().remove(cx, &named.id).await?;
+            self.note_undone(&named.id);
+        }
+        for named in &plan.add {
+            self.insert_unrun(cx, &named.id).await?;
+        }
+        for named in &plan.accept {
+            self.ledger().remove(cx, &named.id).await?;
+            self.state.applied.retain(|row| row.id != named.id);
+            self.insert_unrun(cx, &named.id).await?;
+            self.journal().forget_migration(cx, &named.id).await?;
+            self.report
+                .warnings
+                .push(format!("`{}` counts as its file is now", named.name));
+        }
+        Ok(())
+    }
+
+    /// Writes a row into the ledger for a migration that this run does not run.
+    pub(crate) async fn insert_unrun(&mut self, cx: &Cx, id: &MigrationId) -> Result<()> {
+        let planner = Planner::new(self.runner, &self.state);
+        let script = planner.file_script(cx, id, walkback_core::Direction::Up).await?;
+        let known = self.state.stored.get(id).map(|stored| stored.up_hash.clone());
+        let up_hash = script.map(|script| script.hash).or(known).unwrap_or_default();
+        let slug = self
+            .state
+            .graph
+            .get(id)
+            .map(|migration| migration.slug.clone())
+            .unwrap_or_default();
+        let (at, run) = (identity::moment(cx.now()), self.run.id.clone());
+        let row = NewRow {
+            id,
+            slug: &slug,
+            up_hash: &up_hash,
+            applied_at: &at,
+            run_id: &run,
+        };
+        self.ledger().insert(cx, &row).await?;
+        self.state.applied.push(crate::ledger::Applied {
+            id: id.clone(),
+            slug: Some(slug.clone()),
+            up_hash: Some(up_hash),
+            applied_at: Some(at.clone()),
+            run_id: Some(run),
+        });
+        let named = self.named(id);
+        self.report.applied.push(named);
+        Ok(())
+    }
+}

@@ -1,0 +1,273 @@
+//! What everything starts from: the graph, the ledger and the journal, read together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use walkback_core::graph::Target;
+use walkback_core::{Cx, Error, ErrorKind, Migration, MigrationGraph, MigrationId, Result, Session};
+
+use crate::journal::{Journal, RunRecord, StatementRow, StatementState, StoredMigration};
+use crate::ledger::{Applied, Ledger};
+use crate::report::Named;
+use crate::runner::{DownTarget, Runner, UpTarget};
+
+/// The graph, the ledger and the journal at one moment.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// The migrations of the checkout, and those that only the journal still knows.
+    pub(crate) graph: MigrationGraph,
+    /// Migrations that are in the checkout.
+    pub(crate) in_checkout: BTreeSet<MigrationId>,
+    pub(crate) unmatched: Vec<(PathBuf, String)>,
+    /// Rows of the ledger, oldest first.
+    pub(crate) applied: Vec<Applied>,
+    pub(crate) stored: BTreeMap<MigrationId, StoredMigration>,
+    /// Runs that never ended.
+    pub(crate) unfinished: Vec<RunRecord>,
+    /// Statements that were begun outside a transaction and whose migration is not finished.
+    pub(crate) half_done: Vec<StatementRow>,
+}
+
+impl State {
+    pub(crate) async fn load(runner: &Runner, cx: &Cx, session: &mut dyn Session) -> Result<Self> {
+        let dialect = runner.dialect();
+        let loaded = runner.source().load(cx, dialect.kind()).await?;
+        let format = runner.ledger();
+        let applied = Ledger::new(session, &*dialect, &format).read(cx).await?;
+        let mut journal = Journal::new(session, &*dialect);
+        let (mut stored, mut unfinished, mut half_done) = (BTreeMap::new(), Vec::new(), Vec::new());
+        if journal.exists(cx).await? {
+            stored = journal.stored_migrations(cx).await?;
+            unfinished = journal.unfinished_runs(cx).await?;
+            for run in &unfinished {
+                let statements = journal.statements_of(cx, &run.id).await?;
+                half_done.extend(half_done_of(statements, &applied));
+            }
+        }
+        stored.retain(|id, _| applied.iter().any(|row| row.id == *id));
+        let in_checkout = loaded
+            .graph
+            .iter()
+            .map(|migration| migration.id.clone())
+            .collect();
+        let graph = with_stored(loaded.graph, &in_checkout, &stored)?;
+        Ok(Self {
+            graph,
+            in_checkout,
+            unmatched: loaded.unmatched,
+            applied,
+            stored,
+            unfinished,
+            half_done,
+        })
+    }
+
+    pub(crate) fn applied_set(&self) -> BTreeSet<MigrationId> {
+        self.applied.iter().map(|row| row.id.clone()).collect()
+    }
+
+    pub(crate) fn is_applied(&self, id: &MigrationId) -> bool {
+        self.applied.iter().any(|row| row.id == *id)
+    }
+
+    /// Returns the heads of a set of applied migrations, those that nobody knows any more included.
+    pub(crate) fn heads(&self, applied: &BTreeSet<MigrationId>) -> Vec<MigrationId> {
+        let mut heads: Vec<_> = self
+            .graph
+            .heads_of(applied)
+            .into_iter()
+            .map(|head| head.id.clone())
+            .collect();
+        heads.extend(applied.iter().filter(|id| self.graph.get(id).is_none()).cloned());
+        heads
+    }
+
+    pub(crate) fn named(&self, id: &MigrationId) -> Named {
+        let row = || {
+            self.applied
+                .iter()
+                .find(|row| row.id == *id)
+                .and_then(|row| row.slug.clone())
+        };
+        let name = match self.graph.get(id) {
+            Some(migration) => migration.name(),
+            None => row()
+                .filter(|slug| !slug.is_empty())
+                .map_or_else(|| id.0.clone(), |slug| format!("{id}_{slug}")),
+        };
+        Named { id: id.clone(), name }
+    }
+
+    /// Returns what is applied and not in the checkout, oldest first.
+    pub(crate) fn ahead(&self) -> Vec<Named> {
+        let ahead = self
+            .applied
+            .iter()
+            .filter(|row| !self.in_checkout.contains(&row.id));
+        ahead.map(|row| self.named(&row.id)).collect()
+    }
+
+    pub(crate) fn ups(&self, target: &UpTarget) -> Result<Vec<MigrationId>> {
+        let applied = self.applied_set();
+        match target {
+            UpTarget::Heads => self.graph.plan_up(&applied, &Target::heads()),
+            UpTarget::To(target) => self.graph.plan_up(&applied, &target.parse::<Target>()?),
+            UpTarget::Count(count) => {
+                let mut ids = self.graph.plan_up(&applied, &Target::heads())?;
+                ids.truncate(*count);
+                Ok(ids)
+            }
+        }
+    }
+
+    pub(crate) fn downs(&self, target: &DownTarget) -> Result<Vec<MigrationId>> {
+        let applied = self.applied_set();
+        if applied.is_empty() {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                "there is nothing to walk back: no migration is applied",
+            )
+            .hint("`walkback status` shows what is there"));
+        }
+        let ids = match target {
+            DownTarget::To(target) => self.graph.plan_down(&applied, &target.parse::<Target>()?)?,
+            DownTarget::Count(count) => self.newest(&applied, *count)?,
+        };
+        self.refuse_strangers(&ids)?;
+        Ok(ids)
+    }
+
+    /// Returns the moves that lead to exactly a target: downs newest first, then ups oldest first.
+    pub(crate) fn moves(&self, target: &str) -> Result<(Vec<MigrationId>, Vec<MigrationId>)> {
+        let moves = self
+            .graph
+            .plan_goto(&self.applied_set(), &target.parse::<Target>()?)?;
+        self.refuse_strangers(&moves.down)?;
+        Ok((moves.down, moves.up))
+    }
+
+    /// Returns the newest applied migrations, in the reverse of an order in which they could be applied.
+    pub(crate) fn newest(&self, applied: &BTreeSet<MigrationId>, count: usize) -> Result<Vec<MigrationId>> {
+        let known: Vec<_> = self
+            .graph
+            .iter()
+            .map(|migration| &migration.id)
+            .filter(|id| applied.contains(id))
+            .collect();
+        if count > known.len() {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "cannot walk back {count} migrations: only {} are applied",
+                    known.len()
+                ),
+            )
+            .hint("`walkback down --to base` walks back all of them"));
+        }
+        Ok(known.into_iter().rev().take(count).cloned().collect())
+    }
+
+    /// Refuses to go on while a run has left something half-done.
+    pub(crate) fn refuse_half_done(&self) -> Result<()> {
+        let Some(statement) = self.half_done.first() else {
+            return Ok(());
+        };
+        Err(Error::new(
+            ErrorKind::NeedsRecovery,
+            format!(
+                "run `{}` was stopped in the middle of migration `{}`",
+                statement.run_id, statement.migration
+            ),
+        )
+        .with_context("statement", &statement.statement)
+        .hint("run `walkback recover`; it says what it found and what it will do, and asks"))
+    }
+
+    /// Refuses to walk back below a migration that nobody knows any more: its down is nowhere.
+    fn refuse_strangers(&self, ids: &[MigrationId]) -> Result<()> {
+        let stranger = self.applied.iter().find(|row| self.graph.get(&row.id).is_none());
+        match stranger {
+            Some(row) if !ids.is_empty() => Err(Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "migration `{}` is applied, but is neither in the checkout nor in the journal",
+                    row.id
+                ),
+            )
+            .hint("check out the release that has it, or `walkback stamp` the state that is really there")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns the statements of the last script of a run that never ended, if that script was not finished.
+///
+/// Scripts run one after the other, so only the last can be half-done. In a transaction the rows of its
+/// statements, the ledger and the script itself commit together, and it is never half-done; outside of one
+/// the ledger is written after the last statement, and what it does not say is not finished.
+fn half_done_of(statements: Vec<StatementRow>, applied: &[Applied]) -> Vec<StatementRow> {
+    let Some(last) = statements
+        .last()
+        .map(|last| (last.migration.clone(), last.direction.clone()))
+    else {
+        return Vec::new();
+    };
+    let mut script: Vec<StatementRow> = statements
+        .into_iter()
+        .rev()
+        .take_while(|statement| statement.migration == last.0 && statement.direction == last.1)
+        .collect();
+    script.reverse();
+    let all_done = script
+        .iter()
+        .all(|statement| statement.state == StatementState::Done);
+    let is_applied = applied.iter().any(|row| row.id.as_str() == last.0);
+    if all_done && is_applied == (last.1 == "up") {
+        Vec::new()
+    } else {
+        script
+    }
+}
+
+/// Adds the migrations that only the journal knows: an older checkout can walk them back.
+fn with_stored(
+    graph: MigrationGraph,
+    in_checkout: &BTreeSet<MigrationId>,
+    stored: &BTreeMap<MigrationId, StoredMigration>,
+) -> Result<MigrationGraph> {
+    let mut extra: Vec<&StoredMigration> = stored
+        .values()
+        .filter(|stored| !in_checkout.contains(&stored.id))
+        .collect();
+    if extra.is_empty() {
+        return Ok(graph);
+    }
+    extra.sort_by(|left, right| (&left.stored_at, &left.id).cmp(&(&right.stored_at, &right.id)));
+    let mut migrations: Vec<Migration> = graph.iter().cloned().collect();
+    let known: BTreeSet<_> = in_checkout
+        .iter()
+        .cloned()
+        .chain(extra.iter().map(|stored| stored.id.clone()))
+        .collect();
+    for stored in extra {
+        let mut migration = Migration::new(
+            stored.id.0.clone(),
+            stored.slug.clone(),
+            journal_path(&stored.name()),
+        );
+        migration.parents = stored
+            .parents
+            .iter()
+            .filter(|id| known.contains(*id))
+            .cloned()
+            .collect();
+        migration.has_down = stored.down_sql.is_some();
+        migrations.push(migration);
+    }
+    MigrationGraph::build(migrations)
+}
+
+/// Returns what messages name in the place of a file, for a script that comes from the journal.
+pub(crate) fn journal_path(name: &str) -> PathBuf {
+    PathBuf::from(format!("<journal>/{name}"))
+}
