@@ -28,7 +28,6 @@ const BANS: &[Ban] = &[
             "env::vars",
             "env::args",
             "env::current_dir",
-            "env::temp_dir",
             "env::set_var",
         ],
         homes: OUTSIDE_THE_LIBRARY,
@@ -59,8 +58,44 @@ const BANS: &[Ban] = &[
     },
 ];
 
+/// A call that may stand outside of its home.
+pub(crate) struct Exception {
+    pub(crate) path: &'static str,
+    pub(crate) word: &'static str,
+    pub(crate) reason: &'static str,
+}
+
+pub(crate) const EXCEPTIONS: &[Exception] = &[Exception {
+    path: "adapters/store-fs/src/disk.rs",
+    word: "SystemTime::now",
+    reason: "part of a name that no other process uses; nothing is decided by it",
+}];
+
 /// Checks the source of every crate. Unit tests and files under `tests/` may do all of it.
-pub(crate) fn check(members: &[Member]) -> Vec<Violation> {
+pub(crate) fn check(members: &[Member], exceptions: &[Exception]) -> Vec<Violation> {
+    let mut out = found(members);
+    for exception in exceptions {
+        let concerns = |violation: &Violation| {
+            violation.at.starts_with(&format!("{}:", exception.path))
+                && violation.what.starts_with(&format!("`{}`", exception.word))
+        };
+        let before = out.len();
+        out.retain(|violation| !concerns(violation));
+        if out.len() == before {
+            out.push(Violation::new(
+                "xtask/src/layers/homes.rs",
+                format!(
+                    "`{}` in `{}` is excepted ({}), and is not there",
+                    exception.word, exception.path, exception.reason
+                ),
+                "remove the exception",
+            ));
+        }
+    }
+    out
+}
+
+fn found(members: &[Member]) -> Vec<Violation> {
     let mut out = Vec::new();
     for member in members {
         let sources = member.files.iter().filter(|(file, _)| {
@@ -80,6 +115,10 @@ fn is_test_module(file: &str) -> bool {
 }
 
 fn check_file(path: &str, source: &str, out: &mut Vec<Violation>) {
+    // Where temporary files go is asked wherever one is made, by the library that makes it as well.
+    let source = &source
+        .replace("std::env::temp_dir", "")
+        .replace("env::temp_dir", "");
     for ban in BANS
         .iter()
         .filter(|ban| !ban.homes.iter().any(|home| path.starts_with(home)))

@@ -60,13 +60,13 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     report(
         "layers",
         &format!("{} crates, {files} files", members.len()),
-        &check(&members),
+        &check(&members, homes::EXCEPTIONS),
     )
 }
 
-fn check(members: &[Member]) -> Vec<Violation> {
+fn check(members: &[Member], exceptions: &[homes::Exception]) -> Vec<Violation> {
     let mut violations = edges::check(members);
     violations.extend(shape::check(members));
-    violations.extend(homes::check(members));
+    violations.extend(homes::check(members, exceptions));
     violations
 }

@@ -1,7 +1,8 @@
 //! The checker itself: a workspace in order passes, and each seeded violation is caught, alone.
 
+use super::homes::Exception;
 use super::workspace::Member;
-use super::{Violation, check};
+use super::{Violation, check as check_with};
 
 const PACKAGE: &str = r#"
 version.workspace = true
@@ -72,6 +73,10 @@ fn in_order() -> Vec<Member> {
         ),
         store("[dev-dependencies]\nwalkback-conformance.workspace = true"),
     ]
+}
+
+fn check(members: &[Member]) -> Vec<Violation> {
+    check_with(members, &[])
 }
 
 /// Checks the workspace after a change, and expects exactly one violation.
@@ -260,4 +265,26 @@ fn a_call_in_a_test_a_comment_or_a_text_is_no_call() {
     let mut members = in_order();
     set_file(&mut members, "adapters/store-fs", "src/store.rs", text);
     assert_eq!(check(&members), []);
+}
+
+#[test]
+fn an_exception_covers_its_call_only_and_must_be_needed() {
+    let exception = [Exception {
+        path: "adapters/store-fs/src/store.rs",
+        word: "SystemTime::now",
+        reason: "a test",
+    }];
+    let mut members = in_order();
+    let stale = check_with(&members, &exception);
+    assert_eq!(stale.len(), 1, "{stale:#?}");
+    assert!(stale[0].what.ends_with("and is not there"), "{}", stale[0]);
+    set_file(
+        &mut members,
+        "adapters/store-fs",
+        "src/store.rs",
+        "fn a() {\n    SystemTime::now();\n    Utc::now();\n}",
+    );
+    let left = check_with(&members, &exception);
+    assert_eq!(left.len(), 1, "{left:#?}");
+    assert_eq!(left[0].at, "adapters/store-fs/src/store.rs:3");
 }
