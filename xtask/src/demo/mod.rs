@@ -111,7 +111,7 @@ fn look_before(shell: &Shell) -> Result<()> {
 /// Goes to the migration before the destructive one, then over it.
 fn go_up(shell: &Shell) -> Result<(Snapshot, Snapshot)> {
     title("Up to the last migration but one.");
-    shell.run("up --to 20240805")?;
+    shell.run("up --to 20240805 -y")?;
     let before = Snapshot::of(&database(shell))?;
     println!(
         "\n(demo) the shop has {} tables with {} rows",
@@ -123,7 +123,7 @@ fn go_up(shell: &Shell) -> Result<(Snapshot, Snapshot)> {
     }
     title("The last one drops a column and a table, has no down, and is applied all the same.");
     shell.run(&format!("show {DESTRUCTIVE}"))?;
-    shell.run("up --allow-destructive")?;
+    shell.run("up -y")?;
     let after = Snapshot::of(&database(shell))?;
     let lost = before.differences(&after);
     println!("\n(demo) what is gone now:");
@@ -165,7 +165,7 @@ fn walk_back(shell: &Shell, before: &Snapshot) -> Result<()> {
 
 fn go_up_again(shell: &Shell, after: &Snapshot) -> Result<()> {
     title("And up again: a rollback does not spoil the migration.");
-    shell.run("up --allow-destructive -y")?;
+    shell.run("up -y")?;
     let now = Snapshot::of(&database(shell))?;
     let differences = after.differences(&now);
     if !differences.is_empty() {
@@ -193,7 +193,7 @@ fn down_and_to(shell: &Shell) -> Result<()> {
     title("One step down, and anywhere in the graph.");
     shell.run("goto 20240805 -y")?;
     shell.run("down -y")?;
-    shell.run("goto head -y --allow-destructive")?;
+    shell.run("goto head -y")?;
     shell.run("status --check")?;
     Ok(())
 }
