@@ -1,0 +1,346 @@
+//! The source: names, heads of files, and scripts.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use walkback_core::ledger::LedgerFormat;
+use walkback_core::migration::SqlScript;
+use walkback_core::source::{Loaded, NewMigration};
+use walkback_core::{
+    AdapterConfig, Cx, DialectKind, Direction, Error, Migration, MigrationGraph, MigrationId,
+    MigrationSource, Result, Script,
+};
+
+use crate::config::Config;
+use crate::directives::{Header, Reader, Section};
+use crate::error::{not_utf8, twice};
+use crate::layout::{Files, Holds, Layout, Part, scan};
+
+/// Migrations in a folder, in walkback's own layouts.
+///
+/// `script` reads the files that the last `load` has found, or looks for them if there was none.
+#[derive(Debug)]
+pub struct SqlSource {
+    root: PathBuf,
+    layout: Mutex<Option<Arc<Layout>>>,
+}
+
+impl SqlSource {
+    /// Creates the source of a folder. Nothing is read yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            layout: Mutex::new(None),
+        }
+    }
+
+    /// Creates the source that a configuration describes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](walkback_core::ErrorKind::Config) for a setting that this source does not know.
+    pub fn open(config: &AdapterConfig) -> Result<Self> {
+        let settings: Config = config.parse()?;
+        Ok(Self::new(config.resolve(&settings.path)))
+    }
+
+    fn remember(&self, layout: Option<Arc<Layout>>) {
+        *self.layout.lock().unwrap_or_else(PoisonError::into_inner) = layout;
+    }
+
+    async fn scan(&self, cx: &Cx) -> Result<Arc<Layout>> {
+        let (cx, root) = (cx.clone(), self.root.clone());
+        let layout = Arc::new(blocking(move || scan(&cx, &root)).await?);
+        self.remember(Some(Arc::clone(&layout)));
+        Ok(layout)
+    }
+
+    async fn known(&self, cx: &Cx) -> Result<Arc<Layout>> {
+        let layout = self.layout.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match layout {
+            Some(layout) => Ok(layout),
+            None => self.scan(cx).await,
+        }
+    }
+}
+
+#[async_trait]
+impl MigrationSource for SqlSource {
+    fn location(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    async fn load(&self, cx: &Cx, dialect: DialectKind) -> Result<Loaded> {
+        cx.check()?;
+        let layout = self.scan(cx).await?;
+        let cx = cx.clone();
+        blocking(move || load(&cx, &layout, dialect)).await
+    }
+
+    async fn script(
+        &self,
+        cx: &Cx,
+        dialect: DialectKind,
+        id: &MigrationId,
+        direction: Direction,
+    ) -> Result<Option<Script>> {
+        cx.check()?;
+        let layout = self.known(cx).await?;
+        let (id, root) = (id.clone(), self.root.clone());
+        blocking(move || {
+            let files = layout.find(id.as_str()).ok_or_else(|| {
+                Error::not_found(format!("there is no migration `{id}` in `{}`", root.display()))
+                    .hint("`walkback history` lists all migrations")
+            })?;
+            let script = match direction {
+                Direction::Up => Some(read_up(files, dialect)?),
+                Direction::Down => read_down(files, dialect)?,
+            };
+            Ok(script.map(Script::Sql))
+        })
+        .await
+    }
+
+    fn ledger(&self) -> LedgerFormat {
+        LedgerFormat::own()
+    }
+
+    async fn create(&self, cx: &Cx, migration: &NewMigration) -> Result<Vec<PathBuf>> {
+        cx.check()?;
+        self.remember(None);
+        let (cx, root, migration) = (cx.clone(), self.root.clone(), migration.clone());
+        blocking(move || crate::create::create(&cx, &root, &migration)).await
+    }
+}
+
+/// Runs file operations where they do not hold up anything else.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal("reading the migrations did not end").with_source(error))?
+}
+
+fn load(cx: &Cx, layout: &Layout, dialect: DialectKind) -> Result<Loaded> {
+    let mut unmatched = layout.unmatched.clone();
+    let mut migrations: Vec<Migration> = Vec::with_capacity(layout.migrations.len());
+    for files in &layout.migrations {
+        cx.check()?;
+        let up = up_part(files, dialect)?;
+        let header = head(up, Direction::Up)?
+            .map(|section| section.header)
+            .unwrap_or_default();
+        let mut migration = Migration::new(&files.id, &files.slug, &up.path);
+        migration.parents = header.parents.unwrap_or_else(|| {
+            migrations
+                .last()
+                .map(|before| before.id.clone())
+                .into_iter()
+                .collect()
+        });
+        migration.labels = header.labels.unwrap_or_default();
+        migration.depends_on = header.depends_on.unwrap_or_default();
+        migration.irreversible = header.irreversible;
+        migration.has_down = find_down(files, dialect, &mut unmatched)?.is_some();
+        migrations.push(migration);
+    }
+    unmatched.sort();
+    Ok(Loaded {
+        graph: MigrationGraph::build(migrations)?,
+        unmatched,
+    })
+}
+
+fn up_part(files: &Files, dialect: DialectKind) -> Result<&Part> {
+    files.up(dialect).ok_or_else(|| {
+        let other = &files.parts[0].path;
+        Error::config(format!(
+            "migration `{}` has no up script for {dialect}, only for other engines ({})",
+            files.id,
+            other.display()
+        ))
+        .hint(format!(
+            "add `{}`, empty if there is nothing to do",
+            beside(files, other, dialect).display()
+        ))
+    })
+}
+
+/// Returns where the up script for a dialect would be, next to one for another.
+fn beside(files: &Files, other: &Path, dialect: DialectKind) -> PathBuf {
+    let in_folder = other
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("up."));
+    if in_folder {
+        other.with_file_name(format!("up.{dialect}.sql"))
+    } else {
+        let stem = match files.slug.as_str() {
+            "" => files.id.clone(),
+            slug => format!("{}_{slug}", files.id),
+        };
+        other.with_file_name(format!("{stem}.up.{dialect}.sql"))
+    }
+}
+
+/// Finds the down script for a dialect. What looks like one and is none is reported.
+fn find_down<'f>(
+    files: &'f Files,
+    dialect: DialectKind,
+    unmatched: &mut Vec<(PathBuf, String)>,
+) -> Result<Option<&'f Part>> {
+    let mut found: Option<&Part> = None;
+    for part in files.downs(dialect) {
+        let Some(section) = head(part, Direction::Down)? else {
+            continue;
+        };
+        if !section.has_statement {
+            unmatched.push((part.path.clone(), NO_STATEMENT.to_owned()));
+            continue;
+        }
+        match found {
+            Some(found) if found.dialect == part.dialect => {
+                return Err(twice("down", &files.id, &found.path, &part.path));
+            }
+            Some(_) => {}
+            None => found = Some(part),
+        }
+    }
+    if found.is_none() && files.downs(dialect).is_empty() {
+        let others = files
+            .parts
+            .iter()
+            .filter(|part| part.holds == Holds::Only(Direction::Down));
+        unmatched.extend(others.map(|part| {
+            let why = format!("it is for another engine, and there is no down script for {dialect}");
+            (part.path.clone(), why)
+        }));
+    }
+    Ok(found)
+}
+
+const NO_STATEMENT: &str = "the down script holds no statement, so it counts as not written; `SELECT 1;` would say that nothing is to be done";
+
+/// Reads what the head of a file says of one direction. `None`: a single file without that section.
+fn head(part: &Part, direction: Direction) -> Result<Option<Section>> {
+    match part.holds {
+        Holds::Only(_) => read_head(part, direction).map(Some),
+        Holds::Both => Ok(sections(part, &read_text(part)?)?
+            .into_iter()
+            .find(|section| section.direction == direction)),
+    }
+}
+
+/// How much of a line is read to see whether it is a comment.
+const AHEAD: u64 = 4096;
+
+/// Reads a file of one direction as far as its header goes.
+fn read_head(part: &Part, direction: Direction) -> Result<Section> {
+    let failed = |error| Error::io("read", &part.path, error);
+    let mut file = BufReader::new(File::open(&part.path).map_err(failed)?);
+    let mut reader = Reader::new(&part.path, Some(direction));
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        // A statement may be one line of a gigabyte: its beginning is enough. A comment is read to its end.
+        let ahead = file.by_ref().take(AHEAD).read_until(b'\n', &mut line);
+        if ahead.map_err(failed)? == 0 {
+            break;
+        }
+        if !reader.is_comment(if number == 1 { without_mark(&line) } else { &line }) {
+            reader.statement();
+            break;
+        }
+        if !line.ends_with(b"\n") {
+            file.read_until(b'\n', &mut line).map_err(failed)?;
+        }
+        let text = if number == 1 { without_mark(&line) } else { &line };
+        let text = str::from_utf8(text).map_err(|_| not_utf8(&part.path, number))?;
+        reader.line(number, text)?;
+        if !reader.in_header() {
+            break;
+        }
+    }
+    reader
+        .sections
+        .pop()
+        .ok_or_else(|| Error::internal("a script without a section"))
+}
+
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+fn read_text(part: &Part) -> Result<String> {
+    let bytes = fs::read(&part.path).map_err(|error| Error::io("read", &part.path, error))?;
+    match str::from_utf8(without_mark(&bytes)) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(error) => {
+            let valid = &bytes[..error.valid_up_to()];
+            let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+            Err(not_utf8(&part.path, line))
+        }
+    }
+}
+
+/// Reads all of a script: its sections, and every line that speaks to walkback where it must not.
+fn sections(part: &Part, text: &str) -> Result<Vec<Section>> {
+    let only = match part.holds {
+        Holds::Only(direction) => Some(direction),
+        Holds::Both => None,
+    };
+    let mut reader = Reader::new(&part.path, only);
+    for (number, line) in text.lines().enumerate() {
+        reader.line(number + 1, line)?;
+    }
+    reader.finish()?;
+    Ok(reader.sections)
+}
+
+fn read_up(files: &Files, dialect: DialectKind) -> Result<SqlScript> {
+    let part = up_part(files, dialect)?;
+    read_script(part, Direction::Up)?
+        .ok_or_else(|| Error::internal(format!("`{}` has no up script", part.path.display())))
+}
+
+fn read_down(files: &Files, dialect: DialectKind) -> Result<Option<SqlScript>> {
+    match find_down(files, dialect, &mut Vec::new())? {
+        Some(part) => read_script(part, Direction::Down),
+        None => Ok(None),
+    }
+}
+
+fn read_script(part: &Part, direction: Direction) -> Result<Option<SqlScript>> {
+    let text = read_text(part)?;
+    let sections = sections(part, &text)?;
+    let Some(place) = sections.iter().position(|section| section.direction == direction) else {
+        return Ok(None);
+    };
+    let section = &sections[place];
+    let next = sections
+        .iter()
+        .map(|other| other.first_line)
+        .filter(|first| *first > section.first_line)
+        .min();
+    let text = cut(&text, section.first_line, next.map(|first| first - 1));
+    Ok(Some(script(part, text, section.first_line, &section.header)))
+}
+
+fn script(part: &Part, text: &str, first_line: usize, header: &Header) -> SqlScript {
+    let mut script = SqlScript::new(text, &part.path);
+    script.location.line = first_line;
+    script.transaction = header.transaction.unwrap_or(true);
+    script.protect.clone_from(&header.protect);
+    script
+}
+
+/// Returns the lines from `first` to before `end`, counted from 1.
+fn cut(text: &str, first: usize, end: Option<usize>) -> &str {
+    let offset = |line: usize| {
+        text.split_inclusive('\n')
+            .take(line - 1)
+            .map(str::len)
+            .sum::<usize>()
+    };
+    &text[offset(first)..end.map_or(text.len(), offset)]
+}
