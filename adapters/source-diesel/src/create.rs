@@ -49,12 +49,12 @@ fn folder_name(new: &NewMigration) -> Result<String> {
             format!("`{}` cannot be part of a file name here", what.escape_debug()),
         )
     };
-    let plain = |c: char| c.is_alphanumeric() || c == '-' || c == '.';
+    let plain = |c: char| c.is_alphanumeric() || c == '-';
     if new.slug.is_empty() || !new.slug.chars().all(|c| plain(c) || c == '_') {
         return Err(usage(&new.slug).hint("use letters, digits, `_` and `-`: `walkback new add_users`"));
     }
     let version = new.id.replace('-', "");
-    let usable = !version.is_empty() && !version.starts_with('.') && new.id.chars().all(plain);
+    let usable = !version.is_empty() && new.id.chars().all(plain);
     if !usable || version.chars().count() > LONGEST_VERSION {
         return Err(usage(&new.id).hint("a version of diesel is a time, such as `2024-02-01-090000`"));
     }
