@@ -78,7 +78,10 @@ fn check(registry: &Registry, expected: &[(Role, &str)]) -> Result<()> {
 
 fn holds(registry: &Registry, role: Role, name: &str) -> bool {
     match role {
-        Role::Engine => registry.engines().iter().any(|entry| entry.schemes.contains(&name)),
+        Role::Engine => registry
+            .engines()
+            .iter()
+            .any(|entry| entry.schemes.contains(&name)),
         Role::Store => registry.stores().iter().any(|entry| entry.kind == name),
         Role::Source => registry.sources().iter().any(|entry| entry.kind == name),
     }

@@ -1,1 +1,42 @@
+//! Rollback-first database migrations.
+//!
+//! walkback applies schema and data migrations, and can always walk them back. This crate is the library
+//! facade and the program `walkback`; the program does nothing that the library cannot.
+//!
+//! ```no_run
+//! use walkback::config::{Overrides, Project, Variables};
+//! use walkback::{Actor, Consent, Cx, UpTarget};
+//!
+//! # async fn example() -> walkback::Result<()> {
+//! let cx = Cx::background();
+//! let variables = Variables::new([("DATABASE_URL", "sqlite:app.db")]);
+//! let project = Project::load("/srv/app".as_ref(), variables, Overrides::default())?;
+//! let actor = Actor { user: "app".into(), host: "web-1".into(), pid: std::process::id() };
+//! let runner = project.runner(&walkback::registry()?, actor)?;
+//!
+//! let plan = runner.plan_up(&cx, UpTarget::Heads).await?;
+//! let report = runner.run(&cx, &plan, &Consent::default()).await?;
+//! println!("applied {} migrations", report.applied.len());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Runner`] is the whole interface: every change is first a plan, which is shown, confirmed and then run.
+//! - [`config`] reads `walkback.toml`, variables and flags into a [`config::Project`].
+//! - [`registry`] knows the adapters of this build; each is a feature of this crate (`sqlite`, `fs`, `sql`,
+//!   `diesel`), and all of them are on by default.
 
+pub mod cli;
+pub mod config;
+
+pub use walkback_adapters::registry;
+pub use walkback_core as core;
+pub use walkback_core::{
+    AdapterConfig, BackupStore, Cx, Engine, Error, ErrorKind, MigrationId, MigrationSource, Registry, Result,
+    TableName,
+};
+pub use walkback_runner::vault;
+pub use walkback_runner::{
+    Actor, Confirmation, Consent, Decision, DownTarget, Plan, Policy, RestorePlan, RollbackKind,
+    RollbackPlan, RollbackRequest, RollbackWhat, RunReport, Runner, Settings, Status, UpTarget, Verdict,
+};

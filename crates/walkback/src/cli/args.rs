@@ -1,0 +1,568 @@
+//! The command line: what may be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "walkback",
+    version,
+    about = "Rollback-first database migrations: apply them, and always be able to walk them back",
+    after_help = AFTER_HELP,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    infer_long_args = false
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Variables: WALKBACK_CONFIG, WALKBACK_ENV, WALKBACK_URL, DATABASE_URL, WALKBACK_LOCK_TIMEOUT, WALKBACK_LOG,
+NO_COLOR. A flag wins over a variable, a variable over `walkback.toml`; `.env` beside it is read.
+
+Exit codes: 0 done; 1 failed, the database is as it was; 2 wrong usage or configuration; 3 a check says no;
+4 failed, run `walkback recover`; 5 locked by somebody else; 6 refused by policy or not confirmed;
+7 conflicts left for a person; 8 a backup is missing or damaged; 130 interrupted, and undone.";
+
+/// Flags of every command.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Global {
+    /// Configuration file, instead of the first `walkback.toml` upwards from here.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// Environment of the configuration to work on.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "ENV",
+        help_heading = "Global options"
+    )]
+    pub(crate) env: Option<String>,
+    /// Database, instead of the one of the environment: `sqlite:app.db`.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Global options"
+    )]
+    pub(crate) url: Option<String>,
+    /// Print one JSON object on stdout, also on failure. Never asks: add `--yes`.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+    /// Answer every question with yes.
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub(crate) yes: bool,
+    /// Log what happens to stderr; twice for more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub(crate) verbose: u8,
+    /// No progress, no notes and no plan; only the outcome, warnings and errors.
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Global options"
+    )]
+    pub(crate) quiet: bool,
+    /// When to use colours.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Global options"
+    )]
+    pub(crate) color: ColorWhen,
+}
+
+/// When to use colours. They never carry meaning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a `walkback.toml` and a folder for migrations.
+    Init(Init),
+    /// Write the files of a new migration.
+    #[command(visible_alias = "create")]
+    New(New),
+    /// Write a migration that joins several heads.
+    Merge(Merge),
+    /// Check the configuration, the database, the migrations and the vault.
+    Doctor,
+    /// Say where the database stands: applied, pending, ahead, edited, drifted.
+    #[command(visible_alias = "info")]
+    Status(Status),
+    /// List all migrations, in order, with their state and what their way back is worth.
+    History,
+    /// Name the migrations the database is at.
+    Current,
+    /// Name the migrations nothing follows.
+    Heads,
+    /// Show one migration: its place, its statements and what they do, its way back.
+    Show(Show),
+    /// Draw the graph of migrations.
+    Graph(Graph),
+    /// Apply pending migrations: all, or up to a target.
+    #[command(visible_aliases = ["migrate", "upgrade"])]
+    Up(Up),
+    /// Run downs, newest first: ONE, or down to a target.
+    #[command(visible_aliases = ["downgrade", "revert"])]
+    Down(Down),
+    /// Go to a target, down and up as needed.
+    Goto(Goto),
+    /// Run the down and the up of the newest migration again.
+    Redo(Redo),
+    /// Write the ledger without running a script.
+    #[command(visible_alias = "baseline")]
+    Stamp(Stamp),
+    /// Walk back: the last run, to a target, to a point or to a backup.
+    #[command(visible_alias = "undo")]
+    Rollback(Rollback),
+    /// Replace tables by what a backup holds.
+    Restore(Restore),
+    /// Make and look at backups.
+    #[command(subcommand)]
+    Backup(Backup),
+    /// Make, look at and remove rollback points.
+    #[command(subcommand)]
+    Point(Point),
+    /// Prove the way back: up, down, compare schema and data, up; on a copy.
+    Verify(Verify),
+    /// Put an unfinished run right.
+    Recover(Recover),
+    /// List the runs that changed the database, newest first.
+    Audit(Audit),
+    /// Print completions for a shell.
+    Completions(Completions),
+    /// Print the manual page, or write those of all commands into a folder.
+    Man(Man),
+}
+
+impl Command {
+    /// Returns the name used in `--json` output.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::New(_) => "new",
+            Self::Merge(_) => "merge",
+            Self::Doctor => "doctor",
+            Self::Status(_) => "status",
+            Self::History => "history",
+            Self::Current => "current",
+            Self::Heads => "heads",
+            Self::Show(_) => "show",
+            Self::Graph(_) => "graph",
+            Self::Up(_) => "up",
+            Self::Down(_) => "down",
+            Self::Goto(_) => "goto",
+            Self::Redo(_) => "redo",
+            Self::Stamp(_) => "stamp",
+            Self::Rollback(_) => "rollback",
+            Self::Restore(_) => "restore",
+            Self::Backup(Backup::Create(_)) => "backup create",
+            Self::Backup(Backup::List) => "backup list",
+            Self::Backup(Backup::Show(_)) => "backup show",
+            Self::Backup(Backup::Verify(_)) => "backup verify",
+            Self::Point(Point::Create(_)) => "point create",
+            Self::Point(Point::List) => "point list",
+            Self::Point(Point::Show(_)) => "point show",
+            Self::Point(Point::Remove(_)) => "point remove",
+            Self::Verify(_) => "verify",
+            Self::Recover(_) => "recover",
+            Self::Audit(_) => "audit",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+        }
+    }
+
+    /// Returns the `--lock-timeout` of the command.
+    pub(crate) fn lock_timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Up(args) => args.run.consent.lock_timeout,
+            Self::Down(args) => args.run.consent.lock_timeout,
+            Self::Goto(args) => args.run.consent.lock_timeout,
+            Self::Redo(args) => args.run.consent.lock_timeout,
+            Self::Stamp(args) => args.consent.lock_timeout,
+            Self::Rollback(args) => args.run.consent.lock_timeout,
+            Self::Restore(args) => args.consent.lock_timeout,
+            Self::Recover(args) => args.consent.lock_timeout,
+            _ => None,
+        }
+    }
+}
+
+/// Flags of commands that change the database.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Rules")]
+pub(crate) struct ConsentArgs {
+    /// How long to wait for the lock: `5s`, `500ms`.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) lock_timeout: Option<Duration>,
+    /// Ticket of the change, for the policy and the audit.
+    #[arg(long, value_name = "ID")]
+    pub(crate) ticket: Option<String>,
+    /// Why, in words, for the audit.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Go ahead although statements destroy something.
+    #[arg(long)]
+    pub(crate) allow_destructive: bool,
+    /// Go ahead although something is lost that cannot be brought back.
+    #[arg(long)]
+    pub(crate) allow_lossy: bool,
+    /// Confirm by the name of the environment, where the policy says `confirm = "type-name"` and nobody can type it.
+    #[arg(long, value_name = "ENV")]
+    pub(crate) confirm_name: Option<String>,
+}
+
+/// Flags of commands that run scripts.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RunArgs {
+    /// Show the plan and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the SQL that would be executed, and change nothing.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) sql: bool,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
+}
+
+/// Where to go.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct TargetArgs {
+    /// Target: an id, a unique prefix, `head`, `base`, `+N`, `-N`, `label@head`.
+    #[arg(value_name = "TARGET", allow_negative_numbers = true, conflicts_with_all = ["to", "count"])]
+    pub(crate) target: Option<String>,
+    /// The same, as a flag.
+    #[arg(
+        long,
+        value_name = "TARGET",
+        allow_negative_numbers = true,
+        conflicts_with = "count"
+    )]
+    pub(crate) to: Option<String>,
+    /// How many migrations.
+    #[arg(short = 'n', long = "count", value_name = "N", value_parser = at_least_one)]
+    pub(crate) count: Option<usize>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(0) => Err("it must be at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Layout of the migrations.
+    #[arg(long, value_name = "KIND", default_value = "sql")]
+    pub(crate) source: String,
+    /// Folder of the migrations.
+    #[arg(long, value_name = "FOLDER", default_value = "migrations")]
+    pub(crate) path: String,
+}
+
+/// Arguments of `new`.
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// What it is about: `add_users`.
+    pub(crate) slug: String,
+    /// What it follows, instead of the only head.
+    #[arg(long, value_name = "ID")]
+    pub(crate) parent: Vec<String>,
+}
+
+/// Arguments of `merge`.
+#[derive(Debug, Args)]
+pub(crate) struct Merge {
+    /// The heads to join.
+    #[arg(required = true, num_args = 2.., value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// What the migration is called.
+    #[arg(long, default_value = "merge")]
+    pub(crate) slug: String,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Exit with 3 unless the database is exactly where the migrations are.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// Its id, or a unique prefix.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+/// Arguments of `graph`.
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// How to draw it.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: GraphFormat,
+}
+
+/// How to draw the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Lines and letters.
+    Text,
+    /// A Mermaid flowchart.
+    Mermaid,
+    /// Graphviz.
+    Dot,
+}
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// Arguments of `down`.
+#[derive(Debug, Args)]
+pub(crate) struct Down {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// Arguments of `goto`.
+#[derive(Debug, Args)]
+pub(crate) struct Goto {
+    /// Target: an id, a unique prefix, `head`, `base`, `+N`, `-N`, `label@head`.
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// Arguments of `redo`.
+#[derive(Debug, Args)]
+pub(crate) struct Redo {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// Arguments of `stamp`.
+#[derive(Debug, Args)]
+pub(crate) struct Stamp {
+    /// Target: an id, a unique prefix, `head`, `base`.
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) target: String,
+    /// Show what would be written, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
+}
+
+/// Arguments of `rollback`.
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// Rollback point, instead of the one of the last run; with `--type backup` a backup.
+    #[arg(value_name = "POINT", conflicts_with_all = ["to", "count", "backup"])]
+    pub(crate) point: Option<String>,
+    /// Walk back until this migration is the newest.
+    #[arg(long, value_name = "TARGET", allow_negative_numbers = true, conflicts_with_all = ["count", "backup"])]
+    pub(crate) to: Option<String>,
+    /// Walk back this many migrations.
+    #[arg(short = 'n', long = "count", value_name = "N", value_parser = at_least_one, conflicts_with = "backup")]
+    pub(crate) count: Option<usize>,
+    /// Walk back to what a backup holds.
+    #[arg(long, value_name = "BACKUP")]
+    pub(crate) backup: Option<String>,
+    /// How to walk back.
+    #[arg(long = "type", value_name = "KIND", default_value = "auto")]
+    pub(crate) kind: RollbackType,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// How to walk back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RollbackType {
+    /// The way that loses least; the choice and its reason are printed.
+    Auto,
+    /// Down scripts, newest first.
+    Down,
+    /// Tables as they were at the point.
+    Full,
+    /// The database's own, while the run is unfinished.
+    Transaction,
+    /// Straight from a backup.
+    Backup,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The backup or point to restore.
+    pub(crate) backup: String,
+    /// Only this table; may be repeated.
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// Write this version into the ledger, instead of the one the backup was made at.
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) set_version: Option<String>,
+    /// Show what would be replaced and lost, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
+}
+
+/// The commands of `backup`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Backup {
+    /// Back up tables, or everything.
+    Create(BackupCreate),
+    /// List the backups, newest first.
+    List,
+    /// Show what a backup holds.
+    Show(BackupId),
+    /// Read every byte of backups and check it.
+    Verify(BackupVerify),
+}
+
+/// Arguments of `backup create`.
+#[derive(Debug, Args)]
+pub(crate) struct BackupCreate {
+    /// Tables; none means all.
+    #[arg(value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// What it is for.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+}
+
+/// One backup or point.
+#[derive(Debug, Args)]
+pub(crate) struct BackupId {
+    /// Its id, or a unique prefix.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+/// Arguments of `backup verify`.
+#[derive(Debug, Args)]
+pub(crate) struct BackupVerify {
+    /// Backups and points; none means all.
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+}
+
+/// The commands of `point`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Point {
+    /// Make a rollback point of everything, now.
+    Create(PointCreate),
+    /// List the points, newest first.
+    List,
+    /// Show what a point holds.
+    Show(BackupId),
+    /// Remove a point, and what only it holds.
+    Remove(PointRemove),
+}
+
+/// Arguments of `point create`.
+#[derive(Debug, Args)]
+pub(crate) struct PointCreate {
+    /// What it is for.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+}
+
+/// Arguments of `point remove`.
+#[derive(Debug, Args)]
+pub(crate) struct PointRemove {
+    /// Its id, or a unique prefix.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// Remove it although an applied migration needs it to be walked back.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Confirm by the name of the environment, where the policy says `confirm = "type-name"` and nobody can type it.
+    #[arg(long, value_name = "ENV")]
+    pub(crate) confirm_name: Option<String>,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Migrations; none means all.
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+}
+
+/// Arguments of `recover`.
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    /// Show what was found and what would be done, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
+}
+
+/// Arguments of `audit`.
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// How many runs.
+    #[arg(short = 'n', long = "limit", value_name = "N", default_value = "20", value_parser = at_least_one)]
+    pub(crate) limit: usize,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Write one page for each command into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+}

@@ -1,0 +1,56 @@
+//! `audit`: the runs that changed the database.
+
+use walkback_core::Result;
+use walkback_runner::RunRecord;
+
+use crate::cli::args::Audit;
+use crate::cli::context::{Context, json};
+use crate::cli::exit;
+use crate::cli::render::table::{moment, table};
+
+pub(super) async fn run(context: &Context, args: &Audit) -> Result<u8> {
+    let runner = context.runner()?;
+    let runs = runner.audit(&context.cx, Some(args.limit)).await?;
+    if runs.is_empty() {
+        context.out.text("no run has changed this database");
+    } else {
+        context.out.text(text(&runs));
+    }
+    context.object([("runs", json(&runs))])?;
+    Ok(exit::DONE)
+}
+
+fn text(runs: &[RunRecord]) -> String {
+    let rows = runs.iter().map(|run| {
+        let about = [
+            run.ticket.as_ref().map(|ticket| format!("ticket {ticket}")),
+            run.reason.clone(),
+            run.detail.clone(),
+        ];
+        [
+            moment(&run.started_at),
+            run.kind.clone(),
+            run.status.word().to_owned(),
+            format!("{} to {}", or_base(&run.from), or_base(&run.to)),
+            run.environment.clone(),
+            run.actor.clone(),
+            about.into_iter().flatten().collect::<Vec<_>>().join("; "),
+        ]
+    });
+    table(
+        [
+            "when",
+            "run",
+            "outcome",
+            "migrations",
+            "environment",
+            "who",
+            "about",
+        ],
+        rows,
+    )
+}
+
+fn or_base(heads: &str) -> &str {
+    if heads.is_empty() { "base" } else { heads }
+}

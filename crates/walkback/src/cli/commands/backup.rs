@@ -1,0 +1,264 @@
+//! `backup`: make and look at backups.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use walkback_core::{ErrorKind, Result};
+use walkback_runner::Runner;
+use walkback_runner::vault::{Manifest, PointKind, PointSummary, VerifyReport};
+
+use crate::cli::args::{Backup, BackupCreate, BackupId, BackupVerify};
+use crate::cli::context::{Context, json};
+use crate::cli::render::table::{bytes, count, heads, table};
+use crate::cli::render::{error as render_error, style};
+use crate::cli::{exit, output};
+
+pub(super) async fn run(context: &Context, command: &Backup) -> Result<u8> {
+    match command {
+        Backup::Create(args) => create(context, args).await,
+        Backup::List => list(context, "backup", |kind| kind == PointKind::Backup).await,
+        Backup::Show(args) => show(context, args).await,
+        Backup::Verify(args) => verify(context, args).await,
+    }
+}
+
+async fn create(context: &Context, args: &BackupCreate) -> Result<u8> {
+    let runner = context.runner()?;
+    let manifest = runner
+        .backup_create(&context.cx, &args.tables, args.description.as_deref())
+        .await?;
+    context.out.text(made("backup", &manifest));
+    context
+        .out
+        .text(format!("go back to it with `walkback restore {}`", manifest.id));
+    context.object([("backup", summary(&manifest))])?;
+    Ok(exit::DONE)
+}
+
+/// Says what was made.
+pub(super) fn made(what: &str, manifest: &Manifest) -> String {
+    let totals = &manifest.totals;
+    format!(
+        "{} `{}`: {}, {}, {} ({} stored)",
+        style::good(format!("made {what}")),
+        manifest.id,
+        count(totals.tables, "table"),
+        count(totals.rows, "row"),
+        bytes(totals.bytes),
+        bytes(totals.stored),
+    )
+}
+
+/// Lists the points of some kinds. One that cannot be read is in every list, with the reason.
+pub(super) async fn list(context: &Context, what: &str, wanted: fn(PointKind) -> bool) -> Result<u8> {
+    let runner = context.runner()?;
+    let points = runner.points(&context.cx).await?;
+    let points: Vec<_> = points
+        .into_iter()
+        .filter(|point| point.info.as_ref().map_or(true, |info| wanted(info.kind)))
+        .collect();
+    if points.is_empty() {
+        context.out.text(format!(
+            "there are no {what}s; `walkback {what} create` makes one"
+        ));
+    } else {
+        context.out.text(listed(&points));
+    }
+    let objects: Result<Vec<Value>> = points.iter().map(object).collect();
+    context.object([(&*format!("{what}s"), objects.map(Value::from))])?;
+    Ok(exit::DONE)
+}
+
+fn listed(points: &[PointSummary]) -> String {
+    let rows = points.iter().map(|point| {
+        let made = point.created_at().format("%Y-%m-%d %H:%M:%S UTC").to_string();
+        match &point.info {
+            Ok(info) => [
+                point.id.clone(),
+                made,
+                info.kind.words().to_owned(),
+                info.database.name.clone(),
+                heads(&info.ledger.heads).replace('`', ""),
+                count(info.totals.rows, "row"),
+                bytes(info.totals.bytes),
+                info.description.clone().unwrap_or_default(),
+            ],
+            Err(error) => {
+                let empty = String::new;
+                let why = format!("cannot be used: {error}");
+                [
+                    point.id.clone(),
+                    made,
+                    "damaged".into(),
+                    empty(),
+                    empty(),
+                    empty(),
+                    empty(),
+                    why,
+                ]
+            }
+        }
+    });
+    table(
+        ["id", "made at", "kind", "of", "at", "rows", "size", "description"],
+        rows,
+    )
+}
+
+/// Returns a line of a list for `--json`: `error` stands in place of everything that cannot be read.
+fn object(point: &PointSummary) -> Result<Value> {
+    let mut object = serde_json::Map::new();
+    object.insert("id".into(), point.id.clone().into());
+    match &point.info {
+        Ok(info) => {
+            if let Value::Object(fields) = json(info)? {
+                object.extend(fields);
+            }
+        }
+        Err(error) => {
+            object.insert("error".into(), render_error::object(error)["error"].clone());
+        }
+    }
+    Ok(Value::Object(object))
+}
+
+pub(super) async fn show(context: &Context, args: &BackupId) -> Result<u8> {
+    let runner = context.runner()?;
+    let manifest = runner.point(&context.cx, &args.id).await?;
+    context.out.text(text(&manifest));
+    context.object([("point", json(&manifest))])?;
+    Ok(exit::DONE)
+}
+
+fn text(manifest: &Manifest) -> String {
+    let mut text = format!("{} ({})\n", style::bold(&manifest.id), manifest.kind.words());
+    let mut field = |name: &str, value: String| {
+        if !value.is_empty() {
+            writeln!(text, "  {name:<11} {value}").ok();
+        }
+    };
+    let database = &manifest.database;
+    field(
+        "made at",
+        manifest.created_at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    );
+    field("by", manifest.tool.clone());
+    field("for run", manifest.run_id.clone().unwrap_or_default());
+    field("description", manifest.description.clone().unwrap_or_default());
+    field(
+        "of",
+        format!("{} ({} {})", database.name, database.product, database.version),
+    );
+    let applied = count(manifest.ledger.applied.len(), "migration");
+    field(
+        "applied",
+        format!("{applied}, up to {}", heads(&manifest.ledger.heads)),
+    );
+    field(
+        "schema",
+        format!(
+            "{}, {}",
+            count(manifest.schema.tables.len(), "table"),
+            count(manifest.schema.objects.len(), "other object")
+        ),
+    );
+    let totals = &manifest.totals;
+    field(
+        "holds",
+        format!(
+            "{} of {}, {} ({} stored)",
+            count(totals.rows, "row"),
+            count(totals.tables, "table"),
+            bytes(totals.bytes),
+            bytes(totals.stored)
+        ),
+    );
+    let rows = manifest.tables.iter().map(|entry| {
+        let chunks = count(entry.chunks.len(), "chunk");
+        [
+            format!("  {}", entry.table),
+            count(entry.rows, "row"),
+            bytes(entry.bytes),
+            chunks,
+        ]
+    });
+    if !manifest.tables.is_empty() {
+        text.push_str(&table(["  table", "rows", "size", "chunks"], rows));
+    }
+    text.trim_end().to_owned()
+}
+
+/// Returns what `--json` says of a point that was just made: its manifest without the schema and the chunks.
+pub(super) fn summary(manifest: &Manifest) -> Result<Value> {
+    Ok(serde_json::json!({
+        "id": manifest.id,
+        "created_at": json(&manifest.created_at)?,
+        "kind": json(&manifest.kind)?,
+        "description": manifest.description,
+        "database": json(&manifest.database)?,
+        "ledger": json(&manifest.ledger)?,
+        "tables": manifest.tables.iter().map(|entry| entry.table.to_string()).collect::<Vec<_>>(),
+        "totals": json(&manifest.totals)?,
+    }))
+}
+
+async fn verify(context: &Context, args: &BackupVerify) -> Result<u8> {
+    let runner = context.runner()?;
+    let ids = if args.ids.is_empty() {
+        all(context, &runner).await?
+    } else {
+        args.ids.clone()
+    };
+    if ids.is_empty() {
+        context.out.text("the vault is empty: there is nothing to verify");
+    }
+    let (mut reports, mut damaged) = (Vec::new(), 0_usize);
+    for id in &ids {
+        let outcome = runner.point_verify(&context.cx, id).await.and_then(|report| {
+            reports.push(json(&report)?);
+            report.into_result()
+        });
+        match outcome {
+            Ok(report) => context.out.text(intact(&report)),
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                damaged += 1;
+                context.out.text(format!("{}  {id}", style::error("damaged")));
+                output::write_error(&render_error::text(&error));
+                if !reports.last().is_some_and(|report| report["id"] == id.as_str()) {
+                    reports
+                        .push(serde_json::json!({"id": id, "error": render_error::object(&error)["error"]}));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    context.object([
+        ("reports", Ok(reports.into())),
+        ("intact", Ok((damaged == 0).into())),
+    ])?;
+    Ok(if damaged == 0 {
+        exit::DONE
+    } else {
+        exit::code(ErrorKind::Damaged)
+    })
+}
+
+async fn all(context: &Context, runner: &Runner) -> Result<Vec<String>> {
+    Ok(runner
+        .points(&context.cx)
+        .await?
+        .into_iter()
+        .map(|point| point.id)
+        .collect())
+}
+
+fn intact(report: &VerifyReport) -> String {
+    let rows: u64 = report.tables.iter().map(|table| table.rows).sum();
+    let chunks: u64 = report.tables.iter().map(|table| table.chunks).sum();
+    let (rows, chunks) = (count(rows, "row"), count(chunks, "chunk"));
+    format!(
+        "{}   {}: {rows} in {chunks} read and checked",
+        style::good("intact"),
+        report.id
+    )
+}

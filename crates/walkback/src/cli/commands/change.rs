@@ -1,0 +1,149 @@
+//! What all commands that change the database have in common: show the plan, ask, run, tell.
+
+use serde_json::Value;
+use walkback_core::statement::Severity;
+use walkback_core::{Direction, Error, ErrorKind, Result};
+use walkback_runner::{Consent, Decision, Plan, PlannedStep, Policy, RunKind, RunReport, Runner};
+
+use crate::cli::args::RunArgs;
+use crate::cli::context::{Context, consent, json};
+use crate::cli::exit;
+use crate::cli::render::table::count;
+use crate::cli::render::{plan as render_plan, report as render_report, sql};
+
+/// Says where a change happens: `on app.db (environment `dev`)`.
+pub(super) fn place(runner: &Runner) -> String {
+    format!(
+        "on {} (environment `{}`)",
+        runner.engine().info().location,
+        runner.settings().environment
+    )
+}
+
+/// Shows the plan of a run, asks if the policy wants that, runs it and tells what it did.
+pub(super) async fn run(context: &Context, runner: &Runner, plan: Plan, args: &RunArgs) -> Result<u8> {
+    if args.sql {
+        return print_sql(context, runner, &plan.steps, ("plan", json(&plan)?));
+    }
+    if plan.is_empty() {
+        context.out.text(nothing_to_do(&plan));
+        context.object([
+            ("plan", json(&plan)),
+            ("dry_run", Ok(args.dry_run.into())),
+            ("report", Ok(Value::Null)),
+        ])?;
+        return Ok(exit::DONE);
+    }
+    let shown = render_plan::plan(&plan, &place(runner));
+    if args.dry_run {
+        context.out.text(shown);
+        return finish_dry_run(context, &plan.warnings, json(&plan));
+    }
+    context.out.detail(shown);
+    warn_all(context, &plan.warnings);
+    let consent = consent(&args.consent);
+    if let Some(what) = wants_confirmation(&plan, &runner.settings().policy, &consent) {
+        context
+            .confirm(runner, what, args.consent.confirm_name.as_deref())
+            .await?;
+    }
+    let report = runner.run(&context.cx, &plan, &consent).await?;
+    finish(context, ("plan", json(&plan)), &report)
+}
+
+/// Tells what a run did.
+pub(super) fn finish(context: &Context, plan: (&str, Result<Value>), report: &RunReport) -> Result<u8> {
+    context.out.text(render_report::report(report));
+    warn_all(context, &report.warnings);
+    context.object([plan, ("dry_run", Ok(false.into())), ("report", json(report))])?;
+    Ok(exit::DONE)
+}
+
+/// Tells that nothing was done, after the plan was shown.
+pub(super) fn finish_dry_run(context: &Context, warnings: &[String], plan: Result<Value>) -> Result<u8> {
+    warn_all(context, warnings);
+    context.out.text("dry run: nothing was changed");
+    context.object([
+        ("plan", plan),
+        ("dry_run", Ok(true.into())),
+        ("report", Ok(Value::Null)),
+    ])?;
+    Ok(exit::DONE)
+}
+
+pub(super) fn warn_all(context: &Context, warnings: &[String]) {
+    for warning in warnings {
+        context.out.warn(warning);
+    }
+}
+
+/// Prints the SQL of steps and runs nothing.
+pub(super) fn print_sql<'a>(
+    context: &Context,
+    runner: &Runner,
+    steps: impl IntoIterator<Item = &'a PlannedStep>,
+    plan: (&str, Value),
+) -> Result<u8> {
+    let script = sql::script(steps, &runner.source().ledger());
+    if script.is_empty() {
+        context.out.text("-- nothing to do");
+    } else {
+        context.out.text(&script);
+    }
+    context.object([(plan.0, Ok(plan.1)), ("sql", Ok(script.into()))])?;
+    Ok(exit::DONE)
+}
+
+/// Says that a command has no SQL to print.
+pub(super) fn no_sql(why: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("there is no SQL to print: {why}"))
+        .hint("run it with `--dry-run` to see what would happen")
+}
+
+fn nothing_to_do(plan: &Plan) -> String {
+    let at = crate::cli::render::table::heads(&plan.from);
+    match plan.kind {
+        RunKind::Up => format!("nothing to apply: the database is at {at}"),
+        RunKind::Down => format!("nothing to walk back: the database is at {at}"),
+        _ => format!("nothing to do: the database is at {at}"),
+    }
+}
+
+/// Returns what a person has to confirm, if the policy wants that for this plan.
+fn wants_confirmation(plan: &Plan, policy: &Policy, consent: &Consent) -> Option<String> {
+    let destroys = |direction| {
+        let steps = plan.steps.iter().filter(move |step| step.direction == direction);
+        let statements = steps.flat_map(|step| &step.statements);
+        statements
+            .filter(|statement| statement.severity >= Severity::Destructive)
+            .count()
+    };
+    // What is refused outright is the runner's to refuse, with its own words.
+    let ups = match (policy.destructive, consent.destructive) {
+        (Decision::Ask, false) => destroys(Direction::Up),
+        _ => 0,
+    };
+    let downs = match (policy.lossy, consent.lossy) {
+        (Decision::Allow, _) | (_, true) => 0,
+        _ => destroys(Direction::Down),
+    };
+    if ups + downs == 0 {
+        return None;
+    }
+    Some(format!(
+        "{} {}, with {} that {}",
+        match plan.kind {
+            RunKind::Up => "apply",
+            RunKind::Down => "walk back",
+            RunKind::Redo => "redo",
+            _ => "run",
+        },
+        count(plan.steps.len(), "migration"),
+        count(ups + downs, "statement"),
+        if ups + downs == 1 {
+            "destroys something"
+        } else {
+            "destroy something"
+        },
+    ))
+}

@@ -1,0 +1,46 @@
+//! `down`: run downs, newest first; one if nothing else is said.
+
+use walkback_core::Result;
+use walkback_runner::DownTarget;
+
+use super::change;
+use crate::cli::args::{Down, TargetArgs};
+use crate::cli::context::Context;
+
+pub(super) async fn run(context: &Context, args: &Down) -> Result<u8> {
+    let runner = context.runner()?;
+    let plan = runner.plan_down(&context.cx, target(&args.target)).await?;
+    change::run(context, &runner, plan, &args.run).await
+}
+
+/// Reads the target. `-3` is the same as `-n 3`.
+fn target(args: &TargetArgs) -> DownTarget {
+    if let Some(count) = args.count {
+        return DownTarget::Count(count);
+    }
+    match args.to.as_deref().or(args.target.as_deref()) {
+        None => DownTarget::Count(1),
+        Some(target) => match target.strip_prefix('-').and_then(|count| count.parse().ok()) {
+            Some(count) => DownTarget::Count(count),
+            None => DownTarget::To(target.to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_read_the_familiar_ways() {
+        let of = |target: &str| {
+            super::target(&TargetArgs {
+                to: Some(target.to_owned()),
+                ..TargetArgs::default()
+            })
+        };
+        assert_eq!(of("-2"), DownTarget::Count(2));
+        assert_eq!(of("base"), DownTarget::To("base".into()));
+        assert_eq!(target(&TargetArgs::default()), DownTarget::Count(1));
+    }
+}

@@ -1,0 +1,62 @@
+//! The commands, one file each.
+
+mod audit;
+mod backup;
+mod change;
+mod completions;
+mod current;
+mod doctor;
+mod down;
+mod goto;
+mod graph;
+mod heads;
+mod history;
+mod init;
+mod man;
+mod merge;
+mod new;
+mod point;
+mod recover;
+mod redo;
+mod restore;
+mod rollback;
+mod show;
+mod stamp;
+mod status;
+mod up;
+mod verify;
+
+use walkback_core::Result;
+
+use super::args::Command;
+use super::context::Context;
+
+/// Runs a command, and returns its exit code.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<u8> {
+    match command {
+        Command::Init(args) => init::run(context, &args),
+        Command::New(args) => new::run(context, &args).await,
+        Command::Merge(args) => merge::run(context, &args).await,
+        Command::Doctor => doctor::run(context).await,
+        Command::Status(args) => status::run(context, &args).await,
+        Command::History => history::run(context).await,
+        Command::Current => current::run(context).await,
+        Command::Heads => heads::run(context).await,
+        Command::Show(args) => show::run(context, &args).await,
+        Command::Graph(args) => graph::run(context, &args).await,
+        Command::Up(args) => up::run(context, &args).await,
+        Command::Down(args) => down::run(context, &args).await,
+        Command::Goto(args) => goto::run(context, &args).await,
+        Command::Redo(args) => redo::run(context, &args).await,
+        Command::Stamp(args) => stamp::run(context, &args).await,
+        Command::Rollback(args) => rollback::run(context, &args).await,
+        Command::Restore(args) => restore::run(context, &args).await,
+        Command::Backup(command) => backup::run(context, &command).await,
+        Command::Point(command) => point::run(context, &command).await,
+        Command::Verify(args) => verify::run(context, &args).await,
+        Command::Recover(args) => recover::run(context, &args).await,
+        Command::Audit(args) => audit::run(context, &args).await,
+        Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
+    }
+}

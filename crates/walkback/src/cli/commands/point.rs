@@ -1,0 +1,51 @@
+//! `point`: make, look at and remove rollback points.
+
+use walkback_core::Result;
+use walkback_runner::vault::PointKind;
+
+use super::backup;
+use crate::cli::args::{Point, PointCreate, PointRemove};
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::render::style;
+use crate::cli::render::table::count;
+
+pub(super) async fn run(context: &Context, command: &Point) -> Result<u8> {
+    match command {
+        Point::Create(args) => create(context, args).await,
+        Point::List => backup::list(context, "point", |kind| kind != PointKind::Backup).await,
+        Point::Show(args) => backup::show(context, args).await,
+        Point::Remove(args) => remove(context, args).await,
+    }
+}
+
+async fn create(context: &Context, args: &PointCreate) -> Result<u8> {
+    let runner = context.runner()?;
+    let manifest = runner
+        .point_create(&context.cx, args.description.as_deref())
+        .await?;
+    context.out.text(backup::made("point", &manifest));
+    context
+        .out
+        .text(format!("go back to it with `walkback rollback {}`", manifest.id));
+    context.object([("point", backup::summary(&manifest))])?;
+    Ok(exit::DONE)
+}
+
+async fn remove(context: &Context, args: &PointRemove) -> Result<u8> {
+    let runner = context.runner()?;
+    let manifest = runner.point(&context.cx, &args.id).await?;
+    let id = manifest.id.as_str();
+    let rows = count(manifest.totals.rows, "row");
+    let what = format!("remove {} `{id}` with {rows}", manifest.kind.words());
+    context
+        .confirm(&runner, what, args.confirm_name.as_deref())
+        .await?;
+    runner.point_remove(&context.cx, id, args.force).await?;
+    context.out.text(format!(
+        "{} `{id}` and the chunks that only it held",
+        style::good("removed")
+    ));
+    context.object([("removed", Ok(id.into()))])?;
+    Ok(exit::DONE)
+}

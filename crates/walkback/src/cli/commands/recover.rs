@@ -1,0 +1,40 @@
+//! `recover`: put an unfinished run right.
+
+use serde_json::Value;
+use walkback_core::Result;
+
+use super::change::{self, place};
+use crate::cli::args::Recover;
+use crate::cli::context::{Context, consent, json};
+use crate::cli::exit;
+
+pub(super) async fn run(context: &Context, args: &Recover) -> Result<u8> {
+    let runner = context.runner()?;
+    let Some(plan) = runner.plan_recover(&context.cx).await? else {
+        context.out.text(format!(
+            "nothing to recover {}: no run is unfinished",
+            place(&runner)
+        ));
+        let fields = [
+            ("plan", Ok(Value::Null)),
+            ("dry_run", Ok(args.dry_run.into())),
+            ("report", Ok(Value::Null)),
+        ];
+        context.object(fields)?;
+        return Ok(exit::DONE);
+    };
+    let mut shown = format!("recover {}\n", place(&runner));
+    for found in &plan.found {
+        shown.push_str(&format!("  found: {found}\n"));
+    }
+    shown.push_str(&format!("  back to what was there before: {}", plan.reason));
+    if args.dry_run {
+        context.out.text(shown);
+        return change::finish_dry_run(context, &[], json(&plan));
+    }
+    context.out.detail(shown);
+    let report = runner
+        .run_recover(&context.cx, &plan, &consent(&args.consent))
+        .await?;
+    change::finish(context, ("plan", json(&plan)), &report)
+}

@@ -1,0 +1,143 @@
+//! `rollback`: walk back by the means that lose least.
+
+use serde_json::Value;
+use walkback_core::{Error, ErrorKind, Result};
+use walkback_runner::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
+
+use super::change::{self, no_sql, place, print_sql};
+use crate::cli::args::{Rollback, RollbackType};
+use crate::cli::context::{Context, consent, json};
+use crate::cli::exit;
+use crate::cli::render::plan as render;
+use crate::cli::render::table::{count, heads};
+
+pub(super) async fn run(context: &Context, args: &Rollback) -> Result<u8> {
+    let request = request(args)?;
+    let runner = context.runner()?;
+    let plan = runner.plan_rollback(&context.cx, &request).await?;
+    if args.run.sql {
+        if plan.restore.is_some() || plan.steps.iter().any(|step| step.down.is_none()) {
+            return Err(no_sql("this rollback brings tables back from the vault"));
+        }
+        let steps = plan.steps.iter().filter_map(|step| step.down.as_ref());
+        return print_sql(context, &runner, steps, ("plan", json(&plan)?));
+    }
+    if plan.is_empty() {
+        context.out.text(format!(
+            "nothing to walk back: the database is at {}",
+            heads(&plan.from)
+        ));
+        let fields = [
+            ("plan", json(&plan)),
+            ("dry_run", Ok(args.run.dry_run.into())),
+            ("report", Ok(Value::Null)),
+        ];
+        context.object(fields)?;
+        return Ok(exit::DONE);
+    }
+    let shown = render::rollback(&plan, &place(&runner));
+    if args.run.dry_run {
+        context.out.text(shown);
+        return change::finish_dry_run(context, &plan.warnings, json(&plan));
+    }
+    context.out.detail(shown);
+    change::warn_all(context, &plan.warnings);
+    context
+        .confirm(&runner, what(&plan), args.run.consent.confirm_name.as_deref())
+        .await?;
+    let report = runner
+        .run_rollback(&context.cx, &plan, &consent(&args.run.consent))
+        .await?;
+    change::finish(context, ("plan", json(&plan)), &report)
+}
+
+/// Says what is to be confirmed.
+fn what(plan: &RollbackPlan) -> String {
+    let rows: u64 = plan.loss().map(|loss| loss.rows).sum();
+    let lost = if rows == 0 {
+        String::new()
+    } else {
+        format!(", and lose {}", count(rows, "row"))
+    };
+    let steps = count(plan.steps.len(), "migration");
+    match &plan.restore {
+        Some(restore) => format!("go back to `{}`{lost}", restore.point),
+        None => format!("walk back {steps}{lost}"),
+    }
+}
+
+fn request(args: &Rollback) -> Result<RollbackRequest> {
+    let kind = match args.kind {
+        RollbackType::Auto => RollbackKind::Auto,
+        RollbackType::Down => RollbackKind::Down,
+        RollbackType::Full => RollbackKind::Full,
+        RollbackType::Transaction => RollbackKind::Transaction,
+        RollbackType::Backup => RollbackKind::Backup,
+    };
+    let named = args
+        .backup
+        .as_ref()
+        .or(args.point.as_ref().filter(|_| kind == RollbackKind::Backup));
+    let what = match (named, &args.point, &args.to, args.count) {
+        (Some(backup), ..) => RollbackWhat::Backup(backup.clone()),
+        _ if kind == RollbackKind::Backup => {
+            return Err(
+                Error::new(ErrorKind::Usage, "`--type backup` needs the backup to go back to").hint(
+                    "name it: `walkback rollback --backup <ID>`; `walkback backup list` shows what there is",
+                ),
+            );
+        }
+        (_, Some(point), ..) => RollbackWhat::Point(point.clone()),
+        (.., Some(target), _) => RollbackWhat::To(target.clone()),
+        (.., Some(count)) => RollbackWhat::Count(count),
+        _ => RollbackWhat::LastRun,
+    };
+    if args.backup.is_some() && !matches!(kind, RollbackKind::Auto | RollbackKind::Backup) {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("`--backup` does not go with `--type {}`", kind.word()),
+        ));
+    }
+    Ok(RollbackRequest { what, kind })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+    use clap::Parser as _;
+
+    fn of(line: &str) -> Result<RollbackRequest> {
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let Command::Rollback(args) = cli.command else {
+            panic!("{line}")
+        };
+        request(&args)
+    }
+
+    #[test]
+    fn what_is_walked_back_is_read_from_the_line() {
+        let what = |line| of(line).unwrap().what;
+        assert_eq!(what("walkback rollback"), RollbackWhat::LastRun);
+        assert_eq!(what("walkback undo -n 2"), RollbackWhat::Count(2));
+        assert_eq!(what("walkback rollback --to -1"), RollbackWhat::To("-1".into()));
+        assert_eq!(what("walkback rollback rb_1"), RollbackWhat::Point("rb_1".into()));
+        assert_eq!(
+            what("walkback rollback bk_1 --type backup"),
+            RollbackWhat::Backup("bk_1".into())
+        );
+        assert_eq!(
+            what("walkback rollback --backup bk_1"),
+            RollbackWhat::Backup("bk_1".into())
+        );
+        assert_eq!(
+            of("walkback rollback --type backup").unwrap_err().kind(),
+            ErrorKind::Usage
+        );
+        assert_eq!(
+            of("walkback rollback --backup a --type down").unwrap_err().kind(),
+            ErrorKind::Usage
+        );
+        assert!(Cli::try_parse_from("walkback rollback rb_1 -n 2".split(' ')).is_err());
+    }
+}

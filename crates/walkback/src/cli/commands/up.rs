@@ -1,0 +1,47 @@
+//! `up`: apply pending migrations.
+
+use walkback_core::Result;
+use walkback_runner::UpTarget;
+
+use super::change;
+use crate::cli::args::{TargetArgs, Up};
+use crate::cli::context::Context;
+
+pub(super) async fn run(context: &Context, args: &Up) -> Result<u8> {
+    let runner = context.runner()?;
+    let plan = runner.plan_up(&context.cx, target(&args.target)).await?;
+    change::run(context, &runner, plan, &args.run).await
+}
+
+/// Reads the target. `+3` is the same as `-n 3`.
+fn target(args: &TargetArgs) -> UpTarget {
+    if let Some(count) = args.count {
+        return UpTarget::Count(count);
+    }
+    match args.to.as_deref().or(args.target.as_deref()) {
+        None => UpTarget::Heads,
+        Some(target) => match target.strip_prefix('+').and_then(|count| count.parse().ok()) {
+            Some(count) => UpTarget::Count(count),
+            None => UpTarget::To(target.to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_read_the_familiar_ways() {
+        let of = |target: &str| {
+            super::target(&TargetArgs {
+                target: Some(target.to_owned()),
+                ..TargetArgs::default()
+            })
+        };
+        assert_eq!(of("+2"), UpTarget::Count(2));
+        assert_eq!(of("head"), UpTarget::To("head".into()));
+        assert_eq!(of("+x"), UpTarget::To("+x".into()));
+        assert_eq!(target(&TargetArgs::default()), UpTarget::Heads);
+    }
+}

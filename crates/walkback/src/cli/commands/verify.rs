@@ -1,0 +1,72 @@
+//! `verify`: each migration up, down and up again, on a scratch database.
+
+use std::fmt::Write as _;
+
+use walkback_core::Result;
+use walkback_runner::VerifyOutcome;
+
+use crate::cli::args::Verify;
+use crate::cli::context::{Context, json};
+use crate::cli::exit;
+use crate::cli::render::style;
+use crate::cli::render::table::count;
+
+pub(super) async fn run(context: &Context, args: &Verify) -> Result<u8> {
+    let runner = context.runner()?;
+    let mut show = |outcome: &VerifyOutcome| context.out.text(text(outcome));
+    let outcomes = runner.verify(&context.cx, &args.ids, &mut show).await?;
+    let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
+    context.out.text(summary(&outcomes, failed));
+    context.object([
+        ("outcomes", json(&outcomes)),
+        ("passed", Ok((failed == 0).into())),
+    ])?;
+    Ok(if failed == 0 {
+        exit::DONE
+    } else {
+        exit::CHECK_FAILED
+    })
+}
+
+fn text(outcome: &VerifyOutcome) -> String {
+    let word = if outcome.passed {
+        style::good("ok  ")
+    } else {
+        style::error("fail")
+    };
+    let mut text = format!("{word}  {}: {}\n", outcome.name, outcome.verdict);
+    for difference in &outcome.differences {
+        writeln!(text, "        {difference}").ok();
+    }
+    if let Some(error) = &outcome.error {
+        writeln!(text, "        {error}").ok();
+    }
+    if !outcome.without_rows.is_empty() {
+        writeln!(
+            text,
+            "        not seen with data, because no rows could be made: {}",
+            outcome.without_rows.join("; ")
+        )
+        .ok();
+    }
+    text.trim_end().to_owned()
+}
+
+fn summary(outcomes: &[VerifyOutcome], failed: usize) -> String {
+    let verdicts = ["lossless", "lossy", "irreversible", "unknown"]
+        .into_iter()
+        .filter_map(|word| {
+            let number = outcomes
+                .iter()
+                .filter(|outcome| outcome.verdict.word() == word)
+                .count();
+            (number > 0).then(|| format!("{number} {word}"))
+        });
+    let verdicts = verdicts.collect::<Vec<_>>().join(", ");
+    let all = count(outcomes.len(), "migration");
+    match failed {
+        _ if outcomes.is_empty() => "there are no migrations to verify".to_owned(),
+        0 => style::good(format!("verified {all}: {verdicts}")),
+        failed => style::error(format!("{failed} of {all} did not pass: {verdicts}")),
+    }
+}

@@ -1,0 +1,59 @@
+//! Exit codes: one for each kind of outcome a script may want to tell apart.
+
+use walkback_core::ErrorKind;
+
+/// Done.
+pub(crate) const DONE: u8 = 0;
+/// A check says no.
+pub(crate) const CHECK_FAILED: u8 = 3;
+/// Wrong usage or configuration.
+pub(crate) const USAGE: u8 = 2;
+
+/// Returns the exit code of a failure.
+pub(crate) const fn code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Usage
+        | ErrorKind::Config
+        | ErrorKind::NotFound
+        | ErrorKind::AlreadyExists
+        | ErrorKind::Unsupported => USAGE,
+        ErrorKind::CheckFailed => CHECK_FAILED,
+        ErrorKind::NeedsRecovery => 4,
+        ErrorKind::Locked => 5,
+        ErrorKind::Refused => 6,
+        ErrorKind::Conflict => 7,
+        ErrorKind::Damaged => 8,
+        ErrorKind::Interrupted => 130,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_the_code_that_the_reference_gives_it() {
+        for (kind, expected) in [
+            (ErrorKind::Usage, 2),
+            (ErrorKind::Config, 2),
+            (ErrorKind::NotFound, 2),
+            (ErrorKind::AlreadyExists, 2),
+            (ErrorKind::Unsupported, 2),
+            (ErrorKind::PermissionDenied, 1),
+            (ErrorKind::Database, 1),
+            (ErrorKind::Unavailable, 1),
+            (ErrorKind::Io, 1),
+            (ErrorKind::Internal, 1),
+            (ErrorKind::CheckFailed, 3),
+            (ErrorKind::NeedsRecovery, 4),
+            (ErrorKind::Locked, 5),
+            (ErrorKind::Refused, 6),
+            (ErrorKind::Conflict, 7),
+            (ErrorKind::Damaged, 8),
+            (ErrorKind::Interrupted, 130),
+        ] {
+            assert_eq!(code(kind), expected, "{kind:?}");
+        }
+    }
+}

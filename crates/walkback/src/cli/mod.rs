@@ -1,0 +1,137 @@
+//! The command line of walkback.
+//!
+//! Data goes to stdout; progress, warnings and errors go to stderr. With `--json` stdout gets exactly one
+//! object, also on failure: `{"command": .., ..}` or `{"error": {..}}`.
+
+mod args;
+mod commands;
+mod confirm;
+mod context;
+mod exit;
+mod output;
+mod progress;
+mod render;
+mod signal;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind as ClapKind;
+use walkback_core::{Error, ErrorKind, Result};
+
+use args::{Cli, ColorWhen};
+use context::Context;
+pub use context::Hooks;
+use output::Output;
+
+/// Runs the program: reads the command line, does what it says, and returns the exit code.
+#[must_use]
+pub fn main(hooks: Hooks) -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(not_understood(&error, wants_json(&arguments))),
+    };
+    choose_colors(cli.global.color);
+    let json = cli.global.json;
+    let context = Context::new(cli.global, cli.command.name(), cli.command.lock_timeout(), &hooks);
+    let outcome = log_to_stderr(context.global.verbose)
+        .and_then(|()| runtime())
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(async {
+                signal::listen(&context.cx).map_err(|error| cannot_start("listen for signals", error))?;
+                Box::pin(commands::run(&context, cli.command)).await
+            });
+            // A question nobody has answered must not keep the program from ending.
+            runtime.shutdown_background();
+            outcome
+        })
+        .and_then(|code| context.out.finish().map(|()| code));
+    let code = outcome.unwrap_or_else(|error| failed(&context.out, &error, json));
+    ExitCode::from(code)
+}
+
+/// Tells an error, and returns its exit code.
+fn failed(out: &Output, error: &Error, json: bool) -> u8 {
+    if json {
+        out.object(&render::error::object(error));
+    } else {
+        output::write_error(&render::error::text(error));
+    }
+    exit::code(error.kind())
+}
+
+/// Tells what is wrong with the command line, or prints the help that was asked for.
+fn not_understood(error: &clap::Error, json: bool) -> u8 {
+    if matches!(error.kind(), ClapKind::DisplayHelp | ClapKind::DisplayVersion) {
+        error.print().ok();
+        return exit::DONE;
+    }
+    if json {
+        let rendered = error.render().to_string();
+        let mut lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or("the command line is not understood");
+        let mut usage = Error::new(ErrorKind::Usage, first.strip_prefix("error: ").unwrap_or(first));
+        for line in lines {
+            usage = usage.hint(line);
+        }
+        return failed(&Output::new(true, false), &usage, true);
+    }
+    error.print().ok();
+    exit::USAGE
+}
+
+/// Returns whether `--json` is on a command line that cannot be read as a whole.
+fn wants_json(arguments: &[OsString]) -> bool {
+    arguments
+        .iter()
+        .take_while(|argument| *argument != "--")
+        .any(|argument| argument == "--json")
+}
+
+fn choose_colors(when: ColorWhen) {
+    match when {
+        ColorWhen::Auto => anstream::ColorChoice::Auto,
+        ColorWhen::Always => anstream::ColorChoice::Always,
+        ColorWhen::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+}
+
+/// Logs to stderr: with `-v`, or what `WALKBACK_LOG` says in the syntax of `tracing`.
+fn log_to_stderr(verbosity: u8) -> Result<()> {
+    let filter = match (verbosity, std::env::var("WALKBACK_LOG")) {
+        (0, Err(_)) => return Ok(()),
+        (0, Ok(filter)) if filter.is_empty() => return Ok(()),
+        (0, Ok(filter)) => filter,
+        (1, _) => "walkback=info".to_owned(),
+        (2, _) => "walkback=debug".to_owned(),
+        _ => "trace".to_owned(),
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(&filter).map_err(|error| {
+        Error::config(format!("`WALKBACK_LOG={filter}` is not a filter"))
+            .with_source(error)
+            .hint("write it as `walkback=debug`")
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init()
+        .map_err(|error| Error::internal("logging cannot be set up").with_source(error))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| cannot_start("start threads", error))
+}
+
+fn cannot_start(what: &str, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, format!("cannot {what}")).with_source(error)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Where a command writes: data to stdout, everything else to stderr.
+
+use std::fmt::Display;
+use std::io::{ErrorKind as Io, Write};
+use std::sync::Mutex;
+
+use serde_json::Value;
+use walkback_core::{Error, ErrorKind, Result};
+
+/// The two streams of a command.
+///
+/// A reader that goes away (`walkback history | head`) does not stop a command half-way: what follows is
+/// dropped. Any other failure to write is kept, and told at the end.
+#[derive(Debug)]
+pub(crate) struct Output {
+    json: bool,
+    quiet: bool,
+    failure: Mutex<Option<std::io::Error>>,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+        Self {
+            json,
+            quiet,
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// Returns whether stdout gets one JSON object instead of text.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Writes text for a person to stdout, and ends the line. Nothing with `--json`.
+    pub(crate) fn text(&self, text: impl Display) {
+        if !self.json {
+            self.write(&format!("{text}\n"));
+        }
+    }
+
+    /// Writes text that goes beside the outcome: a plan. Nothing with `--json` or `--quiet`.
+    pub(crate) fn detail(&self, text: impl Display) {
+        if !self.quiet {
+            self.text(text);
+        }
+    }
+
+    /// Writes the one object of `--json`. Nothing without it.
+    pub(crate) fn object(&self, object: &Value) {
+        if self.json {
+            self.write(&format!("{object:#}\n"));
+        }
+    }
+
+    /// Warns on stderr.
+    pub(crate) fn warn(&self, text: impl Display) {
+        write_error(&format!("{}: {text}\n", super::render::style::warning("warning")));
+    }
+
+    /// Fails if something that was to be on stdout is not there, for another reason than a reader gone away.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.note_failure(anstream::stdout().flush());
+        let failure = self.failure.lock().map_or(None, |mut failure| failure.take());
+        match failure {
+            Some(error) if error.kind() != Io::BrokenPipe => {
+                Err(Error::new(ErrorKind::Io, "the output cannot be written").with_source(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, text: &str) {
+        if self.failure.lock().is_ok_and(|failure| failure.is_none()) {
+            self.note_failure(anstream::stdout().write_all(text.as_bytes()));
+        }
+    }
+
+    fn note_failure(&self, outcome: std::io::Result<()>) {
+        if let (Err(error), Ok(mut failure)) = (outcome, self.failure.lock())
+            && failure.is_none()
+        {
+            *failure = Some(error);
+        }
+    }
+}
+
+/// Writes to stderr. If even that fails there is nobody left to tell.
+pub(crate) fn write_error(text: &str) {
+    anstream::stderr().write_all(text.as_bytes()).ok();
+}

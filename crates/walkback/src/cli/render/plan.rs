@@ -1,0 +1,233 @@
+//! Plans: what would happen, before anybody is asked.
+
+use std::fmt::Write as _;
+
+use walkback_core::Direction;
+use walkback_core::statement::Severity;
+use walkback_runner::{
+    Loss, Plan, PlannedStatement, PlannedStep, PointScope, RestorePlan, RollbackKind, RollbackPlan,
+    ScriptOrigin, StampPlan,
+};
+
+use super::style;
+use super::table::{count, heads, moment, names};
+
+/// How many names a line of a plan gives before it only counts the rest.
+const AT_MOST: usize = 12;
+
+/// Renders the plan of a run.
+pub(crate) fn plan(plan: &Plan, place: &str) -> String {
+    let mut text = String::new();
+    let (from, to) = (heads(&plan.from), heads(&plan.to));
+    let steps = count(plan.steps.len(), "migration");
+    writeln!(
+        text,
+        "{} {place}: {steps}, from {from} to {to}",
+        style::bold(plan.kind.name())
+    )
+    .ok();
+    let width = plan
+        .steps
+        .iter()
+        .map(|step| step.name.chars().count())
+        .max()
+        .unwrap_or_default();
+    for step in &plan.steps {
+        text.push_str(&self::step(step, width));
+    }
+    text.push_str(&point(&plan.point));
+    text.trim_end().to_owned()
+}
+
+fn step(step: &PlannedStep, width: usize) -> String {
+    let mut text = String::new();
+    let worth = match step.direction {
+        Direction::Up => step.verdict.to_string(),
+        Direction::Down => origin(step.origin).to_owned(),
+    };
+    writeln!(
+        text,
+        "  {:<4}  {:<width$}  {worth}",
+        step.direction.to_string(),
+        step.name
+    )
+    .ok();
+    for statement in &step.statements {
+        text.push_str(&risk(statement));
+    }
+    if !step.transaction {
+        writeln!(
+            text,
+            "        {}",
+            style::warning("runs outside a transaction, statement by statement")
+        )
+        .ok();
+    }
+    text
+}
+
+/// Renders a statement that destroys something, or that nobody can read; nothing for all others.
+fn risk(statement: &PlannedStatement) -> String {
+    if statement.severity < Severity::Destructive {
+        return String::new();
+    }
+    format!(
+        "        {} ({})\n",
+        style::warning(&statement.effect),
+        statement.at
+    )
+}
+
+/// Says where a down comes from.
+pub(crate) const fn origin(origin: ScriptOrigin) -> &'static str {
+    match origin {
+        ScriptOrigin::File => "down script of the checkout",
+        ScriptOrigin::Stored => "down script stored in the database",
+        ScriptOrigin::Derived => "down derived from the up script",
+    }
+}
+
+fn point(scope: &PointScope) -> String {
+    match scope {
+        PointScope::None => String::new(),
+        PointScope::Tables(tables) if tables.is_empty() => "  point first: the schema\n".to_owned(),
+        PointScope::Tables(tables) => {
+            let shown = names(tables.iter().take(AT_MOST));
+            let more = tables.len().saturating_sub(AT_MOST);
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            format!("  point first: the schema, and the rows of {shown}{more}\n")
+        }
+        PointScope::Everything => "  point first: the schema, and the rows of all tables\n".to_owned(),
+    }
+}
+
+/// Renders the plan of a rollback: each migration with its means and the reason, and what is lost.
+pub(crate) fn rollback(plan: &RollbackPlan, place: &str) -> String {
+    let mut text = String::new();
+    let (from, to) = (heads(&plan.from), heads(&plan.to));
+    let kind = match plan.kind {
+        RollbackKind::Auto => String::new(),
+        kind => format!(" ({})", kind.word()),
+    };
+    writeln!(
+        text,
+        "{}{kind} {place}: from {from} to {to}",
+        style::bold("rollback")
+    )
+    .ok();
+    if !plan.reason.is_empty() {
+        writeln!(text, "  {}", plan.reason).ok();
+    }
+    for step in &plan.steps {
+        writeln!(text, "  {:<4}  {}: {}", step.kind.word(), step.name, step.reason).ok();
+        for statement in step.down.iter().flat_map(|down| &down.statements) {
+            text.push_str(&risk(statement));
+        }
+        if let Some(exchange) = &step.restore {
+            text.push_str(&self::exchange(exchange, "        "));
+        }
+    }
+    if let Some(exchange) = &plan.restore {
+        text.push_str(&self::exchange(exchange, "  "));
+    }
+    text.push_str(&losses(plan.loss()));
+    text.trim_end().to_owned()
+}
+
+/// Renders the plan of a restore.
+pub(crate) fn restore(plan: &RestorePlan, place: &str) -> String {
+    let mut text = String::new();
+    let made = moment(&plan.created_at);
+    writeln!(
+        text,
+        "{} {place}: from `{}` of {made}",
+        style::bold("restore"),
+        plan.point
+    )
+    .ok();
+    text.push_str(&exchange(plan, "  "));
+    let last = plan
+        .applied_after
+        .last()
+        .map_or("base".to_owned(), |id| format!("`{id}`"));
+    writeln!(
+        text,
+        "  applied afterwards: {}, up to {last}",
+        count(plan.applied_after.len(), "migration")
+    )
+    .ok();
+    text.push_str(&losses(plan.loss.iter()));
+    text.trim_end().to_owned()
+}
+
+fn exchange(plan: &RestorePlan, margin: &str) -> String {
+    let mut text = String::new();
+    for (table, rows) in &plan.replace {
+        writeln!(
+            text,
+            "{margin}table `{table}` comes back as it was, with {}",
+            count(*rows, "row")
+        )
+        .ok();
+    }
+    for table in &plan.drop_tables {
+        writeln!(
+            text,
+            "{margin}{}",
+            style::warning(format!("table `{table}` goes: it was not there then"))
+        )
+        .ok();
+    }
+    for object in &plan.create_objects {
+        writeln!(text, "{margin}{object} comes back").ok();
+    }
+    for object in &plan.drop_objects {
+        writeln!(text, "{margin}{object} goes").ok();
+    }
+    text
+}
+
+fn losses<'a>(losses: impl Iterator<Item = &'a Loss>) -> String {
+    let mut text = String::new();
+    for loss in losses {
+        let line = format!(
+            "loses from `{}`: {} ({})",
+            loss.table,
+            loss.what,
+            count(loss.rows, "row")
+        );
+        writeln!(text, "  {}", style::warning(line)).ok();
+    }
+    if text.is_empty() {
+        "  loses nothing that was written since\n".to_owned()
+    } else {
+        text
+    }
+}
+
+/// Renders the plan of a stamp.
+pub(crate) fn stamp(plan: &StampPlan, place: &str) -> String {
+    let mut text = String::new();
+    let (from, to) = (heads(&plan.from), heads(&plan.to));
+    writeln!(
+        text,
+        "{} {place}: from {from} to {to}; no script runs",
+        style::bold("stamp")
+    )
+    .ok();
+    let groups = [
+        ("will count as applied", &plan.add),
+        ("will no longer count as applied", &plan.remove),
+        ("was edited, and will count as it is now", &plan.accept),
+    ];
+    for (what, migrations) in groups {
+        for migration in migrations {
+            writeln!(text, "  {}  {what}", migration.name).ok();
+        }
+    }
+    text.trim_end().to_owned()
+}

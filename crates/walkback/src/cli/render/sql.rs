@@ -1,0 +1,76 @@
+//! `--sql`: the statements a run would execute, as a script that can be read and kept.
+
+use std::fmt::Write as _;
+
+use walkback_core::Direction;
+use walkback_core::ledger::LedgerFormat;
+use walkback_runner::{PlannedStep, ScriptOrigin};
+
+/// Renders the statements of steps, with what the ledger gets as comments.
+pub(crate) fn script<'a>(steps: impl IntoIterator<Item = &'a PlannedStep>, ledger: &LedgerFormat) -> String {
+    let mut text = String::new();
+    for step in steps {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&self::step(step, ledger));
+    }
+    text.trim_end().to_owned()
+}
+
+fn step(step: &PlannedStep, ledger: &LedgerFormat) -> String {
+    let mut text = String::new();
+    let from = match (step.origin, step.statements.first()) {
+        (ScriptOrigin::File, Some(first)) => format!(" ({})", first.at.file.display()),
+        (ScriptOrigin::File, None) => " (empty)".to_owned(),
+        (ScriptOrigin::Stored, _) => " (stored in the database)".to_owned(),
+        (ScriptOrigin::Derived, _) => " (derived from the up script)".to_owned(),
+    };
+    writeln!(text, "-- {} {}{from}", step.name, step.direction).ok();
+    let how = if step.transaction {
+        "in one transaction"
+    } else {
+        "outside a transaction"
+    };
+    writeln!(text, "-- {how}").ok();
+    for statement in &step.statements {
+        writeln!(text, "{}", terminated(&statement.sql)).ok();
+    }
+    let (table, column) = (&ledger.table, ledger.id_column());
+    match step.direction {
+        Direction::Up => writeln!(text, "-- ledger: insert the row of `{}` into `{table}`", step.id),
+        Direction::Down => writeln!(
+            text,
+            "-- ledger: delete from `{table}` where `{column}` is `{}`",
+            step.id
+        ),
+    }
+    .ok();
+    text
+}
+
+/// Ends a statement. A comment on its last line would swallow a semicolon behind it.
+fn terminated(sql: &str) -> String {
+    let sql = sql.trim_end();
+    let last = sql.lines().last().unwrap_or_default();
+    if last.contains("--") || last.contains('#') {
+        format!("{sql}\n;")
+    } else {
+        format!("{sql};")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::terminated;
+
+    #[test]
+    fn a_comment_at_the_end_does_not_swallow_the_semicolon() {
+        assert_eq!(
+            terminated("DROP TABLE a -- really\n"),
+            "DROP TABLE a -- really\n;"
+        );
+        assert_eq!(terminated("DROP TABLE a"), "DROP TABLE a;");
+        assert_eq!(terminated("-- why\nDROP TABLE a"), "-- why\nDROP TABLE a;");
+    }
+}

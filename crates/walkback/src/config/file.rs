@@ -1,0 +1,404 @@
+//! Reading `walkback.toml`: every key is known, refused or pointed at.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use walkback_core::{Error, Result};
+use walkback_runner::{Confirmation, Decision, Policy};
+
+use super::place::{Place, suggest};
+
+/// A value with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub at: Place,
+}
+
+/// The settings of an adapter: `[source]` or `[store.<name>]`, variables not yet filled in.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// Its name: `source`, `store.local`.
+    pub name: String,
+    /// Where it begins.
+    pub at: Place,
+    /// Which adapter.
+    pub kind: Located<String>,
+    /// Everything else; the adapter knows what it may be.
+    pub settings: BTreeMap<String, Located<Value>>,
+}
+
+/// One `[env.<name>]`, variables not yet filled in.
+#[derive(Debug, Clone)]
+pub struct EnvironmentSection {
+    /// Where it begins.
+    pub at: Place,
+    /// Its database.
+    pub url: Option<Located<String>>,
+    /// Its stores; `None` where the key is missing.
+    pub stores: Option<Vec<Located<String>>>,
+    /// Its rules.
+    pub policy: Policy,
+    /// How long to wait for the lock.
+    pub lock_timeout: Option<Duration>,
+}
+
+/// What a `walkback.toml` says.
+#[derive(Debug, Clone, Default)]
+pub struct FileConfig {
+    /// Where migrations come from.
+    pub source: Option<Section>,
+    /// Where backups go, by name.
+    pub stores: BTreeMap<String, Section>,
+    /// The environments, by name.
+    pub environments: BTreeMap<String, EnvironmentSection>,
+}
+
+/// Kinds that walkback is going to have.
+const FUTURE_SOURCES: &[&str] = &[
+    "alembic",
+    "liquibase",
+    "flyway",
+    "sqlx",
+    "golang-migrate",
+    "dbmate",
+    "goose",
+];
+const FUTURE_STORES: &[&str] = &["s3"];
+
+impl FileConfig {
+    /// Reads the text of a configuration file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](walkback_core::ErrorKind::Config) with file, line and column: a syntax error, an
+    /// unknown key (with what was probably meant), a key of a later version, a value of the wrong type.
+    pub fn parse(file: &Path, text: &str) -> Result<Self> {
+        let document = DeTable::parse(text).map_err(|error| {
+            let place = Place::of(file, text, &error.span().unwrap_or(0..0));
+            place.error(error.message().lines().next().unwrap_or("not valid TOML"))
+        })?;
+        let root = Table {
+            file,
+            text,
+            name: String::new(),
+            at: 0..0,
+            entries: document.get_ref(),
+        };
+        root.allow(&["source", "store", "env"], &[])?;
+        let source = root
+            .table("source")?
+            .map(|table| table.section("sql", FUTURE_SOURCES))
+            .transpose()?;
+        let mut config = Self {
+            source,
+            ..Self::default()
+        };
+        for (name, table) in root.tables_in("store")? {
+            config.stores.insert(name, table.section("fs", FUTURE_STORES)?);
+        }
+        for (name, table) in root.tables_in("env")? {
+            config.environments.insert(name, table.environment()?);
+        }
+        Ok(config)
+    }
+}
+
+/// A table of the file that is being read.
+struct Table<'a> {
+    file: &'a Path,
+    text: &'a str,
+    /// Its name, dotted; empty for the root.
+    name: String,
+    at: Range<usize>,
+    entries: &'a DeTable<'a>,
+}
+
+impl<'a> Table<'a> {
+    fn place(&self, span: &Range<usize>) -> Place {
+        Place::of(self.file, self.text, span)
+    }
+
+    /// Refuses keys that are not known, or that only a later version will obey.
+    fn allow(&self, known: &[&str], future: &[&str]) -> Result<()> {
+        let mut keys: Vec<_> = self.entries.keys().collect();
+        keys.sort_by_key(|key| key.span().start);
+        for key in keys {
+            let name: &str = key.get_ref();
+            if future.contains(&name) {
+                return Err(self
+                    .place(&key.span())
+                    .error(format!("`{name}` in `[{}]` is not built yet", self.name))
+                    .hint(format!(
+                        "remove `{name}`: this version of walkback would not obey it"
+                    )));
+            }
+            if !known.contains(&name) {
+                return Err(self.unknown(key, name, known));
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, key: &Spanned<std::borrow::Cow<'_, str>>, name: &str, known: &[&str]) -> Error {
+        let inside = match self.name.as_str() {
+            "" => "at the top of the file".to_owned(),
+            table => format!("in `[{table}]`"),
+        };
+        let error = self
+            .place(&key.span())
+            .error(format!("unknown key `{name}` {inside}"));
+        match suggest(name, known.iter().copied()) {
+            Some(close) => error.hint(format!("did you mean `{close}`?")),
+            None => error.hint(format!("known keys: `{}`", known.join("`, `"))),
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.entries.get(key)
+    }
+
+    fn key_span(&self, key: &str) -> Range<usize> {
+        self.entries
+            .keys()
+            .find(|entry| entry.get_ref() == key)
+            .map_or(self.at.clone(), Spanned::span)
+    }
+
+    fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) -> Error {
+        self.place(&value.span()).error(format!(
+            "`{key}` in `[{}]` is to be {expected}, not {} {}",
+            self.name,
+            article(value.get_ref().type_str()),
+            value.get_ref().type_str()
+        ))
+    }
+
+    fn table(&self, key: &str) -> Result<Option<Table<'a>>> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        let name = match self.name.as_str() {
+            "" => key.to_owned(),
+            parent => format!("{parent}.{key}"),
+        };
+        let Some(entries) = value.get_ref().as_table() else {
+            return Err(self
+                .place(&self.key_span(key))
+                .error(format!("`{name}` is to be a table"))
+                .hint(format!(
+                    "write `[{name}]` on a line of its own, and its keys below"
+                )));
+        };
+        Ok(Some(Table {
+            name,
+            at: self.key_span(key),
+            entries,
+            ..*self
+        }))
+    }
+
+    /// Returns the tables inside a table, by name: `[store.a]`, `[store.b]`.
+    fn tables_in(&self, key: &str) -> Result<Vec<(String, Table<'a>)>> {
+        let Some(outer) = self.table(key)? else {
+            return Ok(Vec::new());
+        };
+        let mut tables = Vec::new();
+        for name in outer.entries.keys() {
+            let name = name.get_ref().to_string();
+            if let Some(table) = outer.table(&name)? {
+                tables.push((name, table));
+            }
+        }
+        Ok(tables)
+    }
+
+    fn string(&self, key: &str) -> Result<Option<Located<String>>> {
+        self.get(key).map(|value| self.string_of(key, value)).transpose()
+    }
+
+    fn string_of(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<Located<String>> {
+        match value.get_ref().as_str() {
+            Some(text) => Ok(Located {
+                value: text.to_owned(),
+                at: self.place(&value.span()),
+            }),
+            None => Err(self.wrong(key, value, "a string")),
+        }
+    }
+
+    fn boolean(&self, key: &str) -> Result<Option<bool>> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        match value.get_ref().as_bool() {
+            Some(value) => Ok(Some(value)),
+            None => Err(self.wrong(key, value, "true or false")),
+        }
+    }
+
+    fn duration(&self, key: &str) -> Result<Option<Duration>> {
+        let Some(text) = self.string(key)? else {
+            return Ok(None);
+        };
+        let duration = humantime::parse_duration(&text.value).map_err(|error| {
+            text.at
+                .error(format!("`{key}` in `[{}]` is not a duration", self.name))
+                .with_source(error)
+                .hint(format!("write it as `{key} = \"30s\"` or `{key} = \"500ms\"`"))
+        })?;
+        Ok(Some(duration))
+    }
+
+    /// Reads one of a few words.
+    fn choice<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Result<Option<T>> {
+        let Some(text) = self.string(key)? else {
+            return Ok(None);
+        };
+        if let Some((_, choice)) = words.iter().find(|(word, _)| *word == text.value) {
+            return Ok(Some(*choice));
+        }
+        let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        Err(text
+            .at
+            .error(format!(
+                "`{}` is not a value of `{key}` in `[{}]`",
+                text.value, self.name
+            ))
+            .hint(format!("it takes `{}`", known.join("`, `"))))
+    }
+
+    fn section(&self, default_kind: &str, future: &[&str]) -> Result<Section> {
+        let future_key = self.get("encrypt_to").map(|_| "encrypt_to");
+        if let Some(key) = future_key {
+            return Err(self
+                .place(&self.key_span(key))
+                .error(format!("`{key}` in `[{}]` is not built yet", self.name))
+                .hint(format!(
+                    "remove `{key}`: this version of walkback does not encrypt backups"
+                )));
+        }
+        let at = self.place(&self.at);
+        let kind = match self.string("kind")? {
+            Some(kind) => kind,
+            None if self.name == "source" => Located {
+                value: default_kind.to_owned(),
+                at: at.clone(),
+            },
+            None => {
+                return Err(at
+                    .error(format!("`[{}]` has no `kind`", self.name))
+                    .hint(format!("add `kind = \"{default_kind}\"`")));
+            }
+        };
+        if future.contains(&kind.value.as_str()) {
+            return Err(kind.at.error(format!(
+                "`kind = \"{}\"` in `[{}]` is not built yet",
+                kind.value, self.name
+            )));
+        }
+        let settings = self
+            .entries
+            .iter()
+            .filter(|(key, _)| key.get_ref() != "kind")
+            .map(|(key, value)| {
+                let located = Located {
+                    value: to_json(value.get_ref()),
+                    at: self.place(&key.span()),
+                };
+                (key.get_ref().to_string(), located)
+            });
+        Ok(Section {
+            name: self.name.clone(),
+            at,
+            kind,
+            settings: settings.collect(),
+        })
+    }
+
+    fn environment(&self) -> Result<EnvironmentSection> {
+        self.allow(
+            &["url", "stores", "lock_timeout", "policy"],
+            &["retention", "soft_delete", "hooks"],
+        )?;
+        Ok(EnvironmentSection {
+            at: self.place(&self.at),
+            url: self.string("url")?,
+            stores: self.strings("stores")?,
+            policy: self
+                .table("policy")?
+                .map(|table| table.policy())
+                .transpose()?
+                .unwrap_or_default(),
+            lock_timeout: self.duration("lock_timeout")?,
+        })
+    }
+
+    fn strings(&self, key: &str) -> Result<Option<Vec<Located<String>>>> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        let Some(array) = value.get_ref().as_array() else {
+            return Err(self.wrong(key, value, "a list of strings"));
+        };
+        array
+            .iter()
+            .map(|item| self.string_of(key, item))
+            .collect::<Result<_>>()
+            .map(Some)
+    }
+
+    fn policy(&self) -> Result<Policy> {
+        const DECISIONS: [(&str, Decision); 3] = [
+            ("allow", Decision::Allow),
+            ("ask", Decision::Ask),
+            ("refuse", Decision::Refuse),
+        ];
+        const CONFIRMATIONS: [(&str, Confirmation); 2] =
+            [("yes", Confirmation::Yes), ("type-name", Confirmation::TypeName)];
+        self.allow(
+            &["destructive", "lossy", "require_ticket", "confirm"],
+            &["read_only_during_run"],
+        )?;
+        Ok(Policy {
+            destructive: self.choice("destructive", &DECISIONS)?.unwrap_or_default(),
+            lossy: self.choice("lossy", &DECISIONS)?.unwrap_or_default(),
+            require_ticket: self.boolean("require_ticket")?.unwrap_or_default(),
+            confirm: self.choice("confirm", &CONFIRMATIONS)?.unwrap_or_default(),
+        })
+    }
+}
+
+fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    }
+}
+
+fn to_json(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Integer(number) => i64::from_str_radix(&number.as_str().replace('_', ""), number.radix())
+            .map_or_else(|_| Value::String(number.as_str().to_owned()), Value::from),
+        DeValue::Float(number) => number
+            .as_str()
+            .replace('_', "")
+            .parse::<f64>()
+            .map_or_else(|_| Value::String(number.as_str().to_owned()), Value::from),
+        DeValue::Boolean(value) => Value::Bool(*value),
+        DeValue::Datetime(moment) => Value::String(moment.to_string()),
+        DeValue::Array(items) => items.iter().map(|item| to_json(item.get_ref())).collect(),
+        DeValue::Table(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.get_ref().to_string(), to_json(value.get_ref())))
+            .collect(),
+    }
+}

@@ -1,0 +1,23 @@
+//! The configuration: `walkback.toml`, variables and flags, made into one [`Project`].
+//!
+//! A flag wins over a variable (`WALKBACK_ENV`, `WALKBACK_URL`, `DATABASE_URL`, `WALKBACK_LOCK_TIMEOUT`), and
+//! a variable over the file. Variables come from the process, then from a `.env` file beside the
+//! configuration. Strings of the file may hold `${NAME}` and `${NAME:-default}`; they are filled in when the
+//! part of the file they stand in is used, so that a laptop needs no variables of production.
+
+mod environment;
+mod expand;
+mod file;
+pub(crate) mod place;
+mod project;
+
+pub use environment::{Overrides, VariableOrigin, Variables};
+pub use file::{EnvironmentSection, FileConfig, Located, Section};
+pub use place::Place;
+pub use project::{DatabaseUrl, Project};
+
+/// The name of the configuration file.
+pub const FILE_NAME: &str = "walkback.toml";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,357 @@
+use std::path::Path;
+
+use walkback_core::{Error, ErrorKind};
+use walkback_runner::{Confirmation, Decision};
+
+use super::*;
+
+fn parse(text: &str) -> Result<FileConfig, Error> {
+    FileConfig::parse(Path::new("walkback.toml"), text)
+}
+
+fn refused(text: &str) -> Error {
+    let error = parse(text).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    error
+}
+
+const FULL: &str = r#"
+[source]
+kind = "sql"
+path = "migrations"
+
+[store.local]
+kind = "fs"
+path = ".walkback/vault"
+
+[env.dev]
+url = "sqlite:dev.db"
+stores = ["local"]
+
+[env.production]
+url = "${PROD_URL}"
+lock_timeout = "5s"
+[env.production.policy]
+destructive = "refuse"
+require_ticket = true
+confirm = "type-name"
+"#;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn with(config: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(text) = config {
+            std::fs::write(folder.path().join(FILE_NAME), text).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn load(&self, variables: &[(&str, &str)], overrides: Overrides) -> Result<Project, Error> {
+        Project::load(
+            self.0.path(),
+            Variables::new(variables.iter().copied()),
+            overrides,
+        )
+    }
+}
+
+fn environment(name: &str) -> Overrides {
+    Overrides {
+        environment: Some(name.to_owned()),
+        ..Overrides::default()
+    }
+}
+
+#[test]
+fn a_full_configuration_is_read() {
+    let config = parse(FULL).unwrap();
+    let production = &config.environments["production"];
+    assert_eq!(production.policy.destructive, Decision::Refuse);
+    assert_eq!(production.policy.lossy, Decision::Ask);
+    assert_eq!(production.policy.confirm, Confirmation::TypeName);
+    assert!(production.policy.require_ticket);
+    assert_eq!(production.lock_timeout, Some(std::time::Duration::from_secs(5)));
+    assert_eq!(
+        config.environments["dev"].url.as_ref().unwrap().value,
+        "sqlite:dev.db"
+    );
+}
+
+#[test]
+fn a_typo_is_shown_with_its_line_and_what_was_meant() {
+    let error = refused("[env.dev]\nurl = \"sqlite:a.db\"\nstroes = [\"local\"]\n");
+    assert_eq!(
+        error.message(),
+        "unknown key `stroes` in `[env.dev]` (walkback.toml:3:1)"
+    );
+    assert_eq!(error.hints(), ["did you mean `stores`?"]);
+    assert!(
+        error
+            .context()
+            .contains(&("text", "stroes = [\"local\"]".to_owned()))
+    );
+
+    let error = refused("[sauce]\nkind = \"sql\"\n");
+    assert_eq!(
+        error.message(),
+        "unknown key `sauce` at the top of the file (walkback.toml:1:2)"
+    );
+    let error = refused("[env.dev.policy]\ndestructive = \"alow\"\n");
+    assert_eq!(
+        error.message(),
+        "`alow` is not a value of `destructive` in `[env.dev.policy]` (walkback.toml:2:15)"
+    );
+}
+
+#[test]
+fn keys_of_later_versions_are_refused_and_not_ignored() {
+    for (text, name, line) in [
+        ("[env.production]\nretention = \"90d\"\n", "retention", 2),
+        ("[env.production]\nsoft_delete = \"30d\"\n", "soft_delete", 2),
+        (
+            "[env.production]\n[env.production.hooks]\nbefore_rollback = []\n",
+            "hooks",
+            2,
+        ),
+        (
+            "[env.production.policy]\nread_only_during_run = true\n",
+            "read_only_during_run",
+            2,
+        ),
+        (
+            "[store.a]\nkind = \"fs\"\nencrypt_to = [\"age1\"]\n",
+            "encrypt_to",
+            3,
+        ),
+        ("[store.a]\nkind = \"s3\"\n", "s3", 2),
+        ("[source]\nkind = \"alembic\"\n", "alembic", 2),
+    ] {
+        let error = refused(text);
+        assert!(error.message().contains("is not built yet"), "{error}");
+        assert!(error.message().contains(name), "{error}");
+        assert!(
+            error.message().contains(&format!("walkback.toml:{line}:")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn values_of_the_wrong_type_and_broken_syntax_have_a_place() {
+    for (text, expected) in [
+        (
+            "[env.dev]\nurl = 5\n",
+            "`url` in `[env.dev]` is to be a string, not an integer (walkback.toml:2:7)",
+        ),
+        (
+            "[env.dev]\nstores = \"local\"\n",
+            "is to be a list of strings, not a string (walkback.toml:2:10)",
+        ),
+        (
+            "[env.dev]\nlock_timeout = \"5\"\n",
+            "is not a duration (walkback.toml:2:16)",
+        ),
+        ("env = 3\n", "`env` is to be a table (walkback.toml:1:1)"),
+        (
+            "[env]\ndev = 3\n",
+            "`env.dev` is to be a table (walkback.toml:2:1)",
+        ),
+        ("[env.dev\nurl = 1", "(walkback.toml:1:"),
+        (
+            "[store.a]\npath = \"x\"\n",
+            "`[store.a]` has no `kind` (walkback.toml:1:8)",
+        ),
+    ] {
+        let error = refused(text);
+        assert!(error.message().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_password_on_a_broken_line_is_not_shown() {
+    let error = refused("[env.dev]\nurl = \"postgres://app:s3cret@db/x\n");
+    assert!(!format!("{error:?} {:?}", error.context()).contains("s3cret"));
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
+    let folder = Folder::with(Some(FULL));
+    let url = |variables: &[(&str, &str)], overrides| {
+        folder
+            .load(variables, overrides)
+            .unwrap()
+            .database_url()
+            .unwrap()
+            .as_str()
+            .to_owned()
+    };
+    assert_eq!(url(&[], Overrides::default()), "sqlite:dev.db");
+    assert_eq!(
+        url(&[("DATABASE_URL", "sqlite:2")], Overrides::default()),
+        "sqlite:2"
+    );
+    let both = [("DATABASE_URL", "sqlite:2"), ("WALKBACK_URL", "sqlite:3")];
+    assert_eq!(url(&both, Overrides::default()), "sqlite:3");
+    let flag = Overrides {
+        url: Some("sqlite:4".into()),
+        ..Overrides::default()
+    };
+    assert_eq!(url(&both, flag), "sqlite:4");
+
+    let project = folder
+        .load(&[("WALKBACK_ENV", "production")], environment("dev"))
+        .unwrap();
+    assert_eq!(project.environment(), "dev");
+    let project = folder
+        .load(&[("WALKBACK_ENV", "production")], Overrides::default())
+        .unwrap();
+    assert_eq!(project.environment(), "production");
+    assert_eq!(
+        project.lock_timeout().unwrap(),
+        Some(std::time::Duration::from_secs(5))
+    );
+    let variables = [("WALKBACK_ENV", "production"), ("WALKBACK_LOCK_TIMEOUT", "7s")];
+    let project = folder.load(&variables, Overrides::default()).unwrap();
+    assert_eq!(
+        project.lock_timeout().unwrap(),
+        Some(std::time::Duration::from_secs(7))
+    );
+}
+
+#[test]
+fn a_variable_that_replaces_the_url_of_the_file_is_warned_of() {
+    let folder = Folder::with(Some(FULL));
+    let project = folder
+        .load(&[("DATABASE_URL", "sqlite:other.db")], Overrides::default())
+        .unwrap();
+    assert_eq!(
+        project.warnings().unwrap(),
+        ["`DATABASE_URL` takes the place of the `url` of `[env.dev]` (walkback.toml:11)"]
+    );
+    let project = folder
+        .load(&[("DATABASE_URL", "sqlite:dev.db")], Overrides::default())
+        .unwrap();
+    assert_eq!(project.warnings().unwrap(), [""; 0]);
+}
+
+#[test]
+fn an_undefined_variable_is_named_with_its_line_and_only_when_it_is_needed() {
+    let folder = Folder::with(Some(FULL));
+    folder
+        .load(&[], environment("dev"))
+        .unwrap()
+        .database_url()
+        .unwrap();
+    let error = folder
+        .load(&[], environment("production"))
+        .unwrap()
+        .database_url()
+        .unwrap_err();
+    assert_eq!(
+        error.message(),
+        "the variable `PROD_URL` is not defined (walkback.toml:15:7)"
+    );
+}
+
+#[test]
+fn the_env_file_is_read_and_does_not_win_over_the_process() {
+    let folder = Folder::with(Some(FULL));
+    std::fs::write(
+        folder.0.path().join(".env"),
+        "# comment\nPROD_URL='sqlite:from file.db'\n",
+    )
+    .unwrap();
+    let url = |variables: &[(&str, &str)]| {
+        let project = folder.load(variables, environment("production")).unwrap();
+        project.database_url().unwrap().as_str().to_owned()
+    };
+    assert_eq!(url(&[]), "sqlite:from file.db");
+    assert_eq!(url(&[("PROD_URL", "sqlite:process.db")]), "sqlite:process.db");
+
+    std::fs::write(folder.0.path().join(".env"), "A=1\nPASSWORD=s3cret word\n").unwrap();
+    let error = folder.load(&[], environment("dev")).unwrap_err();
+    assert!(error.message().contains(".env:2"), "{error}");
+    assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+}
+
+#[test]
+fn the_file_is_found_upwards_and_paths_are_meant_from_it() {
+    let folder = Folder::with(Some(FULL));
+    let below = folder.0.path().join("a/b");
+    std::fs::create_dir_all(&below).unwrap();
+    let project = Project::load(&below, Variables::default(), Overrides::default()).unwrap();
+    assert_eq!(project.base(), folder.0.path());
+}
+
+#[test]
+fn an_environment_is_chosen_or_asked_for() {
+    let empty = Folder::with(None);
+    assert_eq!(
+        empty.load(&[], Overrides::default()).unwrap().environment(),
+        "default"
+    );
+    let error = empty.load(&[], environment("dev")).unwrap_err();
+    assert_eq!(error.message(), "there is no environment `dev`");
+
+    let one = Folder::with(Some("[env.live]\nurl = \"sqlite:a\"\n"));
+    assert_eq!(one.load(&[], Overrides::default()).unwrap().environment(), "live");
+    let error = one.load(&[], environment("life")).unwrap_err();
+    assert_eq!(error.hints(), ["did you mean `live`?"]);
+
+    let two = Folder::with(Some("[env.a]\nurl = \"sqlite:a\"\n[env.b]\nurl = \"sqlite:b\"\n"));
+    let error = two.load(&[], Overrides::default()).unwrap_err();
+    assert_eq!(
+        error.hints(),
+        ["pass `--env` with one of `a`, `b`, or set `WALKBACK_ENV`"]
+    );
+}
+
+#[test]
+fn a_missing_url_says_what_to_do() {
+    let error = Folder::with(None)
+        .load(&[], Overrides::default())
+        .unwrap()
+        .database_url()
+        .unwrap_err();
+    assert_eq!(
+        error.message(),
+        "no database is named for the environment `default`"
+    );
+    assert!(error.hints()[0].contains("--url sqlite:app.db"));
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let overrides = Overrides {
+        file: Some("nowhere.toml".into()),
+        ..Overrides::default()
+    };
+    let error = Folder::with(None).load(&[], overrides).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.message().contains("nowhere.toml"));
+}
+
+#[test]
+fn stores_are_checked_by_name_and_number() {
+    let registry = walkback_core::Registry::empty();
+    let store = |text: &str| {
+        let folder = Folder::with(Some(text));
+        folder
+            .load(&[], Overrides::default())
+            .unwrap()
+            .open_store(&registry)
+    };
+    let two = "[store.a]\nkind=\"fs\"\n[store.b]\nkind=\"fs\"\n[env.dev]\n";
+    let error = store(&format!("{two}stores = [\"a\", \"b\"]\n")).unwrap_err();
+    assert_eq!(
+        error.message(),
+        "more than one store in `[env.dev]` is not built yet (walkback.toml:6:16)"
+    );
+    let error = store(&format!("{two}stores = [\"c\"]\n")).unwrap_err();
+    assert_eq!(error.message(), "there is no store `c` (walkback.toml:6:11)");
+    let error = store(two).unwrap_err();
+    assert!(error.message().contains("names no store"), "{error}");
+    assert!(store(&format!("{two}stores = []\n")).unwrap().is_none());
+}
