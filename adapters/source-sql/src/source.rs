@@ -154,7 +154,11 @@ fn load(cx: &Cx, layout: &Layout, dialect: DialectKind) -> Result<Loaded> {
 
 fn up_part(files: &Files, dialect: DialectKind) -> Result<&Part> {
     files.up(dialect).ok_or_else(|| {
-        let other = &files.parts[0].path;
+        let other = files
+            .parts
+            .iter()
+            .find(|part| part.holds != Holds::Only(Direction::Down));
+        let other = other.map_or(Path::new(""), |part| &part.path);
         Error::config(format!(
             "migration `{}` has no up script for {dialect}, only for other engines ({})",
             files.id,
