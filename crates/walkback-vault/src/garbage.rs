@@ -61,7 +61,10 @@ impl Vault {
         check_id(id)?;
         let removed = self.files_below(cx, "removed/").await?;
         let lately = cx.now() - self.grace / 2;
-        if !manifests(removed).any(|file| file.id == id && file.modified >= lately) {
+        if !manifests(removed)
+            .iter()
+            .any(|file| file.id == id && file.modified >= lately)
+        {
             return Err(Error::not_found(format!("no point `{id}` was removed lately"))
                 .hint("run `walkback point list` to see the points there are"));
         }
@@ -193,8 +196,9 @@ impl Vault {
     }
 }
 
-fn manifests(files: Vec<PointFile>) -> impl Iterator<Item = PointFile> {
-    files.into_iter().filter(|file| file.is_manifest)
+fn manifests(mut files: Vec<PointFile>) -> Vec<PointFile> {
+    files.retain(|file| file.is_manifest);
+    files
 }
 
 fn hashes(manifest: Manifest) -> impl Iterator<Item = String> {

@@ -1,7 +1,7 @@
 //! Finding points: all of them, or one by the beginning of its id.
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 
 use crate::vault::Vault;
@@ -74,13 +74,9 @@ impl Vault {
     /// Fails if the store does.
     pub async fn list(&self, cx: &Cx) -> Result<Vec<PointSummary>> {
         let files = self.point_files(cx).await?;
-        let summaries = files.into_iter().map(|file| async move {
-            match self.summary(cx, &file).await {
-                // Removed since the store listed it.
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-                other => other.map(Some),
-            }
-        });
+        let summaries = files
+            .into_iter()
+            .map(|file| self.summary_if_there(cx, file).boxed());
         let found = futures::stream::iter(summaries).buffered(AT_ONCE);
         let mut summaries: Vec<_> = found
             .try_collect::<Vec<_>>()
@@ -116,6 +112,14 @@ impl Vault {
             [only] => Ok(only.id.clone()),
             [] => Err(self.unknown(id, files)),
             several => Err(several_begin_so(id, several)),
+        }
+    }
+
+    async fn summary_if_there(&self, cx: &Cx, file: PointFile) -> Result<Option<PointSummary>> {
+        match self.summary(cx, &file).await {
+            // Removed since the store listed it.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            other => other.map(Some),
         }
     }
 

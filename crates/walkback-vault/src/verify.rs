@@ -1,6 +1,6 @@
 //! Reading all of a point, and naming what is damaged.
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use serde::Serialize;
 use walkback_core::cx::Unit;
 use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
@@ -151,14 +151,15 @@ impl Vault {
     }
 
     async fn damage_of(&self, cx: &Cx, entry: &TableEntry, read: impl Fn(u64)) -> Result<Vec<Damage>> {
-        let mut checked = futures::stream::iter(&entry.chunks)
-            .map(|chunk| async move { (chunk, self.look_at(cx, chunk).await) })
+        let chunks = &entry.chunks;
+        let mut checked = futures::stream::iter(0..chunks.len())
+            .map(|index| self.look_at(cx, &chunks[index]).boxed())
             .buffered(AT_ONCE);
         let mut damage = Vec::new();
-        let mut index = 0;
-        while let Some((chunk, found)) = checked.next().await {
+        for (index, chunk) in (0..).zip(chunks) {
+            let found = checked.next().await.transpose()?.flatten();
             read(chunk.bytes);
-            if let Some(kind) = found? {
+            if let Some(kind) = found {
                 damage.push(Damage {
                     index,
                     hash: chunk.hash.clone(),
@@ -166,7 +167,6 @@ impl Vault {
                     kind,
                 });
             }
-            index += 1;
         }
         Ok(damage)
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use tokio::sync::OnceCell;
 use walkback_core::bulk::{Chunk, ChunkStream, TableSlice};
 use walkback_core::catalog::Schema;
@@ -192,7 +192,7 @@ impl PointWriter {
         let mut summary = TableSummary::of(table);
         let this = &*self;
         let mut written = chunks
-            .map(|chunk| async move { this.keep(cx, chunk?).await })
+            .map(|chunk| async move { this.keep(cx, chunk?).await }.boxed())
             .buffered(AT_ONCE);
         while let Some(kept) = written.try_next().await? {
             task.advance(kept.entry.bytes);
@@ -376,37 +376,45 @@ impl TableSummary {
 }
 
 async fn all_chunks_are_there(vault: &Vault, cx: &Cx, manifest: &Manifest) -> Result<()> {
-    let named = manifest
-        .tables
-        .iter()
-        .flat_map(|entry| entry.chunks.iter().map(move |chunk| (&entry.table, chunk)));
-    let mut asked = HashSet::new();
-    let questions = named
-        .filter(|(_, chunk)| asked.insert(&chunk.hash))
-        .map(|(table, chunk)| async move {
-            let why = match vault.store.stat(cx, &vault.object_key(&chunk.hash)).await {
-                Ok(blob) if blob.bytes == chunk.stored => return Ok(()),
-                Ok(blob) => format!(
-                    "has {} bytes in the store instead of {}",
-                    blob.bytes, chunk.stored
-                ),
-                Err(error) if error.kind() == ErrorKind::NotFound => "has vanished from the store".to_owned(),
-                Err(error) => return Err(error),
-            };
-            Err(Error::new(
-                ErrorKind::Damaged,
-                format!(
-                    "chunk `{}` of table `{table}` {why} while the point was being written",
-                    chunk.hash
-                ),
-            )
-            .with_context("table", table)
-            .with_context("chunk", &chunk.hash)
-            .hint("the point was not made; run the same command again"))
+    let tables = &manifest.tables;
+    let mut seen = HashSet::new();
+    let mut distinct = Vec::new();
+    for (table, entry) in tables.iter().enumerate() {
+        for (chunk, named) in entry.chunks.iter().enumerate() {
+            if seen.insert(&named.hash) {
+                distinct.push((table, chunk));
+            }
+        }
+    }
+    drop(seen);
+    futures::stream::iter(distinct)
+        .map(|(table, chunk)| {
+            let entry = &tables[table];
+            is_there(vault, cx, &entry.table, &entry.chunks[chunk]).boxed()
         })
-        .collect::<Vec<_>>();
-    futures::stream::iter(questions)
         .buffer_unordered(STATS_AT_ONCE)
         .try_collect::<()>()
         .await
+}
+
+async fn is_there(vault: &Vault, cx: &Cx, table: &TableName, chunk: &ChunkEntry) -> Result<()> {
+    let why = match vault.store.stat(cx, &vault.object_key(&chunk.hash)).await {
+        Ok(blob) if blob.bytes == chunk.stored => return Ok(()),
+        Ok(blob) => format!(
+            "has {} bytes in the store instead of {}",
+            blob.bytes, chunk.stored
+        ),
+        Err(error) if error.kind() == ErrorKind::NotFound => "has vanished from the store".to_owned(),
+        Err(error) => return Err(error),
+    };
+    Err(Error::new(
+        ErrorKind::Damaged,
+        format!(
+            "chunk `{}` of table `{table}` {why} while the point was being written",
+            chunk.hash
+        ),
+    )
+    .with_context("table", table)
+    .with_context("chunk", &chunk.hash)
+    .hint("the point was not made; run the same command again"))
 }
