@@ -14,6 +14,8 @@
 //!     walkback_conformance::source::main("sql", layout)
 //! }
 //! ```
+//! [`memory_source`] is a source in memory that can be told to break the contract: it shows that each check
+//! sees what it is there for.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,6 +30,7 @@ use crate::runner::{Check, Fixture, run, trials};
 mod create;
 mod folder;
 mod load;
+pub mod memory_source;
 mod script;
 
 pub use folder::{Folder, Layout};
