@@ -51,7 +51,9 @@ pub struct Swept {
 /// Bytes under keys.
 ///
 /// A key is one or more parts joined by `/`; a part is 1 to 200 characters of `a-z A-Z 0-9 . _ -`, and
-/// neither `.` nor `..`. Any other key is refused with `Usage` and no effect.
+/// neither `.` nor `..`. Any other key is refused with `Usage` and no effect. Callers use no key that lies
+/// below another one (`a/b` beside `a`), and none that differs from another in upper and lower case alone:
+/// a folder of files cannot hold both, and may refuse the second with `Usage`.
 ///
 /// - `create` shows nothing under the key until `commit` has returned.
 /// - `commit` returns only when the blob is durable, whole and visible to `read`, `stat` and `list`.

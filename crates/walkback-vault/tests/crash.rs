@@ -15,16 +15,8 @@ use walkback_vault::{GRACE, Vault};
 
 fn main() -> ExitCode {
     runner::run(crash::trials(vec![
-        Scenario::new("a backup is whole or absent", write, |folder, end| {
-            check_written(folder, end)
-        })
-        .prepared(prepare),
-        Scenario::new(
-            "a removed point loses no chunk of another",
-            remove,
-            |folder, end| check_removed(folder, end),
-        )
-        .prepared(prepare),
+        Scenario::new("a backup is whole or absent", write, check_written).prepared(prepare),
+        Scenario::new("a removed point loses no chunk of another", remove, check_removed).prepared(prepare),
     ]))
 }
 

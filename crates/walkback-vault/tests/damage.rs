@@ -280,10 +280,12 @@ async fn what_a_newer_version_wrote_is_refused_by_name() {
     assert_eq!(read.tables, manifest.tables);
 }
 
+type Change = fn(&mut serde_json::Value);
+
 #[tokio::test]
 async fn a_manifest_that_contradicts_itself_is_damaged() {
     let (_, _, manifest) = one_point().await;
-    let wrong: [(&str, fn(&mut serde_json::Value)); 7] = [
+    let wrong: [(&str, Change); 7] = [
         ("the chunks of table `items` do not add up", |m| {
             m["tables"][0]["rows"] = 7.into()
         }),
