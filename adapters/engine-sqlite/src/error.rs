@@ -111,7 +111,7 @@ impl Place {
             .hint(format!("check the permissions of `{location}` and of its folder"));
         }
         match self.path.parent() {
-            Some(folder) if !folder.is_dir() => self.no_folder(),
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => self.no_folder(),
             _ => Error::new(
                 ErrorKind::PermissionDenied,
                 format!("`{location}` cannot be created"),

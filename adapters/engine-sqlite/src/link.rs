@@ -158,7 +158,8 @@ fn lock(current: &Current) -> std::sync::MutexGuard<'_, Flag> {
 }
 
 fn open_for_writing(config: &Config, place: &Place) -> Result<Connection> {
-    if !config.path.parent().is_some_and(Path::is_dir) {
+    let folder = config.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if !folder.unwrap_or(Path::new(".")).is_dir() {
         return Err(place.no_folder());
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
