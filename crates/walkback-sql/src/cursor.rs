@@ -109,8 +109,12 @@ impl<'t, 'a> Cursor<'t, 'a> {
     pub(crate) fn table(&mut self) -> Option<TableName> {
         let mut ahead = self.clone();
         let mut parts = vec![ahead.name()?];
-        while ahead.symbol(".") {
-            parts.push(ahead.name()?);
+        loop {
+            let mut behind = ahead.clone();
+            let part = behind.symbol(".").then(|| behind.name()).flatten();
+            let Some(part) = part else { break };
+            parts.push(part);
+            ahead = behind;
         }
         *self = ahead;
         let name = parts.pop()?;

@@ -15,6 +15,7 @@
 
 mod cursor;
 mod effect;
+mod inverse;
 mod keywords;
 pub mod lexer;
 mod names;
@@ -23,7 +24,8 @@ mod quote;
 mod split;
 mod transaction;
 
-pub use effect::effect;
+pub use effect::{effect, parses};
+pub use inverse::inverse;
 pub use normalise::normalise;
 pub use quote::{literal, quote_identifier, quote_table};
 pub use split::split;

@@ -74,7 +74,10 @@ fn is_plain(name: &str) -> bool {
 fn needs_blank(before: &Token<'_>, token: &Token<'_>) -> bool {
     let glued_before = matches!(before.text, "(" | "." | "::") && before.kind == TokenKind::Symbol;
     let glued_after = matches!(token.text, ")" | "," | "." | "(" | "::") && token.kind == TokenKind::Symbol;
-    !(glued_before || glued_after)
+    // `1 .5` glued would be another number.
+    let is_number = before.kind == TokenKind::Number || token.kind == TokenKind::Number;
+    let is_point = before.text == "." || token.text == ".";
+    !(glued_before || glued_after) || (is_number && is_point)
 }
 
 /// Returns whether a sign behind this token belongs to the number that follows it.

@@ -51,7 +51,8 @@ fn postgres_refuses(mut cursor: Cursor<'_, '_>) -> bool {
     };
     match verb.text.to_ascii_uppercase().as_str() {
         "CREATE" | "DROP" => {
-            (concurrently && cursor.at_any(&["INDEX", "UNIQUE"]))
+            cursor.word("UNIQUE");
+            cursor.words(&["INDEX", "CONCURRENTLY"])
                 || cursor.at_any(&["DATABASE", "TABLESPACE", "SUBSCRIPTION"])
         }
         "REINDEX" => {

@@ -209,6 +209,10 @@ const WHOLE_TABLE: [&str; 54] = [
 ];
 
 fn whole_table(table: &TableName, cursor: &mut Cursor<'_, '_>) -> Reading {
+    // How MySQL goes about it, and nothing it does.
+    if cursor.at_any(&["ALGORITHM", "LOCK", "FORCE"]) && cursor.kind() == DialectKind::Mysql {
+        return Reading::of(Action::Maintain);
+    }
     let changed = Action::Alter {
         kind: ObjectKind::Table,
         name: table.clone(),

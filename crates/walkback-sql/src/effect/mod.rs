@@ -7,6 +7,7 @@ mod alter;
 mod create;
 mod drop;
 mod functions;
+mod parsed;
 mod query;
 mod rows;
 mod tokens;
@@ -14,11 +15,17 @@ mod tokens;
 use std::path::Path;
 
 use walkback_core::statement::{Action, Severity};
-use walkback_core::{DialectKind, Effect, Statement};
+use walkback_core::{DialectKind, Effect, Statement, TableName};
 
 use crate::cursor::Cursor;
-use crate::lexer::significant_tokens;
+use crate::lexer::{Token, TokenKind, significant_tokens};
 use crate::split::split;
+
+/// Returns whether the parser reads a statement in its dialect. [`effect`] does not depend on it.
+#[must_use]
+pub fn parses(kind: DialectKind, statement: &Statement) -> bool {
+    parsed::parses(kind, &statement.sql)
+}
 
 /// What one reader makes of a statement.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,6 +73,7 @@ impl Reading {
 /// Says what a statement does: the most severe of what its tokens and its parsed form say.
 ///
 /// An annotation (`-- walkback: touches a, b`) turns what cannot be read into updates of those tables.
+/// The tables it names are otherwise taken as they are written: no catalog is asked.
 #[must_use]
 pub fn effect(kind: DialectKind, statement: &Statement) -> Effect {
     let mut actions = Vec::new();
@@ -85,10 +93,71 @@ pub fn effect(kind: DialectKind, statement: &Statement) -> Effect {
     }
 }
 
+/// Longest statement that is parsed, in bytes: a longer one is a load of rows, and its tree would take many
+/// times its size. Its tokens are read like those of any other.
+const LONGEST_PARSED: usize = 1 << 20;
+
+/// Deepest nesting of parentheses that is followed.
+const DEEPEST: usize = 200;
+
 fn read(kind: DialectKind, sql: &str) -> Vec<Action> {
-    let tokens = significant_tokens(kind, sql);
+    let mut tokens = significant_tokens(kind, sql);
+    let is_copy = kind == DialectKind::Postgres && tokens.first().is_some_and(|token| token.is_word("COPY"));
+    if is_copy
+        && let Some(end) = tokens
+            .iter()
+            .position(|token| token.kind == TokenKind::Terminator)
+    {
+        // The rows behind `COPY .. FROM stdin;` are no SQL.
+        tokens.truncate(end);
+    }
+    if depth(&tokens) > DEEPEST {
+        return vec![Action::Unknown {
+            why: format!("its parentheses are nested deeper than {DEEPEST}"),
+        }];
+    }
     let by_tokens = tokens::read(&Cursor::new(kind, &tokens));
-    merge(by_tokens, None)
+    let is_parsed = !is_copy && sql.len() <= LONGEST_PARSED;
+    let parsed = if is_parsed { parsed::read(kind, sql) } else { None };
+    let mut actions = merge(by_tokens, parsed);
+    if actions
+        .iter()
+        .filter_map(Action::changed_table)
+        .any(|table| is_catalog(kind, table))
+    {
+        actions.push(Action::Unknown {
+            why: "it writes to the catalog itself".to_owned(),
+        });
+    }
+    actions
+}
+
+fn depth(tokens: &[Token<'_>]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for token in tokens {
+        if token.is_symbol("(") {
+            depth += 1;
+            deepest = deepest.max(depth);
+        } else if token.is_symbol(")") {
+            depth = depth.saturating_sub(1);
+        }
+    }
+    deepest
+}
+
+fn is_catalog(kind: DialectKind, table: &TableName) -> bool {
+    let name = table.name.to_ascii_lowercase();
+    let schema = table.schema.as_ref().map(|schema| schema.to_ascii_lowercase());
+    match kind {
+        DialectKind::Sqlite => matches!(
+            name.as_str(),
+            "sqlite_schema" | "sqlite_master" | "sqlite_temp_schema" | "sqlite_temp_master"
+        ),
+        DialectKind::Postgres => {
+            schema.as_deref() == Some("pg_catalog") || (schema.is_none() && name.starts_with("pg_"))
+        }
+        DialectKind::Mysql => matches!(schema.as_deref(), Some("mysql" | "performance_schema" | "sys")),
+    }
 }
 
 /// Joins both answers: everything either of them has seen.

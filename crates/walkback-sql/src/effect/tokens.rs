@@ -71,7 +71,9 @@ fn rare(verb: &str, cursor: &Cursor<'_, '_>) -> Reading {
         "DO" => Reading::unknown("a `DO` block can do anything"),
         "CALL" => Reading::unknown(format!("the procedure `{}` can do anything", called(cursor))),
         "PREPARE" if cursor.at("TRANSACTION") => Reading::of(Action::Transaction),
-        "PREPARE" | "EXECUTE" => Reading::unknown(format!("`{verb}` runs a text that is not known here")),
+        // Only `EXECUTE` runs what was prepared.
+        "PREPARE" => Reading::of(Action::Session),
+        "EXECUTE" => Reading::unknown("`EXECUTE` runs a text that is not known here"),
         _ => Reading::unread(format!("`{verb}` begins no statement that is known here")),
     }
 }
@@ -106,6 +108,9 @@ fn explain(cursor: &Cursor<'_, '_>) -> Reading {
     };
     if !runs || cursor.kind() == DialectKind::Sqlite {
         return Reading::of(Action::Read);
+    }
+    if cursor.at_any(&["EXPLAIN", "DESCRIBE", "DESC"]) {
+        return Reading::unread("`EXPLAIN` explains no statement");
     }
     if cursor.word("FORMAT") {
         cursor.symbol("=");
