@@ -94,7 +94,8 @@ fn file_of(database: &Path, name: &str) -> Result<PathBuf> {
     let real = match std::fs::canonicalize(database) {
         Ok(real) => real,
         Err(_) => {
-            let folder = database.parent().unwrap_or(database);
+            let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
             let folder = std::fs::canonicalize(folder).map_err(|error| cannot_lock(folder, error))?;
             folder.join(database.file_name().unwrap_or_default())
         }

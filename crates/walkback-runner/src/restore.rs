@@ -5,23 +5,13 @@ use walkback_core::bulk::ImportTarget;
 use walkback_core::catalog::{Object, Schema};
 use walkback_core::engine::{Begin, Swap};
 use walkback_core::fingerprint::TableFingerprint;
-use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result, Session, TableName};
+use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
 
 use crate::delta::SchemaDelta;
 use crate::execute::Execution;
+use crate::loss::Loss;
 use crate::plan::PlannedStep;
-
-/// Something a rollback or a restore takes away that was written since.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Loss {
-    /// The table.
-    pub table: TableName,
-    /// How many rows at least.
-    pub rows: u64,
-    /// What, in words.
-    pub what: String,
-}
 
 /// What a restore would exchange. Nothing in it has happened.
 #[derive(Debug, Clone, Serialize)]
@@ -186,6 +176,27 @@ impl Exchange {
     }
 }
 
+impl Exchange {
+    /// Returns the objects that come and those that go, in words, without those that are only made anew
+    /// because their table is.
+    pub(crate) fn changed_objects(&self) -> (Vec<String>, Vec<String>) {
+        let only = |these: &[Object], those: &[Object]| {
+            let same = |object: &Object, other: &Object| {
+                (object.kind, &object.name, &object.facts) == (other.kind, &other.name, &other.facts)
+            };
+            these
+                .iter()
+                .filter(|object| !those.iter().any(|other| same(object, other)))
+                .map(|object| format!("{} `{}`", object.kind.word(), object.name))
+                .collect()
+        };
+        (
+            only(&self.create_objects, &self.drop_objects),
+            only(&self.drop_objects, &self.create_objects),
+        )
+    }
+}
+
 impl Execution<'_> {
     /// Brings a point back in the current transaction, which must be a [`Begin::Rebuild`]: rows into shadows,
     /// shadows checked, then everything exchanged at once.
@@ -308,52 +319,4 @@ fn check_loaded(manifest: &Manifest, entry: &TableEntry, rows: u64, print: &Tabl
         "nothing was changed; run `walkback backup verify {}`",
         manifest.id
     )))
-}
-
-/// Says what of a table was written since, given what it was then. `None`: nothing.
-pub(crate) fn written_since(
-    table: &TableName,
-    now: &TableFingerprint,
-    then: Option<&TableFingerprint>,
-) -> Option<Loss> {
-    let Some(then) = then else {
-        return (now.rows > 0).then(|| Loss {
-            table: table.clone(),
-            rows: now.rows,
-            what: format!("{} rows, of which nobody knows when they were written", now.rows),
-        });
-    };
-    if now == then {
-        return None;
-    }
-    let (added, gone) = (
-        now.rows.saturating_sub(then.rows),
-        then.rows.saturating_sub(now.rows),
-    );
-    let what = match (added, gone) {
-        (0, 0) => "rows changed since".to_owned(),
-        (added, 0) => format!("{added} more rows than the migration left, and perhaps others changed"),
-        (_, gone) => format!("{gone} rows deleted since come back, and perhaps others changed"),
-    };
-    Some(Loss {
-        table: table.clone(),
-        rows: added.max(1),
-        what,
-    })
-}
-
-/// Returns the fingerprints of tables as they are now.
-pub(crate) async fn prints(
-    cx: &Cx,
-    session: &mut dyn Session,
-    schema: &Schema,
-    tables: impl Iterator<Item = TableName>,
-) -> Result<Vec<(TableName, TableFingerprint)>> {
-    let mut prints = Vec::new();
-    for name in tables {
-        if let Some(table) = schema.table(&name) {
-            prints.push((table.name.clone(), session.fingerprint(cx, table).await?));
-        }
-    }
-    Ok(prints)
 }

@@ -9,9 +9,10 @@ use walkback_vault::PointKind;
 use super::Execution;
 use crate::delta::SchemaDelta;
 use crate::identity;
-use crate::journal::{StatementState, StoredMigration};
+use crate::journal::{StatementState, StoredMigration, TableThen};
 use crate::ledger::{Applied, NewRow};
 use crate::plan::{PlannedStatement, PlannedStep, PointScope, ReadScript, Verdict};
+use crate::point;
 
 /// The way back as it is derived, statement by statement.
 #[derive(Debug, Default)]
@@ -175,8 +176,12 @@ impl Execution<'_> {
         names.dedup();
         for table in names.iter().filter_map(|name| after.table(name)) {
             let print = self.session.fingerprint(cx, table).await?;
+            let then = TableThen {
+                columns: point::slice_of(table).columns,
+                print,
+            };
             self.journal()
-                .note_after(cx, &step.id, &table.name.to_string(), &print)
+                .note_after(cx, &step.id, &table.name.to_string(), &then)
                 .await?;
         }
         Ok(())

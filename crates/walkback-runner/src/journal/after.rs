@@ -3,9 +3,17 @@
 use std::collections::BTreeMap;
 
 use walkback_core::fingerprint::TableFingerprint;
-use walkback_core::{Cx, MigrationId, Result};
+use walkback_core::{Cx, Error, MigrationId, Result};
 
 use super::{Journal, required, tables};
+
+/// A table as a migration, or a point, left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableThen {
+    /// The columns the fingerprint was taken over, in this order: columns added later do not count.
+    pub(crate) columns: Vec<String>,
+    pub(crate) print: TableFingerprint,
+}
 
 impl Journal<'_> {
     pub(crate) async fn note_after(
@@ -13,24 +21,24 @@ impl Journal<'_> {
         cx: &Cx,
         migration: &MigrationId,
         table: &str,
-        print: &TableFingerprint,
+        then: &TableThen,
     ) -> Result<()> {
         let sql = format!(
-            "INSERT INTO {} (migration, table_name, row_count, hash) VALUES (?, ?, ?, ?)",
+            "INSERT INTO {} (migration, table_name, columns, row_count, hash) VALUES (?, ?, ?, ?, ?)",
             tables::AFTER
         );
-        let rows = i64::try_from(print.rows).unwrap_or(i64::MAX);
-        self.write(
-            cx,
-            &sql,
-            &[
-                migration.as_str().into(),
-                table.into(),
-                rows.into(),
-                print.hash.clone().into(),
-            ],
-        )
-        .await
+        let columns = serde_json::to_string(&then.columns)
+            .map_err(|error| Error::internal("names cannot be written as JSON").with_source(error))?;
+        let rows = i64::try_from(then.print.rows).unwrap_or(i64::MAX);
+        let hash = then.print.hash.clone();
+        let params = [
+            migration.as_str().into(),
+            table.into(),
+            columns.into(),
+            rows.into(),
+            hash.into(),
+        ];
+        self.write(cx, &sql, &params).await
     }
 
     pub(crate) async fn forget_after(&mut self, cx: &Cx, migration: &MigrationId) -> Result<()> {
@@ -43,25 +51,24 @@ impl Journal<'_> {
         &mut self,
         cx: &Cx,
         migration: &MigrationId,
-    ) -> Result<BTreeMap<String, TableFingerprint>> {
+    ) -> Result<BTreeMap<String, TableThen>> {
         let sql = format!(
-            "SELECT table_name, row_count, hash FROM {} WHERE migration = ?",
+            "SELECT table_name, columns, row_count, hash FROM {} WHERE migration = ?",
             tables::AFTER
         );
         let rows = self.all(cx, &sql, &[migration.as_str().into()]).await?;
         rows.iter()
             .map(|row| {
-                let count = row[1]
+                let columns = serde_json::from_str(&required(row, 1)?).unwrap_or_default();
+                let rows = row[2]
                     .as_i64()
                     .and_then(|count| u64::try_from(count).ok())
                     .unwrap_or_default();
-                Ok((
-                    required(row, 0)?,
-                    TableFingerprint {
-                        rows: count,
-                        hash: required(row, 2)?,
-                    },
-                ))
+                let print = TableFingerprint {
+                    rows,
+                    hash: required(row, 3)?,
+                };
+                Ok((required(row, 0)?, TableThen { columns, print }))
             })
             .collect()
     }

@@ -20,6 +20,7 @@ use walkback_core::engine::SessionExt as _;
 use walkback_core::value::{Row, Value};
 use walkback_core::{Cx, Dialect, Result, Session, TableName};
 
+pub(crate) use after::TableThen;
 pub(crate) use migrations::StoredMigration;
 pub(crate) use points::PointRow;
 pub use runs::{RunRecord, RunStatus};

@@ -96,6 +96,7 @@ pub(crate) const ALL: &[JournalTable] = &[
         columns: &[
             ("migration", Key(255)),
             ("table_name", Key(255)),
+            ("columns", Text),
             ("row_count", Integer),
             ("hash", Key(64)),
         ],

@@ -15,6 +15,8 @@ pub(crate) struct ReadScript {
     pub(crate) origin: ScriptOrigin,
     pub(crate) statements: Vec<PlannedStatement>,
     pub(crate) protect: Protection,
+    /// Whether its author switches foreign keys off and on around it, as SQLite asks for table rebuilds.
+    switches_foreign_keys: bool,
 }
 
 /// How a migration is protected before it destroys something (`protect=..`).
@@ -64,8 +66,15 @@ impl ReadScript {
         // A section of a file begins further down: empty lines before it keep every `file:line` right.
         let padded = "\n".repeat(sql.location.line.saturating_sub(1)) + &sql.text;
         let mut statements = dialect.split(&padded, &sql.location.file)?;
+        let mut switches_foreign_keys = false;
         if sql.transaction {
             strip_own_transaction(&mut statements);
+            // Inside a transaction the switch is silently ignored; the transaction begins accordingly instead.
+            statements.retain(|statement| {
+                let is_switch = is_foreign_key_switch(statement);
+                switches_foreign_keys |= is_switch;
+                !is_switch
+            });
         }
         let planned: Vec<_> = statements
             .into_iter()
@@ -93,23 +102,34 @@ impl ReadScript {
             origin,
             statements: planned,
             protect: Protection::read(sql)?,
+            switches_foreign_keys,
         })
     }
 
     /// Returns whether a statement drops or renames a table, or asks for foreign keys to be switched off: an
     /// engine that alters tables by rebuilding them must not enforce foreign keys meanwhile.
     pub(crate) fn rebuilds(&self) -> bool {
-        self.statements.iter().any(|statement| {
-            let asks = statement.effect.actions.contains(&Action::Session)
-                && statement.sql.to_ascii_lowercase().contains("foreign_keys");
-            let swaps = statement
-                .effect
-                .actions
+        let swaps = |action: &Action| matches!(action, Action::DropTable { .. } | Action::RenameTable { .. });
+        self.switches_foreign_keys
+            || self
+                .statements
                 .iter()
-                .any(|action| matches!(action, Action::DropTable { .. } | Action::RenameTable { .. }));
-            asks || swaps
-        })
+                .any(|statement| statement.effect.actions.iter().any(swaps))
     }
+}
+
+/// Returns whether a statement is `PRAGMA foreign_keys = ..`.
+fn is_foreign_key_switch(statement: &Statement) -> bool {
+    let mut words = statement
+        .sql
+        .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .filter(|word| !word.is_empty());
+    words
+        .next()
+        .is_some_and(|word| word.eq_ignore_ascii_case("pragma"))
+        && words
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case("foreign_keys"))
 }
 
 /// Takes away a `BEGIN` at the very beginning and its `COMMIT` at the very end: the script runs in a

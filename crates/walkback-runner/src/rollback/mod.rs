@@ -6,8 +6,9 @@ mod run;
 use serde::{Deserialize, Serialize};
 use walkback_core::MigrationId;
 
+use crate::loss::Loss;
 use crate::plan::PlannedStep;
-use crate::restore::{Loss, RestorePlan};
+use crate::restore::RestorePlan;
 
 /// The kinds of rollback. What each does and loses is in the book, under "Kinds of rollback".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,19 +1,20 @@
 //! Planning a rollback: the kind for each migration, and the loss, without writing a byte.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use walkback_core::catalog::Schema;
 use walkback_core::engine::SessionExt as _;
 use walkback_core::statement::Action;
-use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result, Session};
-use walkback_vault::Manifest;
+use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result, Session, TableName};
+use walkback_vault::{Manifest, TableEntry};
 
 use super::{RollbackKind, RollbackPlan, RollbackRequest, RollbackStep, RollbackWhat};
 use crate::delta::SchemaDelta;
 use crate::identity;
-use crate::journal::{Journal, PointRow, RunRecord, RunStatus, StoredMigration};
+use crate::journal::{Journal, PointRow, RunRecord, RunStatus, StoredMigration, TableThen};
+use crate::loss::{Loss, LossCounter};
 use crate::plan::{PlannedStep, Planner, ReadScript, Verdict};
-use crate::restore::{Exchange, Loss, RestorePlan, check_manifest, prints, written_since};
+use crate::restore::{Exchange, RestorePlan, check_manifest};
 use crate::runner::{DownTarget, Runner};
 use crate::state::State;
 
@@ -37,6 +38,7 @@ impl Runner {
             state: &state,
             session: &mut *session,
             schema,
+            losses: LossCounter::default(),
         };
         match &request.what {
             RollbackWhat::Backup(id) => planning.to_backup(id).await,
@@ -74,14 +76,10 @@ impl Runner {
             state: &state,
             session: &mut *session,
             schema,
+            losses: LossCounter::default(),
         };
         let manifest = planning.manifest(backup).await?;
-        let only = (!tables.is_empty()).then(|| {
-            tables
-                .iter()
-                .map(walkback_core::TableName::new)
-                .collect::<Vec<_>>()
-        });
+        let only = (!tables.is_empty()).then(|| tables.iter().map(TableName::new).collect::<Vec<_>>());
         let exchange = Exchange::restoring(only.as_deref(), &manifest, &planning.schema)?;
         let mut plan = planning.restore_plan(&manifest, &exchange, None).await?;
         plan.applied_after = match (set_version, &only) {
@@ -104,6 +102,7 @@ struct Planning<'a> {
     state: &'a State,
     session: &'a mut dyn Session,
     schema: Schema,
+    losses: LossCounter,
 }
 
 impl Planning<'_> {
@@ -306,23 +305,20 @@ impl Planning<'_> {
         exchange: &Exchange,
         migration: Option<&MigrationId>,
     ) -> Result<RestorePlan> {
-        let replaced = exchange.replace.iter().map(|entry| entry.table.clone());
-        let names = replaced.chain(exchange.drop_tables.iter().cloned());
-        let now = prints(self.cx, self.session, &self.schema, names).await?;
-        let dialect = self.runner.dialect();
         let after = match migration {
-            Some(id) => Journal::new(self.session, &*dialect).after(self.cx, id).await?,
-            None => Default::default(),
+            Some(id) => self.after(id).await?,
+            None => held(manifest),
         };
-        let loss = now.iter().filter_map(|(table, print)| {
-            let then = match migration {
-                Some(_) => after.get(&table.to_string()),
-                None => manifest.table(table).and_then(|entry| entry.fingerprint.as_ref()),
-            };
-            written_since(table, print, then)
-        });
-        let words =
-            |object: &walkback_core::catalog::Object| format!("{} {}", object.kind.word(), object.name);
+        let replaced = exchange.replace.iter().map(|entry| &entry.table);
+        let mut loss = Vec::new();
+        for table in replaced.chain(&exchange.drop_tables) {
+            loss.extend(self.loss_of(table, after.get(&table.to_string())).await?);
+        }
+        exchange
+            .replace
+            .iter()
+            .for_each(|entry| self.losses.expect(entry));
+        let (create_objects, drop_objects) = exchange.changed_objects();
         Ok(RestorePlan {
             point: manifest.id.clone(),
             created_at: identity::moment(manifest.created_at),
@@ -332,25 +328,37 @@ impl Planning<'_> {
                 .map(|entry| (entry.table.clone(), entry.rows))
                 .collect(),
             drop_tables: exchange.drop_tables.clone(),
-            create_objects: exchange.create_objects.iter().map(words).collect(),
-            drop_objects: exchange.drop_objects.iter().map(words).collect(),
+            create_objects,
+            drop_objects,
             applied_after: self.state.applied.iter().map(|row| row.id.clone()).collect(),
-            loss: loss.collect(),
+            loss,
             warnings: exchange.warnings.clone(),
             only: None,
             applied_before: self.state.applied.iter().map(|row| row.id.clone()).collect(),
         })
     }
 
+    /// Returns the tables as a migration left them.
+    async fn after(&mut self, migration: &MigrationId) -> Result<BTreeMap<String, TableThen>> {
+        let dialect = self.runner.dialect();
+        let mut journal = Journal::new(self.session, &*dialect);
+        if journal.exists(self.cx).await? {
+            journal.after(self.cx, migration).await
+        } else {
+            Ok(BTreeMap::new())
+        }
+    }
+
+    async fn loss_of(&mut self, table: &TableName, then: Option<&TableThen>) -> Result<Option<Loss>> {
+        self.losses
+            .since(self.cx, self.session, &self.schema, table, then)
+            .await
+    }
+
     /// Counts what a down script takes away that the migration did not bring.
     async fn loss_of_down(&mut self, id: &MigrationId, script: &ReadScript) -> Result<Vec<Loss>> {
         let dialect = self.runner.dialect();
-        let mut journal = Journal::new(self.session, &*dialect);
-        let after = if journal.exists(self.cx).await? {
-            journal.after(self.cx, id).await?
-        } else {
-            Default::default()
-        };
+        let after = self.after(id).await?;
         let mut losses = Vec::new();
         for action in script
             .statements
@@ -359,17 +367,7 @@ impl Planning<'_> {
         {
             match action {
                 Action::DropTable { table } => {
-                    let now = prints(
-                        self.cx,
-                        self.session,
-                        &self.schema,
-                        std::iter::once(table.clone()),
-                    )
-                    .await?;
-                    losses.extend(now.iter().filter_map(|(table, print)| {
-                        let then = after.get(&table.to_string());
-                        written_since(table, print, then)
-                    }));
+                    losses.extend(self.loss_of(table, after.get(&table.to_string())).await?);
                 }
                 Action::DropColumn { table, column } if self.schema.table(table).is_some() => {
                     let sql = format!(
@@ -459,6 +457,21 @@ fn plan_transaction(state: &State) -> Result<RollbackPlan> {
         warnings: Vec::new(),
         applied: applied.into_iter().collect(),
     })
+}
+
+/// Returns the tables as a point holds them.
+fn held(manifest: &Manifest) -> BTreeMap<String, TableThen> {
+    let then = |entry: &TableEntry| {
+        let print = entry.fingerprint.clone()?;
+        Some((
+            entry.table.to_string(),
+            TableThen {
+                columns: entry.columns.clone(),
+                print,
+            },
+        ))
+    };
+    manifest.tables.iter().filter_map(then).collect()
 }
 
 fn changed_something(run: &RunRecord) -> bool {

@@ -1,0 +1,118 @@
+//! Counting what a rollback takes away that was written since, before anybody is asked.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use walkback_core::catalog::Schema;
+use walkback_core::{Cx, Result, Session, TableName};
+use walkback_vault::TableEntry;
+
+use crate::journal::TableThen;
+
+/// Something a rollback or a restore takes away that was written since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Loss {
+    /// The table.
+    pub table: TableName,
+    /// How many rows at least.
+    pub rows: u64,
+    /// What, in words.
+    pub what: String,
+}
+
+/// Compares tables with what they held at an earlier moment, while a rollback is planned step by step: what
+/// an earlier step brings back is what the next one finds.
+#[derive(Debug, Default)]
+pub(crate) struct LossCounter {
+    /// What tables will hold once the steps planned so far have been taken, where they change it.
+    expected: BTreeMap<TableName, TableThen>,
+}
+
+impl LossCounter {
+    /// Notes that a step brings these rows back.
+    pub(crate) fn expect(&mut self, entry: &TableEntry) {
+        match &entry.fingerprint {
+            Some(print) => {
+                let then = TableThen {
+                    columns: entry.columns.clone(),
+                    print: print.clone(),
+                };
+                self.expected.insert(entry.table.clone(), then);
+            }
+            None => {
+                self.expected.remove(&entry.table);
+            }
+        }
+    }
+
+    /// Says what of a table was written since it was as `then` has it. `None`: nothing.
+    pub(crate) async fn since(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        schema: &Schema,
+        table: &TableName,
+        then: Option<&TableThen>,
+    ) -> Result<Option<Loss>> {
+        let Some(now) = self.now(cx, session, schema, table, then).await? else {
+            return Ok(None);
+        };
+        let Some(then) = then else {
+            let what = format!(
+                "{} rows, of which nobody knows when they were written",
+                now.print.rows
+            );
+            return Ok((now.print.rows > 0).then(|| Loss {
+                table: table.clone(),
+                rows: now.print.rows,
+                what,
+            }));
+        };
+        let comparable = now.columns == then.columns;
+        if (comparable && now.print == then.print) || (!comparable && now.print.rows == then.print.rows) {
+            return Ok(None);
+        }
+        let added = now.print.rows.saturating_sub(then.print.rows);
+        let gone = then.print.rows.saturating_sub(now.print.rows);
+        let what = match (added, gone) {
+            (0, 0) => "rows changed since".to_owned(),
+            (added, 0) => format!("{added} rows more than then, and perhaps others changed"),
+            (_, gone) => format!("{gone} rows deleted since come back, and perhaps others were changed"),
+        };
+        Ok(Some(Loss {
+            table: table.clone(),
+            rows: added.max(1),
+            what,
+        }))
+    }
+
+    /// Returns what a table will hold when the next step is taken, seen through the columns of `then` where
+    /// it still has them.
+    async fn now(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        schema: &Schema,
+        table: &TableName,
+        then: Option<&TableThen>,
+    ) -> Result<Option<TableThen>> {
+        if let Some(expected) = self.expected.get(table) {
+            return Ok(Some(expected.clone()));
+        }
+        let Some(found) = schema.table(table) else {
+            return Ok(None);
+        };
+        let mut seen = found.clone();
+        if let Some(then) = then {
+            let column = |name: &String| found.columns.iter().find(|column| column.name == *name).cloned();
+            if let Some(columns) = then.columns.iter().map(column).collect::<Option<Vec<_>>>() {
+                seen.columns = columns;
+            }
+        }
+        let print = session.fingerprint(cx, &seen).await?;
+        Ok(Some(TableThen {
+            columns: crate::point::slice_of(&seen).columns,
+            print,
+        }))
+    }
+}

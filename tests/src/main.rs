@@ -1,0 +1,54 @@
+//! The product's command line, killed at a step of the test's choice.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use walkback::cli::{self, Hooks};
+use walkback_core::cx::Steps;
+
+fn main() -> ExitCode {
+    let kill_at = std::env::var("WALKBACK_TEST_KILL_AT")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let log = std::env::var_os("WALKBACK_TEST_STEPS").map(PathBuf::from);
+    let mut hooks = Hooks::default();
+    if kill_at.is_some() || log.is_some() {
+        hooks.steps = Some(Arc::new(KillAt {
+            kill_at,
+            log,
+            count: AtomicU64::new(0),
+        }));
+    }
+    cli::main(hooks)
+}
+
+/// Notes each durable step, and kills the process at the chosen one.
+#[derive(Debug)]
+struct KillAt {
+    kill_at: Option<u64>,
+    log: Option<PathBuf>,
+    count: AtomicU64,
+}
+
+impl Steps for KillAt {
+    fn reached(&self, name: &'static str) {
+        let count = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(log) = &self.log
+            && let Ok(mut file) = OpenOptions::new().create(true).append(true).open(log)
+        {
+            // A lost line makes the test fail, which is what it is for.
+            writeln!(file, "{name}").ok();
+        }
+        if Some(count) == self.kill_at {
+            let this = rustix::process::getpid();
+            rustix::process::kill_process(this, rustix::process::Signal::KILL).ok();
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! A folder of its own for each test, and the binary run in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::database::{Contents, contents};
+use crate::output::Output;
+
+/// A folder of its own, removed at the end.
+#[derive(Debug)]
+pub struct Sandbox {
+    folder: TempDir,
+    binary: PathBuf,
+}
+
+impl Sandbox {
+    /// Creates an empty folder. `binary` is `env!("CARGO_BIN_EXE_walkback-under-test")`.
+    #[must_use]
+    pub fn new(binary: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        Self {
+            folder,
+            binary: binary.into(),
+        }
+    }
+
+    /// Creates a folder with a configuration for `sqlite:app.db`, migrations in `migrations` and a vault.
+    #[must_use]
+    pub fn with_project(binary: &str) -> Self {
+        let sandbox = Self::new(binary);
+        sandbox.write(
+            "walkback.toml",
+            "[source]\nkind = \"sql\"\npath = \"migrations\"\n\n[store.local]\nkind = \"fs\"\npath = \".walkback/vault\"\n\n\
+             [env.dev]\nurl = \"sqlite:app.db\"\nstores = [\"local\"]\n",
+        );
+        sandbox.create_folder("migrations");
+        sandbox
+    }
+
+    /// Creates such a folder with the shop of `migrations/shop/sqlite`.
+    #[must_use]
+    pub fn with_shop(binary: &str) -> Self {
+        let sandbox = Self::with_project(binary);
+        let shop = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations/shop/sqlite");
+        copy_folder(&shop, &sandbox.path("migrations"));
+        sandbox
+    }
+
+    /// Returns a path in the folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file, with its folders.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("folders can be made");
+        fs::write(path, text).expect("a file can be written");
+    }
+
+    /// Writes a migration in the folder layout; an empty `down` writes none.
+    pub fn migration(&self, name: &str, up: &str, down: &str) {
+        self.write(&format!("migrations/{name}/up.sql"), up);
+        if !down.is_empty() {
+            self.write(&format!("migrations/{name}/down.sql"), down);
+        }
+    }
+
+    /// Creates a folder.
+    pub fn create_folder(&self, name: &str) {
+        fs::create_dir_all(self.path(name)).expect("folders can be made");
+    }
+
+    /// Removes a file or a folder with all that is in it.
+    pub fn remove(&self, name: &str) {
+        let path = self.path(name);
+        if path.is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
+        }
+        .expect("it can be removed");
+    }
+
+    /// Runs the binary and returns what it said.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        Output::new(
+            arguments,
+            &self.command(arguments).output().expect("the binary starts"),
+            self.folder.path(),
+        )
+    }
+
+    /// Runs the binary, which must succeed.
+    pub fn ok(&self, arguments: &[&str]) -> Output {
+        let output = self.run(arguments);
+        assert_eq!(output.code, Some(0), "{}", output.transcript());
+        output
+    }
+
+    /// Runs the binary until it kills itself at the k-th durable step. `None` if it never got there.
+    pub fn killed_at(&self, step: u64, arguments: &[&str]) -> Option<Output> {
+        let mut command = self.command(arguments);
+        command.env("WALKBACK_TEST_KILL_AT", step.to_string());
+        let output = Output::new(
+            arguments,
+            &command.output().expect("the binary starts"),
+            self.folder.path(),
+        );
+        (output.signal == Some(9)).then_some(output)
+    }
+
+    /// Starts the binary and returns at once.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts")
+    }
+
+    /// Returns the command, without an environment that a developer's shell could bring in.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        for name in [
+            "DATABASE_URL",
+            "WALKBACK_ENV",
+            "WALKBACK_URL",
+            "WALKBACK_CONFIG",
+            "NO_COLOR",
+        ] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Returns a connection to the database of the project.
+    #[must_use]
+    pub fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path("app.db")).expect("the database opens")
+    }
+
+    /// Runs statements in the database of the project, as an application would.
+    pub fn sql(&self, sql: &str) {
+        self.database().execute_batch(sql).expect("the statements run");
+    }
+
+    /// Returns one value of the database of the project, as text.
+    #[must_use]
+    pub fn value(&self, sql: &str) -> String {
+        let value: rusqlite::types::Value = self
+            .database()
+            .query_row(sql, [], |row| row.get(0))
+            .expect("the query gives a row");
+        match value {
+            rusqlite::types::Value::Null => "NULL".to_owned(),
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Real(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            rusqlite::types::Value::Blob(bytes) => format!("{bytes:?}"),
+        }
+    }
+
+    /// Returns everything the application can see in the database of the project.
+    #[must_use]
+    pub fn contents(&self) -> Contents {
+        contents(&self.path("app.db"))
+    }
+}
+
+/// Copies a folder with all that is in it.
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("folders can be made");
+    for entry in fs::read_dir(from).expect("the folder can be read") {
+        let entry = entry.expect("the folder can be read");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a file can be copied");
+        }
+    }
+}

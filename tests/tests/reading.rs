@@ -1,0 +1,92 @@
+//! What only looks leaves the database as it is, byte for byte.
+
+use std::path::Path;
+
+use walkback_tests::Sandbox;
+
+const READING: &[&[&str]] = &[
+    &["status"],
+    &["status", "--check"],
+    &["status", "--json"],
+    &["history"],
+    &["current"],
+    &["heads"],
+    &["graph"],
+    &["graph", "--format", "mermaid"],
+    &["graph", "--format", "dot"],
+    &["show", "20240108"],
+    &["doctor"],
+    &["audit"],
+    &["backup", "list"],
+    &["point", "list"],
+    &["up", "--dry-run"],
+    &["up", "--sql"],
+    &["down", "--dry-run"],
+    &["down", "--sql"],
+    &["goto", "base", "--dry-run"],
+    &["goto", "base", "--sql"],
+    &["redo", "--dry-run"],
+    &["stamp", "base", "--dry-run"],
+    &["rollback", "--dry-run"],
+    &["rollback", "-n", "2", "--dry-run"],
+    &["rollback", "--to", "base", "--type", "full", "--dry-run"],
+    &["recover", "--dry-run"],
+    &["verify", "20240108"],
+    &["backup", "create"],
+];
+
+fn bytes(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("the folder can be read")
+        .map(|entry| entry.expect("the folder can be read"))
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            (name, std::fs::read(entry.path()).expect("the file can be read"))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn reading_commands_and_dry_runs_leave_every_byte_of_the_database() {
+    for journal_mode in ["delete", "wal"] {
+        let sandbox = Sandbox::with_shop(env!("CARGO_BIN_EXE_walkback-under-test"));
+        sandbox.ok(&["up", "-n", "7", "-y"]);
+        sandbox.sql(&format!("PRAGMA journal_mode = {journal_mode}"));
+        let folder = sandbox.path(".");
+        let before = bytes(&folder);
+        for arguments in READING {
+            let output = sandbox.run(arguments);
+            assert!(matches!(output.code, Some(0 | 3)), "{}", output.transcript());
+            let after = bytes(&folder);
+            let names =
+                |files: &[(String, Vec<u8>)]| files.iter().map(|file| file.0.clone()).collect::<Vec<_>>();
+            assert_eq!(names(&after), names(&before), "{}", output.transcript());
+            assert!(
+                after == before,
+                "{journal_mode}: `walkback {}` changed a file",
+                arguments.join(" ")
+            );
+        }
+    }
+}
+
+#[test]
+fn reading_commands_do_not_create_the_database() {
+    let sandbox = Sandbox::with_shop(env!("CARGO_BIN_EXE_walkback-under-test"));
+    for arguments in [
+        &["status"][..],
+        &["history"],
+        &["current"],
+        &["up", "--dry-run"],
+        &["audit"],
+        &["doctor"],
+    ] {
+        let output = sandbox.run(arguments);
+        assert_eq!(output.code, Some(0), "{}", output.transcript());
+    }
+    assert!(!sandbox.path("app.db").exists());
+    assert!(!sandbox.path(".walkback").exists());
+}

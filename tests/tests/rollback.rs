@@ -1,0 +1,343 @@
+//! Walking back, through the binary: what was there before is there again, and nothing else is touched.
+
+use walkback_tests::Sandbox;
+
+fn project() -> Sandbox {
+    Sandbox::with_project(env!("CARGO_BIN_EXE_walkback-under-test"))
+}
+
+fn shop() -> Sandbox {
+    Sandbox::with_shop(env!("CARGO_BIN_EXE_walkback-under-test"))
+}
+
+/// Awkward rows: every storage class, names that need quotes, and text no encoder may touch.
+const AWKWARD: &str = r#"
+CREATE TABLE "or""der" (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    "select" TEXT NOT NULL DEFAULT 'it''s',
+    "größe €" REAL,
+    data BLOB,
+    doubled INTEGER GENERATED ALWAYS AS (id * 2) VIRTUAL
+);
+CREATE INDEX "index by ""select""" ON "or""der" ("select" COLLATE NOCASE DESC) WHERE data IS NOT NULL;
+CREATE TABLE tag (order_id INTEGER NOT NULL REFERENCES "or""der" (id) ON DELETE CASCADE, word TEXT, PRIMARY KEY (order_id, word)) WITHOUT ROWID;
+CREATE TABLE keyless (a, b);
+CREATE TABLE log (line TEXT);
+CREATE TRIGGER noted AFTER UPDATE ON "or""der" BEGIN INSERT INTO log VALUES (old."select"); END;
+CREATE VIEW big AS SELECT * FROM "or""der" WHERE "größe €" > 1;
+"#;
+
+const AWKWARD_ROWS: &str = r#"
+INSERT INTO "or""der" (id, "select", "größe €", data) VALUES
+    (1, 'plain', 1.5, x'00ff'), (2, '🐘 ''quoted'' "double" `tick`', -0.0, NULL), (3, '', 9e999, x''),
+    (9007199254740993, 'line
+break', NULL, zeroblob(3)), (-9223372036854775808, 'NaN', 1e-300, x'deadbeef');
+INSERT INTO tag VALUES (1, 'a'), (1, 'b'), (2, 'ä');
+INSERT INTO keyless VALUES (1, '1'), (1, '1'), (1.0, 1), (NULL, NULL), (CAST(x'ff41' AS TEXT), x'ff41');
+"#;
+
+#[test]
+fn a_dropped_column_and_a_dropped_table_come_back_without_a_down_script() {
+    let sandbox = project();
+    sandbox.migration("001_begin", AWKWARD, "");
+    sandbox.ok(&["up"]);
+    sandbox.sql(AWKWARD_ROWS);
+    let before = sandbox.contents();
+    sandbox.migration(
+        "002_drop",
+        "DROP VIEW big;\nDROP INDEX \"index by \"\"select\"\"\";\nDROP TRIGGER noted;\n\
+         ALTER TABLE \"or\"\"der\" DROP COLUMN data;\nDROP TABLE keyless;\nDELETE FROM tag WHERE word = 'a';",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    assert_ne!(sandbox.contents(), before);
+    let output = sandbox.ok(&["rollback", "-y"]);
+    assert!(output.stdout.contains("full"), "{}", output.transcript());
+    assert_eq!(sandbox.contents(), before);
+    assert_eq!(sandbox.value("PRAGMA foreign_key_check"), "");
+}
+
+#[test]
+fn a_rollback_can_itself_be_walked_back() {
+    let sandbox = project();
+    sandbox.migration("001_begin", AWKWARD, "");
+    sandbox.ok(&["up"]);
+    sandbox.sql(AWKWARD_ROWS);
+    sandbox.migration(
+        "002_drop",
+        "DROP TABLE keyless; UPDATE tag SET word = word || '!';",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    sandbox.sql("INSERT INTO tag VALUES (3, 'written since')");
+    let after_up = sandbox.contents();
+    sandbox.ok(&["rollback", "-y"]);
+    assert_ne!(sandbox.contents(), after_up);
+    sandbox.ok(&["rollback", "-y"]);
+    assert_eq!(sandbox.contents(), after_up);
+    let current = sandbox.ok(&["current", "--json"]).json();
+    assert!(current.to_string().contains("002"), "{current}");
+}
+
+#[test]
+fn rows_written_since_are_counted_before_a_full_rollback_and_kept_in_the_safety_point() {
+    let sandbox = project();
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'x');",
+        "",
+    );
+    sandbox.migration("002_change", "UPDATE t SET a = upper(a);", "");
+    sandbox.ok(&["up", "-y"]);
+    sandbox.sql("INSERT INTO t VALUES (2, 'new'), (3, 'new')");
+    let plan = sandbox.ok(&["rollback", "--dry-run", "--json"]).json();
+    assert!(plan.to_string().contains("\"rows\":2"), "{plan}");
+    let refused = sandbox.run(&["rollback"]);
+    assert_eq!(refused.code, Some(6), "{}", refused.transcript());
+    sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    assert_eq!(sandbox.value("SELECT group_concat(a) FROM t"), "x");
+    sandbox.ok(&["rollback", "-y"]);
+    assert_eq!(sandbox.value("SELECT group_concat(a) FROM t"), "X,new,new");
+}
+
+#[test]
+fn a_broken_down_is_undone_and_another_way_is_taken() {
+    for (down, name) in [
+        ("DROP TABLE nothing_of_that_name;", "it fails"),
+        ("SELECT 1;", "it does nothing"),
+        ("DROP TABLE t;", "it forgets the index of the other table"),
+    ] {
+        let sandbox = project();
+        sandbox.migration("001_begin", "CREATE TABLE s (a);", "DROP TABLE s;");
+        sandbox.ok(&["up"]);
+        let before = sandbox.contents();
+        sandbox.migration(
+            "002_more",
+            "CREATE TABLE t (id INTEGER PRIMARY KEY); CREATE INDEX s_a ON s (a);",
+            down,
+        );
+        sandbox.ok(&["up"]);
+        let output = sandbox.ok(&["rollback", "-y"]);
+        assert_eq!(sandbox.contents(), before, "{name}: {}", output.transcript());
+        assert!(
+            output.stderr.contains("derived") || output.stdout.contains("derived"),
+            "{name}: {}",
+            output.transcript()
+        );
+    }
+}
+
+#[test]
+fn down_runs_the_authors_script_and_says_what_it_leaves_behind() {
+    let sandbox = project();
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE s (a); CREATE INDEX s_a ON s (a);",
+        "DROP INDEX s_a;",
+    );
+    sandbox.ok(&["up"]);
+    let output = sandbox.ok(&["down", "-y"]);
+    assert!(
+        output.stderr.contains("table `s` is left over"),
+        "{}",
+        output.transcript()
+    );
+}
+
+#[test]
+fn an_older_checkout_walks_back_what_it_has_never_seen() {
+    let sandbox = project();
+    sandbox.migration("001_begin", "CREATE TABLE a (x);", "DROP TABLE a;");
+    sandbox.ok(&["up"]);
+    let before = sandbox.contents();
+    sandbox.migration(
+        "002_paired",
+        "CREATE TABLE b (x); INSERT INTO a VALUES (1);",
+        "DROP TABLE b; DELETE FROM a;",
+    );
+    sandbox.migration(
+        "003_derived",
+        "CREATE TABLE c (x); CREATE INDEX c_x ON c (x);",
+        "",
+    );
+    sandbox.migration("004_destructive", "DROP TABLE b;", "");
+    sandbox.ok(&["up", "-y"]);
+    for name in ["002_paired", "003_derived", "004_destructive"] {
+        sandbox.remove(&format!("migrations/{name}"));
+    }
+    let status = sandbox.run(&["status"]);
+    assert!(
+        status.stdout.contains("ahead") && status.stdout.contains('3'),
+        "{}",
+        status.transcript()
+    );
+    sandbox.ok(&["rollback", "-n", "3", "-y"]);
+    assert_eq!(sandbox.contents(), before);
+    assert_eq!(sandbox.run(&["status", "--check"]).code, Some(0));
+}
+
+#[test]
+fn a_stored_down_that_somebody_edited_in_the_database_is_refused() {
+    let sandbox = project();
+    sandbox.migration("001_begin", "CREATE TABLE a (x);", "DROP TABLE a;");
+    sandbox.ok(&["up"]);
+    sandbox.remove("migrations/001_begin");
+    sandbox.sql("UPDATE _walkback_migrations SET down_sql = 'DROP TABLE b;'");
+    let output = sandbox.run(&["down", "-y"]);
+    assert_eq!(output.code, Some(8), "{}", output.transcript());
+    assert!(
+        output.stderr.contains("does not match its hash"),
+        "{}",
+        output.transcript()
+    );
+}
+
+#[test]
+fn the_shop_goes_up_down_and_up_and_its_last_migration_comes_back_with_all_rows() {
+    let sandbox = shop();
+    let listed = sandbox.ok(&["history", "--json"]).json();
+    let all = listed.to_string().matches("\"pending\"").count();
+    assert!(all >= 12, "{listed}");
+    sandbox.ok(&["up", "-n", &(all - 1).to_string(), "-y"]);
+    let before = sandbox.contents();
+    assert!(before.rows["legacy_carts"].len() > 1000);
+    sandbox.ok(&["up", "-y"]);
+    assert!(!sandbox.contents().rows.contains_key("legacy_carts"));
+    sandbox.ok(&["rollback", "-y"]);
+    assert_eq!(sandbox.contents(), before);
+    sandbox.ok(&["down", "--to", "base", "-y"]);
+    assert!(
+        sandbox.contents().definitions.is_empty(),
+        "{:?}",
+        sandbox.contents().definitions
+    );
+    sandbox.ok(&["up", "-n", &(all - 1).to_string(), "-y"]);
+    assert_eq!(sandbox.contents(), before);
+}
+
+#[test]
+fn a_backup_brings_back_the_whole_database_and_its_version() {
+    let sandbox = shop();
+    sandbox.ok(&["up", "-n", "8", "-y"]);
+    let before = sandbox.contents();
+    let created = sandbox
+        .ok(&["backup", "create", "--description", "before the change", "--json"])
+        .json();
+    let id = created["id"]
+        .as_str()
+        .or_else(|| created["backup"]["id"].as_str())
+        .expect("an id")
+        .to_owned();
+    sandbox.ok(&["backup", "verify", &id]);
+    sandbox.sql("DELETE FROM customers; CREATE TABLE made_by_hand (x);");
+    sandbox.ok(&["restore", &id, "-y"]);
+    assert_eq!(sandbox.contents(), before);
+    sandbox.ok(&["up", "-y"]);
+    sandbox.ok(&["rollback", "--backup-file", &id, "-y"]);
+    assert_eq!(sandbox.contents(), before);
+    let status = sandbox.ok(&["status", "--json"]).json();
+    assert_eq!(status["applied"], 8, "{status}");
+}
+
+#[test]
+fn one_table_of_a_backup_comes_back_and_the_others_stay() {
+    let sandbox = project();
+    sandbox.migration("001_begin", AWKWARD, "");
+    sandbox.ok(&["up"]);
+    sandbox.sql(AWKWARD_ROWS);
+    let before = sandbox.contents();
+    let created = sandbox.ok(&["backup", "create", "--json"]).json();
+    let id = created["id"]
+        .as_str()
+        .or_else(|| created["backup"]["id"].as_str())
+        .expect("an id")
+        .to_owned();
+    sandbox.sql("DELETE FROM keyless; INSERT INTO log VALUES ('stays')");
+    sandbox.ok(&["restore", &id, "--table", "keyless", "-y"]);
+    let after = sandbox.contents();
+    assert_eq!(after.rows["keyless"], before.rows["keyless"]);
+    assert!(after.rows["log"].iter().any(|row| row.contains("stays")));
+}
+
+#[test]
+fn a_child_table_that_still_refers_to_new_rows_stops_a_full_rollback_and_nothing_changes() {
+    let sandbox = project();
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY, a TEXT); CREATE TABLE child (p INTEGER REFERENCES parent (id));",
+        "",
+    );
+    sandbox.migration("002_change", "UPDATE parent SET a = 'x';", "");
+    sandbox.ok(&["up", "-y"]);
+    sandbox.sql("INSERT INTO parent VALUES (7, 'new'); INSERT INTO child VALUES (7);");
+    let before = sandbox.contents();
+    let output = sandbox.run(&["rollback", "-n", "1", "-y"]);
+    assert_eq!(output.code, Some(1), "{}", output.transcript());
+    assert!(
+        output.stderr.contains("child") && output.stderr.contains("parent"),
+        "{}",
+        output.transcript()
+    );
+    assert_eq!(sandbox.contents(), before);
+}
+
+#[test]
+fn a_table_rebuild_keeps_the_rows_of_children_that_would_cascade() {
+    let sandbox = project();
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY, a TEXT); CREATE TABLE c (p INTEGER REFERENCES p (id) ON DELETE CASCADE);\n\
+         INSERT INTO p VALUES (1, 'x'); INSERT INTO c VALUES (1);",
+        "",
+    );
+    sandbox.migration(
+        "002_rebuild",
+        "CREATE TABLE new_p (id INTEGER PRIMARY KEY, a TEXT NOT NULL);\nINSERT INTO new_p SELECT * FROM p;\n\
+         DROP TABLE p;\nALTER TABLE new_p RENAME TO p;",
+        "",
+    );
+    sandbox.ok(&["up", "-n", "1", "-y"]);
+    let before = sandbox.contents();
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(sandbox.value("SELECT count(*) FROM c"), "1");
+    sandbox.ok(&["rollback", "-y"]);
+    assert_eq!(sandbox.contents(), before);
+}
+
+#[test]
+fn a_script_outside_a_transaction_that_fails_is_undone_from_its_point() {
+    let sandbox = project();
+    sandbox.migration("001_begin", AWKWARD, "");
+    sandbox.ok(&["up"]);
+    sandbox.sql(AWKWARD_ROWS);
+    let before = sandbox.contents();
+    sandbox.migration(
+        "002_loose",
+        "-- walkback: transaction=off\nDROP TABLE keyless;\nUPDATE tag SET word = 'lost' WHERE word = 'a';\nCREATE TABLE keyless (z);\nDROP TABLE no_such_table;",
+        "",
+    );
+    let output = sandbox.run(&["up", "-y"]);
+    assert_eq!(output.code, Some(1), "{}", output.transcript());
+    assert_eq!(sandbox.contents(), before);
+    assert_eq!(sandbox.run(&["recover"]).code, Some(0));
+    sandbox.remove("migrations/002_loose");
+    sandbox.ok(&["up"]);
+}
+
+#[test]
+fn goto_redo_and_stamp_do_what_they_say() {
+    let sandbox = shop();
+    sandbox.ok(&["up", "-n", "10", "-y"]);
+    let ten = sandbox.contents();
+    sandbox.ok(&["goto", "20240219", "-y"]);
+    assert_eq!(sandbox.ok(&["status", "--json"]).json()["applied"], 5);
+    sandbox.ok(&["goto", "+5", "-y"]);
+    assert_eq!(sandbox.contents(), ten);
+    sandbox.ok(&["redo", "-y"]);
+    assert_eq!(sandbox.contents(), ten);
+    sandbox.ok(&["stamp", "base", "-y"]);
+    assert_eq!(sandbox.ok(&["status", "--json"]).json()["applied"], 0);
+    assert_eq!(sandbox.contents(), ten);
+    sandbox.ok(&["stamp", "20240603", "-y"]);
+    assert_eq!(sandbox.ok(&["status", "--json"]).json()["applied"], 10);
+}
