@@ -244,7 +244,7 @@ fn the_wrong_direction_is_refused_with_the_command_that_goes_there() {
     let error = down_error(&graph, "1975ea83b712", "27f00d");
     assert_eq!(
         error.to_string(),
-        "`27f00d_about_27f00d` is not applied, so there is nothing to walk back to it"
+        "`27f00d_about_27f00d` is not applied, so there is nothing to walk back to"
     );
     assert_eq!(error.hints(), ["`walkback up --to 27f00d` goes there"]);
 }
@@ -328,6 +328,23 @@ fn a_branch_is_walked_back_on_its_own() {
         "55af2cb1c267 d747a8a8879 ae1027a6acf 27c6a30d7c24"
     );
     assert_eq!(down(&graph, &all(&graph), "base").split(' ').count(), 7);
+}
+
+/// The only applied migration on the line of `left` is the base it shares with `right`; walking that back
+/// would take `right` along.
+#[test]
+fn a_branch_that_is_not_applied_is_not_walked_back() {
+    let error = down_error(&diamond(), "a c", "left@-1");
+    assert_eq!(
+        error.to_string(),
+        "nothing that is applied ends on the branch `left`, so there is nothing to walk back on it"
+    );
+    // A head that only its dependents hide is a head of its branch all the same.
+    let graph = branched();
+    assert_eq!(
+        down(&graph, &all(&graph), "shoppingcart@-1"),
+        "55af2cb1c267 d747a8a8879"
+    );
 }
 
 #[test]

@@ -53,10 +53,12 @@ impl MigrationGraph {
         let applied = self.marks(applied);
         let (goal, roots) = self.goal_down(&applied, target)?;
         let down = self.above(&roots, &applied);
-        if down.is_empty() && !goal.is_empty() && !goal.iter().any(|position| applied[*position]) {
+        let ahead: Vec<usize> = goal.into_iter().filter(|position| !applied[*position]).collect();
+        if down.is_empty() && !ahead.is_empty() {
+            let are = if ahead.len() == 1 { "is" } else { "are" };
             return Err(usage(format!(
-                "{} is not applied, so there is nothing to walk back to it",
-                self.name_list(&goal)
+                "{} {are} not applied, so there is nothing to walk back to",
+                self.name_list(&ahead)
             ))
             .hint(format!("`walkback up --to {target}` goes there")));
         }
@@ -152,7 +154,8 @@ impl MigrationGraph {
                 self.nth_pending(applied, target, count).map(|nth| vec![nth])
             }
             Some(steps) => {
-                let start = self.one_current(applied, target, branch.as_ref())?;
+                let start = one(self.start_of(applied, branch.as_ref()))
+                    .map_err(|several| self.several_current(target, &several))?;
                 let goal = self.stride(target, start, steps, branch.as_ref())?;
                 Ok(goal.into_iter().collect())
             }
@@ -209,9 +212,7 @@ impl MigrationGraph {
         branch: Option<&Branch>,
     ) -> Result<(Vec<usize>, Vec<usize>)> {
         let Some(start) = self.one_current(applied, target, branch)? else {
-            return Err(usage(
-                "nothing is applied, so there is nothing to walk back".to_owned(),
-            ));
+            return Err(nothing_applied(branch));
         };
         let goal = self
             .back(target, Some(start), count, branch, |position| applied[position])
@@ -236,11 +237,7 @@ impl MigrationGraph {
     }
 
     fn one_current(&self, applied: &[bool], target: &Target, branch: Option<&Branch>) -> Result<Place> {
-        match self.current(applied, branch)[..] {
-            [] => Ok(None),
-            [one] => Ok(Some(one)),
-            ref several => Err(self.several_current(target, several)),
-        }
+        one(self.current(applied, branch)).map_err(|several| self.several_current(target, &several))
     }
 
     /// Returns where a target stands, steps counted from what is applied.
@@ -249,7 +246,11 @@ impl MigrationGraph {
         let Some(steps) = self.current_steps(target) else {
             return self.fixed(target, branch.as_ref());
         };
-        let start = self.one_current(applied, target, branch.as_ref())?;
+        let ends = match steps {
+            Steps::Forward(_) => self.start_of(applied, branch.as_ref()),
+            Steps::Back(_) => self.current(applied, branch.as_ref()),
+        };
+        let start = one(ends).map_err(|several| self.several_current(target, &several))?;
         let place = self.stride(target, start, steps, branch.as_ref())?;
         Ok(place.into_iter().collect())
     }
@@ -269,5 +270,25 @@ impl MigrationGraph {
         positions_in(marks)
             .map(|position| self.id_at(position).clone())
             .collect()
+    }
+}
+
+/// Returns the only one, or none; several are handed back.
+fn one(places: Vec<usize>) -> Result<Place, Vec<usize>> {
+    match places[..] {
+        [] => Ok(None),
+        [only] => Ok(Some(only)),
+        _ => Err(places),
+    }
+}
+
+fn nothing_applied(branch: Option<&Branch>) -> Error {
+    match branch {
+        None => usage("nothing is applied, so there is nothing to walk back".to_owned()),
+        Some(branch) => usage(format!(
+            "nothing that is applied ends on the branch `{}`, so there is nothing to walk back on it",
+            branch.label
+        ))
+        .hint("name the migration to go back to"),
     }
 }

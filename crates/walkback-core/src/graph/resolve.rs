@@ -313,7 +313,8 @@ impl MigrationGraph {
         error.hint(format!("the labels are {}", list(self.declared.keys())))
     }
 
-    /// Returns the ends of what is applied on a branch: the heads that are on it, else where it was left.
+    /// Returns the ends of what is applied. On a branch these are the heads that are on it; else the
+    /// migrations there that have no child, and only dependents hide that they are heads.
     pub(super) fn current(&self, applied: &[bool], branch: Option<&Branch>) -> Vec<usize> {
         let heads = self.tips(applied);
         let Some(branch) = branch else {
@@ -323,13 +324,25 @@ impl MigrationGraph {
         if !on_branch.is_empty() {
             return on_branch;
         }
-        let active: Vec<bool> = applied
+        let line = self.only_on(applied, branch);
+        positions_in(&line)
+            .filter(|position| !self.links[*position].children.iter().any(|child| applied[*child]))
+            .collect()
+    }
+
+    /// Returns where a branch was left: its ends, or else where it would begin.
+    pub(super) fn start_of(&self, applied: &[bool], branch: Option<&Branch>) -> Vec<usize> {
+        match (self.current(applied, branch), branch) {
+            (ends, Some(branch)) if ends.is_empty() => self.tips(&self.only_on(applied, branch)),
+            (ends, _) => ends,
+        }
+    }
+
+    fn only_on(&self, applied: &[bool], branch: &Branch) -> Vec<bool> {
+        applied
             .iter()
             .zip(&branch.lineage)
             .map(|(applied, on)| *applied && *on)
-            .collect();
-        positions_in(&active)
-            .filter(|position| !self.links[*position].children.iter().any(|child| active[*child]))
             .collect()
     }
 
