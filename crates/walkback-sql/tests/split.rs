@@ -326,6 +326,7 @@ fn an_annotation_nobody_can_obey_is_an_error() {
     for (script, wanted, line) in [
         ("SELECT 1;\n-- walkback: touches\nCALL p();", "cannot be read", 2),
         ("-- walkback: touches a,\nCALL p();", "cannot be read", 1),
+        ("CALL p() -- walkback: touches a\n;", "inside a statement", 1),
         (
             "CALL p(); -- walkback: touches a\nCALL q();",
             "behind a statement",

@@ -50,9 +50,7 @@ fn skip_modifiers(cursor: &mut Cursor<'_, '_>) -> bool {
             cursor.next();
             cursor.parenthesised();
             // The host of `DEFINER = 'root'@'localhost'`.
-            if cursor.symbol("@") {
-                cursor.next();
-            } else if cursor.peek().is_some_and(|token| token.text.starts_with('@')) {
+            if cursor.symbol("@") || cursor.peek().is_some_and(|token| token.text.starts_with('@')) {
                 cursor.next();
             }
         } else if cursor.words(&["SQL", "SECURITY"]) {

@@ -103,7 +103,7 @@ impl Context<'_> {
     fn definition_of(&self, table: &Table, column: &Column) -> Result<Definition, Refusal> {
         let tokens = significant_tokens(self.kind, &table.definition);
         match written_definition(self.kind, &tokens, &column.name) {
-            Some(written) => self.addable(table, column, &table.definition, written),
+            Some(written) => self.addable(table, column, written),
             None if column.generated => {
                 Err("the expression that computes it is not in the catalog".to_owned())
             }
@@ -120,19 +120,13 @@ impl Context<'_> {
                     column.data_type
                 );
                 let tokens = significant_tokens(self.kind, &text);
-                self.addable(table, column, &text, &tokens)
+                self.addable(table, column, &tokens)
             }
         }
     }
 
     /// Leaves out what cannot be said of a new column of a table that has rows.
-    fn addable(
-        &self,
-        table: &Table,
-        column: &Column,
-        text: &str,
-        written: &[Token<'_>],
-    ) -> Result<Definition, Refusal> {
+    fn addable(&self, table: &Table, column: &Column, written: &[Token<'_>]) -> Result<Definition, Refusal> {
         let cursor = Cursor::new(self.kind, written);
         let mut kept: Vec<Token<'_>> = written.to_vec();
         let mut loses = Vec::new();
@@ -160,7 +154,7 @@ impl Context<'_> {
             loses.push(format!("`NOT NULL` of column `{}.{}`", table.name, column.name));
         }
         Ok(Definition {
-            text: joined(text, &kept),
+            text: joined(&kept),
             loses,
         })
     }
@@ -219,7 +213,7 @@ impl Context<'_> {
         let Some(written) = written_definition(self.kind, &tokens, &column.name) else {
             return Err("its definition is not in the catalog".to_owned());
         };
-        let text = joined(&table.definition, written);
+        let text = joined(written);
         let piece = Piece::of(format!(
             "ALTER TABLE {} MODIFY COLUMN {text}",
             self.quoted(&table.name)
@@ -370,23 +364,13 @@ fn written_definition<'t, 'a>(
     })
 }
 
-/// Writes tokens with the text between them as it was, apart from where some were taken out.
-fn joined(text: &str, tokens: &[Token<'_>]) -> String {
+/// Writes tokens with one blank wherever there was anything between them.
+fn joined(tokens: &[Token<'_>]) -> String {
     let mut whole = String::new();
     let mut end = None;
     for token in tokens {
-        match end {
-            Some(end)
-                if text
-                    .get(end..token.offset)
-                    .is_some_and(|gap| gap.trim().is_empty()) =>
-            {
-                if token.offset > end {
-                    whole.push(' ');
-                }
-            }
-            Some(_) => whole.push(' '),
-            None => {}
+        if end.is_some_and(|end| token.offset > end) {
+            whole.push(' ');
         }
         whole.push_str(token.text);
         end = Some(token.end());

@@ -73,7 +73,7 @@ impl<'a> Splitter<'a> {
         while let Some(token) = self.lexer.next() {
             match token.kind {
                 TokenKind::Comment if self.current.is_none() => self.annotation(&token)?,
-                TokenKind::Comment => {}
+                TokenKind::Comment => self.no_annotation(&token)?,
                 TokenKind::Unterminated(open) => return Err(self.unterminated(open, &token)),
                 TokenKind::Terminator => self.terminator(&token)?,
                 _ => self.token(&token)?,
@@ -206,6 +206,16 @@ impl<'a> Splitter<'a> {
             }
         }
         Ok(())
+    }
+
+    /// An annotation inside a statement would be overlooked.
+    fn no_annotation(&self, comment: &Token<'a>) -> Result<()> {
+        if touches_list(comment.text).is_none() {
+            return Ok(());
+        }
+        Err(self
+            .error(comment.line, "`-- walkback: touches` stands inside a statement")
+            .hint("put it on a line of its own, directly before the statement it describes"))
     }
 
     fn end_of_script(&mut self) -> Result<()> {
