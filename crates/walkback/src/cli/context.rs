@@ -98,7 +98,7 @@ impl Context {
             url: self.global.url.clone(),
             lock_timeout: self.lock_timeout,
         };
-        Project::load(&directory, process_variables(), overrides)
+        Project::load(&directory, process_variables(), overrides).map(Project::with_short_paths)
     }
 
     /// Opens what the configuration names, and tells what is odd about it.

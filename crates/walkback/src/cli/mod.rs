@@ -74,7 +74,7 @@ fn not_understood(error: &clap::Error, json: bool) -> u8 {
         let first = lines.next().unwrap_or("the command line is not understood");
         let mut usage = Error::new(ErrorKind::Usage, first.strip_prefix("error: ").unwrap_or(first));
         for line in lines {
-            usage = usage.hint(line);
+            usage = usage.hint(line.strip_prefix("tip: ").unwrap_or(line));
         }
         return failed(&Output::new(true, false), &usage, true);
     }

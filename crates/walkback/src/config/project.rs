@@ -107,6 +107,15 @@ impl Project {
         })
     }
 
+    /// Returns the same project with paths as a person in the working directory would type them:
+    /// `migrations/1_a/up.sql`, `../walkback.toml`. The working directory must be that of the process.
+    #[must_use]
+    pub fn with_short_paths(mut self) -> Self {
+        self.base = shortened(&self.base, &self.working_directory);
+        self.working_directory = PathBuf::new();
+        self
+    }
+
     /// Returns the name of the chosen environment.
     #[must_use]
     pub fn environment(&self) -> &str {
@@ -469,6 +478,14 @@ fn choose_environment(
                 listed(environments.keys())
             )),
         ),
+    }
+}
+
+/// Returns how a folder at or above the working directory is called from there; any other one as it is.
+fn shortened(folder: &Path, working_directory: &Path) -> PathBuf {
+    match working_directory.strip_prefix(folder) {
+        Ok(below) => below.components().map(|_| "..").collect(),
+        Err(_) => folder.to_owned(),
     }
 }
 

@@ -283,6 +283,7 @@ fn the_file_is_found_upwards_and_paths_are_meant_from_it() {
     std::fs::create_dir_all(&below).unwrap();
     let project = Project::load(&below, Variables::default(), Overrides::default()).unwrap();
     assert_eq!(project.base(), folder.0.path());
+    assert_eq!(project.with_short_paths().base(), Path::new("../.."));
 }
 
 #[test]

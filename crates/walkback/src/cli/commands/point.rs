@@ -42,9 +42,9 @@ async fn remove(context: &Context, args: &PointRemove) -> Result<u8> {
         .confirm(&runner, what, args.confirm_name.as_deref())
         .await?;
     runner.point_remove(&context.cx, id, args.force).await?;
+    let removed = style::good("removed");
     context.out.text(format!(
-        "{} `{id}` and the chunks that only it held",
-        style::good("removed")
+        "{removed} `{id}`; the space that only it took is given back a day later"
     ));
     context.object([("removed", Ok(id.into()))])?;
     Ok(exit::DONE)

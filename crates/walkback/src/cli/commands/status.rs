@@ -99,7 +99,7 @@ fn text(status: &walkback_runner::Status) -> String {
         .unmatched
         .iter()
         .map(|(file, why)| format!("{}: {why}", file.display()));
-    text.push_str(&warned("files that are no migrations", unmatched));
+    text.push_str(&warned("files that are not used", unmatched));
     if let Some(run) = &status.unfinished {
         let todo = if status.needs_recovery {
             "a migration is half-done: run `walkback recover`"

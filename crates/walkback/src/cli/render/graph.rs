@@ -41,8 +41,8 @@ impl Lanes {
             return lane;
         };
         for other in others {
-            lines.push(self.connection(*lane, *other, '/'));
             self.0[*other] = None;
+            lines.push(self.connection(*lane, *other, '/'));
         }
         self.shrink();
         *lane
@@ -54,12 +54,9 @@ impl Lanes {
         for parent in parents.iter().skip(1) {
             let known = (0..self.0.len()).find(|other| self.0[*other].as_ref() == Some(parent));
             let other = known.unwrap_or_else(|| self.free());
+            let stroke = if lane < other { '\\' } else { '/' };
+            lines.push(self.connection(lane.min(other), lane.max(other), stroke));
             self.0[other] = Some(parent.clone());
-            lines.push(self.connection(
-                lane.min(other),
-                lane.max(other),
-                if lane < other { '\\' } else { '/' },
-            ));
         }
         self.shrink();
     }
@@ -98,9 +95,6 @@ impl Lanes {
             *cell = if *cell == '|' { '+' } else { '-' };
         }
         row[right * 2 - 1] = stroke;
-        if stroke == '/' {
-            row[right * 2] = ' ';
-        }
         row.into_iter().collect::<String>().trim_end().to_owned()
     }
 }
@@ -237,7 +231,13 @@ mod tests {
     #[test]
     fn two_heads_and_three_branches_keep_their_lanes() {
         let nodes: [(&str, &[&str]); 4] = [("a", &[]), ("b", &["a"]), ("c", &["a"]), ("d", &["a"])];
-        assert_eq!(drawn(&nodes), "* d\n| * c\n| | * b\n|/ |\n|---/\n* a");
+        assert_eq!(drawn(&nodes), "* d\n| * c\n| | * b\n|/  |\n|--/\n* a");
+    }
+
+    #[test]
+    fn a_merge_into_a_lane_on_the_left_keeps_its_own() {
+        let nodes: [(&str, &[&str]); 4] = [("a", &[]), ("b", &["a"]), ("c", &["b", "a"]), ("d", &["a"])];
+        assert_eq!(drawn(&nodes), "* d\n| * c\n|/|\n| * b\n|/\n* a");
     }
 
     #[test]

@@ -78,12 +78,12 @@ fn risk(statement: &PlannedStatement) -> String {
     )
 }
 
-/// Says where a down comes from.
+/// Says where a script comes from.
 pub(crate) const fn origin(origin: ScriptOrigin) -> &'static str {
     match origin {
-        ScriptOrigin::File => "down script of the checkout",
-        ScriptOrigin::Stored => "down script stored in the database",
-        ScriptOrigin::Derived => "down derived from the up script",
+        ScriptOrigin::File => "script of the checkout",
+        ScriptOrigin::Stored => "script stored in the database",
+        ScriptOrigin::Derived => "derived from the up script",
     }
 }
 
@@ -119,7 +119,8 @@ pub(crate) fn rollback(plan: &RollbackPlan, place: &str) -> String {
         style::bold("rollback")
     )
     .ok();
-    if !plan.reason.is_empty() {
+    let told_below = plan.steps.iter().any(|step| step.reason == plan.reason);
+    if !plan.reason.is_empty() && !told_below {
         writeln!(text, "  {}", plan.reason).ok();
     }
     for step in &plan.steps {
@@ -224,9 +225,14 @@ pub(crate) fn stamp(plan: &StampPlan, place: &str) -> String {
         ("will no longer count as applied", &plan.remove),
         ("was edited, and will count as it is now", &plan.accept),
     ];
+    let names = groups.iter().flat_map(|(_, migrations)| migrations.iter());
+    let width = names
+        .map(|migration| migration.name.chars().count())
+        .max()
+        .unwrap_or_default();
     for (what, migrations) in groups {
         for migration in migrations {
-            writeln!(text, "  {}  {what}", migration.name).ok();
+            writeln!(text, "  {:<width$}  {what}", migration.name).ok();
         }
     }
     text.trim_end().to_owned()

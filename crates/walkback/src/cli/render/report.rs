@@ -13,41 +13,58 @@ pub(crate) fn report(report: &RunReport) -> String {
     let mut text = String::new();
     // Milliseconds are enough for a person, and nothing is said to take no time at all.
     let took = humantime::format_duration(Duration::from_millis(report.duration_ms.max(1)));
-    let (did, undid) = match report.kind {
-        RunKind::Stamp => ("marked as applied", "marked as not applied"),
-        _ => ("applied", "walked back"),
-    };
+    let (undone, applied) = (report.undone.len(), report.applied.len());
     let mut done = Vec::new();
-    for (verb, migrations) in [(undid, &report.undone), (did, &report.applied)] {
-        if !migrations.is_empty() {
-            done.push(format!("{verb} {}", count(migrations.len(), "migration")));
-        }
+    if undone > 0 {
+        let number = count(undone, "migration");
+        done.push(match report.kind {
+            RunKind::Stamp => format!("marked {number} as not applied"),
+            _ => format!("walked back {number}"),
+        });
+    }
+    if applied > 0 {
+        let number = count(applied, "migration");
+        done.push(match report.kind {
+            RunKind::Stamp => format!("marked {number} as applied"),
+            _ => format!("applied {number}"),
+        });
     }
     if done.is_empty() {
         done.push(format!("{} is done", report.kind.name()));
     }
+    let at = heads(&report.to);
     writeln!(
         text,
-        "{} in {took}; now at {}",
-        style::good(done.join(", ")),
-        heads(&report.to)
+        "{} in {took}; the database is at {at}",
+        style::good(done.join(", "))
     )
     .ok();
-    for (verb, migrations) in [(undid, &report.undone), (did, &report.applied)] {
-        text.push_str(&listed(verb, migrations));
-    }
+    // Which is which only needs saying where there are both.
+    let both = undone > 0 && applied > 0;
+    text.push_str(&listed(if both { "down  " } else { "" }, &report.undone));
+    text.push_str(&listed(if both { "up    " } else { "" }, &report.applied));
     if !report.points.is_empty() {
         writeln!(text, "kept what was there in {}", names(&report.points)).ok();
     }
-    if let Some(command) = &report.undo_with {
+    if let Some(command) = undo_with(report) {
         writeln!(text, "take it back with `{command}`").ok();
     }
     text.trim_end().to_owned()
 }
 
-fn listed(verb: &str, migrations: &[Named]) -> String {
+fn listed(before: &str, migrations: &[Named]) -> String {
     migrations
         .iter()
-        .map(|migration| format!("  {verb} {}\n", migration.name))
+        .map(|migration| format!("  {before}{}\n", migration.name))
         .collect()
+}
+
+/// Returns the command that takes the run back. A stamp is taken back by another one.
+fn undo_with(report: &RunReport) -> Option<String> {
+    let stamp = match (report.kind, report.from.as_slice()) {
+        (RunKind::Stamp, []) => Some("walkback stamp base".to_owned()),
+        (RunKind::Stamp, [only]) => Some(format!("walkback stamp {only}")),
+        _ => None,
+    };
+    report.undo_with.clone().or(stamp)
 }
