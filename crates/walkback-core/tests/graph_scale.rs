@@ -81,12 +81,13 @@ fn a_long_line_needs_no_stack() {
 #[ignore = "a measurement: run it alone, in release"]
 fn the_time_grows_with_the_number_of_migrations_and_not_with_its_square() {
     for (shape, make) in [("line", line as fn(usize) -> _), ("fans", fans)] {
-        let best = |count| (0..5).map(|_| work(make(count))).min().unwrap();
-        let (small, large) = (best(2_000), best(20_000));
+        let best = |count| (0..3).map(|_| work(make(count))).min().unwrap();
+        let (small, large) = (best(20_000), best(200_000));
         let ratio = large.as_secs_f64() / small.as_secs_f64();
-        eprintln!("{shape}: 2,000 in {small:?}, 20,000 in {large:?}, ratio {ratio:.1}");
+        eprintln!("{shape}: 20,000 in {small:?}, 200,000 in {large:?}, ratio {ratio:.1}");
+        // Linear is a factor of 10, which growing out of the caches makes up to 35; quadratic would be 100.
         assert!(
-            ratio < 30.0,
+            ratio < 60.0,
             "{shape}: ten times the migrations took {ratio:.1} times as long"
         );
     }
