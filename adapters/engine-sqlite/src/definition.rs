@@ -10,6 +10,8 @@ use walkback_core::DialectKind;
 use walkback_sql::lexer::{Token, TokenKind, significant_tokens};
 use walkback_sql::normalise;
 
+use crate::cursor::{Cursor, split_commas};
+
 const KIND: DialectKind = DialectKind::Sqlite;
 
 /// What a `CREATE TABLE` says.
@@ -110,11 +112,11 @@ pub(crate) fn head(tokens: &[Token<'_>]) -> Option<Head> {
     if cursor.symbol(".") {
         cursor.name()?;
     }
-    let name_end = tokens.get(cursor.at.checked_sub(1)?)?.end();
+    let name_end = tokens.get(cursor.position().checked_sub(1)?)?.end();
     cursor.peek()?;
     Some(Head {
         name_end,
-        body: cursor.at,
+        body: cursor.position(),
     })
 }
 
@@ -144,17 +146,12 @@ pub(crate) fn read(sql: &str) -> Option<Definition> {
     let tokens = tokens(sql);
     let head = head(&tokens)?;
     let name = name_of(&tokens[head.body - 1])?;
-    let mut cursor = Cursor::new(sql, &tokens[head.body..]);
-    cursor.table = name;
+    let mut cursor = Cursor::new(sql, &tokens[head.body..]).of_table(&name);
     let body = cursor.parenthesised()?;
     let mut definition = Definition::default();
     let mut in_columns = true;
     for item in split_commas(body) {
-        let mut item = Cursor {
-            tokens: item,
-            at: 0,
-            ..cursor.clone()
-        };
+        let mut item = cursor.within(item);
         in_columns &= !item.at_any(&["CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"]);
         if in_columns {
             column(&mut item, &mut definition)?;
@@ -193,7 +190,6 @@ fn column(cursor: &mut Cursor<'_, '_>, definition: &mut Definition) -> Option<()
         name: cursor.name()?,
         ..ColumnDefinition::default()
     };
-    let own = vec![column.name.to_lowercase()];
     while cursor.peek().is_some() && !cursor.at_any(&COLUMN_CONSTRAINTS) {
         // The type, which the catalog has.
         if cursor.parenthesised().is_none() {
@@ -201,71 +197,82 @@ fn column(cursor: &mut Cursor<'_, '_>, definition: &mut Definition) -> Option<()
         }
     }
     while cursor.peek().is_some() {
-        if cursor.word("CONSTRAINT") {
-            cursor.name()?;
-        } else if cursor.word("PRIMARY") {
-            if !cursor.word("KEY") {
-                return None;
-            }
-            let descending = cursor.direction();
-            let key = KeyDefinition {
-                // `INTEGER PRIMARY KEY DESC` at a column is no rowid, at the table it is.
-                columns: vec![format!(
-                    "{}{}",
-                    spelled(&column.name),
-                    if descending { " DESC (at the column)" } else { "" }
-                )],
-                conflict: cursor.conflict()?,
-            };
-            definition.primary_key = Some(key);
-            definition.autoincrement |= cursor.word("AUTOINCREMENT");
-        } else if cursor.word("NOT") {
-            if cursor.word("DEFERRABLE") {
-                cursor.initially()?;
-                continue;
-            }
-            if !cursor.word("NULL") {
-                return None;
-            }
-            column.not_null_conflict = cursor.conflict()?;
-        } else if cursor.word("NULL") {
-            cursor.conflict()?;
-        } else if cursor.word("UNIQUE") {
-            definition.uniques.push(KeyDefinition {
-                columns: vec![spelled(&column.name)],
-                conflict: cursor.conflict()?,
-            });
-        } else if cursor.word("CHECK") {
-            definition.checks.push(cursor.expression()?);
-            cursor.conflict()?;
-        } else if cursor.word("DEFAULT") {
-            column.default = Some(cursor.default()?);
-        } else if cursor.word("COLLATE") {
-            column.collation = Some(cursor.name()?.to_uppercase());
-        } else if cursor.word("REFERENCES") {
-            let key = cursor.references(own.clone())?;
-            definition.foreign_keys.push(key);
-        } else if cursor.word("DEFERRABLE") {
-            // Belongs to the foreign key before it, which may be followed by other constraints first.
-            let rule = cursor.deferred()?;
-            definition.foreign_keys.last_mut()?.rules.extend(rule);
-        } else {
-            if cursor.word("GENERATED") && !cursor.word("ALWAYS") {
-                return None;
-            }
-            if !cursor.word("AS") {
-                return None;
-            }
-            let expression = cursor.expression()?;
-            let stored = cursor.word("STORED");
-            if !stored {
-                cursor.word("VIRTUAL");
-            }
-            column.generated = Some((expression, stored));
+        if !(key_of_column(cursor, &column.name, definition)? || rule_of_column(cursor, &mut column)?) {
+            return None;
         }
     }
     definition.columns.push(column);
     Some(())
+}
+
+/// Takes a constraint of a column that is one of the table as well. `Some(false)` means that none comes next.
+fn key_of_column(cursor: &mut Cursor<'_, '_>, name: &str, definition: &mut Definition) -> Option<bool> {
+    if cursor.word("PRIMARY") {
+        cursor.must("KEY")?;
+        // `INTEGER PRIMARY KEY DESC` at a column is no rowid, at the table it is.
+        let quirk = if cursor.direction() {
+            " DESC (at the column)"
+        } else {
+            ""
+        };
+        definition.primary_key = Some(KeyDefinition {
+            columns: vec![format!("{}{quirk}", spelled(name))],
+            conflict: cursor.conflict()?,
+        });
+        definition.autoincrement |= cursor.word("AUTOINCREMENT");
+    } else if cursor.word("UNIQUE") {
+        definition.uniques.push(KeyDefinition {
+            columns: vec![spelled(name)],
+            conflict: cursor.conflict()?,
+        });
+    } else if cursor.word("CHECK") {
+        definition.checks.push(cursor.expression()?);
+        cursor.conflict()?;
+    } else if cursor.word("REFERENCES") {
+        let key = cursor.references(vec![name.to_lowercase()])?;
+        definition.foreign_keys.push(key);
+    } else if cursor.word("DEFERRABLE") {
+        // Belongs to the foreign key before it, which other constraints may follow first.
+        let rule = cursor.deferred()?;
+        definition.foreign_keys.last_mut()?.rules.extend(rule);
+    } else {
+        return Some(false);
+    }
+    Some(true)
+}
+
+/// Takes a rule about the values of a column. `Some(false)` means that none comes next.
+fn rule_of_column(cursor: &mut Cursor<'_, '_>, column: &mut ColumnDefinition) -> Option<bool> {
+    if cursor.word("CONSTRAINT") {
+        cursor.name()?;
+    } else if cursor.word("NOT") {
+        if cursor.word("DEFERRABLE") {
+            cursor.initially()?;
+        } else {
+            cursor.must("NULL")?;
+            column.not_null_conflict = cursor.conflict()?;
+        }
+    } else if cursor.word("NULL") {
+        cursor.conflict()?;
+    } else if cursor.word("DEFAULT") {
+        column.default = Some(cursor.default()?);
+    } else if cursor.word("COLLATE") {
+        column.collation = Some(cursor.name()?.to_uppercase());
+    } else {
+        if cursor.word("GENERATED") {
+            cursor.must("ALWAYS")?;
+        }
+        if !cursor.word("AS") {
+            return Some(false);
+        }
+        let expression = cursor.expression()?;
+        let stored = cursor.word("STORED");
+        if !stored {
+            cursor.word("VIRTUAL");
+        }
+        column.generated = Some((expression, stored));
+    }
+    Some(true)
 }
 
 /// Reads table constraints; SQLite does not ask for commas between them.
@@ -274,9 +281,7 @@ fn constraints(cursor: &mut Cursor<'_, '_>, definition: &mut Definition) -> Opti
         if cursor.word("CONSTRAINT") {
             cursor.name()?;
         } else if cursor.word("PRIMARY") {
-            if !cursor.word("KEY") {
-                return None;
-            }
+            cursor.must("KEY")?;
             let (columns, autoincrement) = cursor.key_columns()?;
             definition.autoincrement |= autoincrement;
             definition.primary_key = Some(KeyDefinition {
@@ -293,13 +298,9 @@ fn constraints(cursor: &mut Cursor<'_, '_>, definition: &mut Definition) -> Opti
             definition.checks.push(cursor.expression()?);
             cursor.conflict()?;
         } else if cursor.word("FOREIGN") {
-            if !cursor.word("KEY") {
-                return None;
-            }
+            cursor.must("KEY")?;
             let columns = cursor.names_in_parentheses()?;
-            if !cursor.word("REFERENCES") {
-                return None;
-            }
+            cursor.must("REFERENCES")?;
             let key = cursor.references(columns)?;
             definition.foreign_keys.push(key);
         } else {
@@ -324,260 +325,6 @@ pub(crate) fn bare(sql: &str) -> &str {
         match (tokens.first(), tokens.last()) {
             (Some(first), Some(last)) if is_wrapped => sql = sql[first.end()..last.offset].trim(),
             _ => return sql,
-        }
-    }
-}
-
-/// Splits tokens at the commas that are in no parentheses.
-pub(crate) fn split_commas<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
-    let (mut items, mut depth, mut start) = (Vec::new(), 0_usize, 0);
-    for (index, token) in tokens.iter().enumerate() {
-        if token.is_symbol("(") {
-            depth += 1;
-        } else if token.is_symbol(")") {
-            depth = depth.saturating_sub(1);
-        } else if depth == 0 && token.is_symbol(",") {
-            items.push(&tokens[start..index]);
-            start = index + 1;
-        }
-    }
-    items.push(&tokens[start..]);
-    items
-}
-
-/// A place in a list of tokens.
-#[derive(Debug, Clone)]
-pub(crate) struct Cursor<'t, 'a> {
-    sql: &'a str,
-    tokens: &'t [Token<'a>],
-    at: usize,
-    table: String,
-}
-
-impl<'t, 'a> Cursor<'t, 'a> {
-    /// Creates a cursor at the beginning.
-    pub(crate) fn new(sql: &'a str, tokens: &'t [Token<'a>]) -> Self {
-        Self {
-            sql,
-            tokens,
-            at: 0,
-            table: String::new(),
-        }
-    }
-
-    /// Returns the same cursor in the definition of something on a table.
-    pub(crate) fn of_table(mut self, table: &str) -> Self {
-        table.clone_into(&mut self.table);
-        self
-    }
-
-    /// Returns the next token and stays before it.
-    pub(crate) fn peek(&self) -> Option<&'t Token<'a>> {
-        self.tokens.get(self.at)
-    }
-
-    fn at_any(&self, words: &[&str]) -> bool {
-        self.peek()
-            .is_some_and(|token| words.iter().any(|word| token.is_word(word)))
-    }
-
-    /// Takes this word if it comes next.
-    pub(crate) fn word(&mut self, word: &str) -> bool {
-        let found = self.at_any(&[word]);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn symbol(&mut self, symbol: &str) -> bool {
-        let found = self.peek().is_some_and(|token| token.is_symbol(symbol));
-        self.at += usize::from(found);
-        found
-    }
-
-    /// Takes a name.
-    pub(crate) fn name(&mut self) -> Option<String> {
-        let name = name_of(self.peek()?)?;
-        self.at += 1;
-        Some(name)
-    }
-
-    /// Takes what stands in parentheses, without them.
-    pub(crate) fn parenthesised(&mut self) -> Option<&'t [Token<'a>]> {
-        let start = self.at;
-        let mut depth = 0_usize;
-        for (index, token) in self.tokens.iter().enumerate().skip(start) {
-            if token.is_symbol("(") {
-                depth += 1;
-            } else if token.is_symbol(")") {
-                depth = depth.checked_sub(1)?;
-            }
-            if depth == 0 {
-                if index == start {
-                    return None;
-                }
-                self.at = index + 1;
-                return Some(&self.tokens[start + 1..index]);
-            }
-        }
-        None
-    }
-
-    /// Takes all tokens that are left.
-    pub(crate) fn rest(&mut self) -> &'t [Token<'a>] {
-        let rest = &self.tokens[self.at..];
-        self.at = self.tokens.len();
-        rest
-    }
-
-    /// Returns the text of some tokens, normalised, without the table's own name before its columns and
-    /// without parentheses around all of it.
-    pub(crate) fn normalised(&self, tokens: &[Token<'_>]) -> Option<String> {
-        let (first, last) = (tokens.first()?, tokens.last()?);
-        let mut text = String::new();
-        let mut position = first.offset;
-        for dropped in own_qualifiers(tokens, &self.table) {
-            text.push_str(&self.sql[position..dropped.start]);
-            position = dropped.end;
-        }
-        text.push_str(&self.sql[position..last.end()]);
-        Some(normalise(KIND, bare(&text)))
-    }
-
-    fn expression(&mut self) -> Option<String> {
-        let tokens = self.parenthesised()?;
-        self.normalised(tokens)
-    }
-
-    /// Takes a default: an expression in parentheses, a literal, or a number with its sign.
-    fn default(&mut self) -> Option<String> {
-        if let Some(tokens) = self.parenthesised() {
-            return self.normalised(tokens);
-        }
-        let start = self.at;
-        while self.symbol("-") || self.symbol("+") {}
-        self.peek()?;
-        self.at += 1;
-        self.normalised(&self.tokens[start..self.at])
-    }
-
-    /// Takes `ASC` or `DESC` and returns whether it was the latter.
-    fn direction(&mut self) -> bool {
-        let descending = self.word("DESC");
-        if !descending {
-            self.word("ASC");
-        }
-        descending
-    }
-
-    /// Takes `ON CONFLICT ..`. `Some(None)` is the default, `None` is not readable.
-    fn conflict(&mut self) -> Option<Option<String>> {
-        if !self.at_any(&["ON"]) {
-            return Some(None);
-        }
-        self.at += 1;
-        if !self.word("CONFLICT") {
-            return None;
-        }
-        let action = self.name()?.to_uppercase();
-        Some((action != "ABORT").then_some(action))
-    }
-
-    fn names_in_parentheses(&mut self) -> Option<Vec<String>> {
-        let tokens = self.parenthesised()?;
-        split_commas(tokens)
-            .into_iter()
-            .map(|item| match item {
-                [token] => Some(name_of(token)?.to_lowercase()),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// Takes the columns of a key, and says whether `AUTOINCREMENT` was among them.
-    fn key_columns(&mut self) -> Option<(Vec<String>, bool)> {
-        let tokens = self.parenthesised()?;
-        let mut autoincrement = false;
-        let mut columns = Vec::new();
-        for item in split_commas(tokens) {
-            let mut item = Cursor {
-                tokens: item,
-                at: 0,
-                ..self.clone()
-            };
-            let mut text = spelled(&item.name()?);
-            if item.word("COLLATE") {
-                text.push_str(" COLLATE ");
-                text.push_str(&item.name()?.to_uppercase());
-            }
-            if item.direction() {
-                text.push_str(" DESC");
-            }
-            autoincrement |= item.word("AUTOINCREMENT");
-            if item.peek().is_some() {
-                return None;
-            }
-            columns.push(text);
-        }
-        Some((columns, autoincrement))
-    }
-
-    fn references(&mut self, columns: Vec<String>) -> Option<ForeignKeyDefinition> {
-        let parent = self.name()?.to_lowercase();
-        let parent_columns = if self.peek().is_some_and(|token| token.is_symbol("(")) {
-            self.names_in_parentheses()?
-        } else {
-            Vec::new()
-        };
-        let mut rules = Vec::new();
-        loop {
-            if self.word("ON") {
-                let event = self.name()?.to_uppercase();
-                let mut action = self.name()?.to_uppercase();
-                if matches!(action.as_str(), "SET" | "NO") {
-                    action = format!("{action} {}", self.name()?.to_uppercase());
-                }
-                if action != "NO ACTION" {
-                    rules.push(format!("ON {event} {action}"));
-                }
-            } else if self.word("MATCH") {
-                // SQLite reads the word and does nothing with it.
-                self.name()?;
-            } else if self.word("DEFERRABLE") {
-                rules.extend(self.deferred()?);
-            } else if self.at_not_deferrable() {
-                self.at += 2;
-                self.initially()?;
-            } else {
-                rules.sort();
-                return Some(ForeignKeyDefinition {
-                    columns,
-                    parent,
-                    parent_columns,
-                    rules,
-                });
-            }
-        }
-    }
-
-    fn at_not_deferrable(&self) -> bool {
-        matches!(&self.tokens[self.at..], [not, deferrable, ..]
-            if not.is_word("NOT") && deferrable.is_word("DEFERRABLE"))
-    }
-
-    /// Takes what follows `DEFERRABLE`, and returns the rule if it is not what goes without saying.
-    fn deferred(&mut self) -> Option<Option<String>> {
-        let deferred = self.initially()?;
-        Some(deferred.then(|| "DEFERRABLE INITIALLY DEFERRED".to_owned()))
-    }
-
-    fn initially(&mut self) -> Option<bool> {
-        if !self.word("INITIALLY") {
-            return Some(false);
-        }
-        match self.name()?.to_uppercase().as_str() {
-            "DEFERRED" => Some(true),
-            "IMMEDIATE" => Some(false),
-            _ => None,
         }
     }
 }

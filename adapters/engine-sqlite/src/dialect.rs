@@ -53,10 +53,8 @@ impl Dialect for SqliteDialect {
         walkback_sql::refuses_transaction(KIND, statement)
     }
 
-    fn inverse(&self, _: &Statement, _: &Schema) -> Inverse {
-        Inverse::NotDerivable {
-            why: "the inverses of SQLite statements are not wired yet".to_owned(),
-        }
+    fn inverse(&self, statement: &Statement, before: &Schema) -> Inverse {
+        walkback_sql::inverse(KIND, statement, before)
     }
 }
 

@@ -96,13 +96,6 @@ impl Place {
 
     fn cannot_open(&self) -> Error {
         let location = &self.location;
-        if self.path.is_dir() {
-            return Error::new(
-                ErrorKind::Config,
-                format!("`{location}` is a folder, not a database"),
-            )
-            .hint("name a file in it");
-        }
         if self.path.exists() {
             return Error::new(
                 ErrorKind::PermissionDenied,
@@ -118,6 +111,13 @@ impl Place {
             )
             .hint("check the permissions of its folder"),
         }
+    }
+
+    /// Says that the path of the database is a folder.
+    pub(crate) fn is_folder(&self) -> Error {
+        let location = &self.location;
+        Error::config(format!("`{location}` is a folder, not a database"))
+            .hint(format!("name a file in it, such as `sqlite:{location}/app.db`"))
     }
 
     /// Says that the folder of a database to be created is not there.

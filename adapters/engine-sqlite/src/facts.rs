@@ -6,8 +6,9 @@ use walkback_core::DialectKind;
 use walkback_core::catalog::COLUMN_ORDER;
 use walkback_sql::normalise;
 
+use crate::cursor::{Cursor, split_commas};
 use crate::definition::{
-    self, ColumnDefinition, Cursor, Definition, ForeignKeyDefinition, KeyDefinition, bare, spelled,
+    self, ColumnDefinition, Definition, ForeignKeyDefinition, KeyDefinition, bare, spelled,
 };
 
 const KIND: DialectKind = DialectKind::Sqlite;
@@ -213,7 +214,7 @@ fn read_index(sql: &str, table: &str) -> Option<(Vec<String>, Option<String>)> {
     let mut cursor = Cursor::new(sql, &tokens[on + 1..]).of_table(table);
     cursor.name()?;
     let body = cursor.parenthesised()?;
-    let items = definition::split_commas(body).into_iter().map(|mut item| {
+    let items = split_commas(body).into_iter().map(|mut item| {
         if let [before @ .., last] = item
             && (last.is_word("ASC") || last.is_word("DESC"))
         {

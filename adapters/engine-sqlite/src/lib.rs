@@ -31,6 +31,7 @@
 mod bulk;
 mod catalog;
 mod config;
+mod cursor;
 mod definition;
 mod dialect;
 mod engine;

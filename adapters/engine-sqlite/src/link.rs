@@ -102,6 +102,9 @@ impl Link {
             path: config.path.clone(),
             location: config.location.clone(),
         };
+        if config.path.is_dir() {
+            return Err(place.is_folder());
+        }
         let (connection, copy) = match access {
             Access::Write => (open_for_writing(config, &place)?, None),
             Access::Read => open_for_reading(config, &place)?,
@@ -158,7 +161,10 @@ fn lock(current: &Current) -> std::sync::MutexGuard<'_, Flag> {
 }
 
 fn open_for_writing(config: &Config, place: &Place) -> Result<Connection> {
-    let folder = config.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = config
+        .path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     if !folder.unwrap_or(Path::new(".")).is_dir() {
         return Err(place.no_folder());
     }
@@ -195,7 +201,7 @@ fn open_for_reading(config: &Config, place: &Place) -> Result<(Connection, Optio
                 .map_err(|error| cannot(place, error))?;
             Ok((connection, None))
         }
-        Err(error) if PrivateCopy::would_help(&error) => {
+        Err(error) if PrivateCopy::would_help(&error, &config.path) => {
             let copy = PrivateCopy::of(&config.path)?;
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
             let connection =

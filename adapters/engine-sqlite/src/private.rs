@@ -26,17 +26,24 @@ pub(crate) struct PrivateCopy {
 
 impl PrivateCopy {
     /// Returns whether an error says that the file itself is fine, but only a writer can read it.
-    pub(crate) fn would_help(error: &rusqlite::Error) -> bool {
-        error.sqlite_error().is_some_and(|error| {
-            matches!(
-                error.extended_code,
+    ///
+    /// Reading a database past SQLite is sound here alone: closing the file drops every lock that this process
+    /// holds on it, and in these cases it can hold none.
+    pub(crate) fn would_help(error: &rusqlite::Error, path: &Path) -> bool {
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        match code {
+            Some(
                 ffi::SQLITE_READONLY_ROLLBACK
-                    | ffi::SQLITE_READONLY_RECOVERY
-                    | ffi::SQLITE_READONLY_CANTINIT
-                    | ffi::SQLITE_READONLY_CANTLOCK
-                    | ffi::SQLITE_CANTOPEN
-            )
-        })
+                | ffi::SQLITE_READONLY_RECOVERY
+                | ffi::SQLITE_READONLY_CANTINIT
+                | ffi::SQLITE_READONLY_CANTLOCK,
+            ) => true,
+            // What a database in WAL mode answers whose folder cannot be written.
+            Some(ffi::SQLITE_CANTOPEN) => path
+                .parent()
+                .is_some_and(|folder| tempfile::tempfile_in(folder).is_err()),
+            _ => false,
+        }
     }
 
     /// Copies a database and its journals, all in the state of one moment.

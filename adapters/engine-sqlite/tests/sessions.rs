@@ -12,29 +12,9 @@ use walkback_core::registry::Registry;
 use walkback_core::{Access, Cx, Engine, ErrorKind, Result, Session, TableName, Value};
 use walkback_engine_sqlite as _;
 
-fn engine(folder: &Path, url: &str) -> Arc<dyn Engine> {
-    let config = AdapterConfig::new("--url", folder);
-    Registry::linked().unwrap().open_engine(url, &config).unwrap()
-}
+mod support;
 
-async fn run(session: &mut Box<dyn Session>, script: &str) {
-    for sql in script.split(";;").filter(|sql| !sql.trim().is_empty()) {
-        session
-            .execute(&Cx::background(), sql, &[])
-            .await
-            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    }
-}
-
-async fn read(session: &mut Box<dyn Session>, sql: &str) -> Vec<Vec<Value>> {
-    session.fetch_all(&Cx::background(), sql, &[]).await.unwrap()
-}
-
-async fn writer(folder: &Path) -> (Arc<dyn Engine>, Box<dyn Session>) {
-    let engine = engine(folder, "sqlite:a.db?busy_timeout=200ms");
-    let session = engine.connect(&Cx::background(), Access::Write).await.unwrap();
-    (engine, session)
-}
+use support::*;
 
 #[tokio::test]
 async fn a_restore_by_swap_brings_rows_objects_and_sequence_back() -> Result<()> {
@@ -225,4 +205,184 @@ async fn waiting_for_a_writer_ends_after_the_busy_timeout_and_when_cancelled() -
     drop(one);
     two.begin(&cx, Begin::Write).await?;
     two.rollback(&cx).await
+}
+
+#[tokio::test]
+async fn cells_of_every_storage_class_survive_a_round_trip() -> Result<()> {
+    let cx = Cx::background();
+    let folder = tempfile::tempdir().unwrap();
+    let (_engine, mut session) = writer(folder.path()).await;
+    run(
+        &mut session,
+        "CREATE TABLE t(x) ;; CREATE TABLE u(x)
+        ;; INSERT INTO t VALUES (1), (1.0), ('1'), (x'31'), (-0.0), (0.0), (9e999), (-9e999), (NULL), (''), (x'')
+        ;; INSERT INTO t VALUES (CAST(x'fffe41' AS TEXT)), (x'fffe41'), (9223372036854775807), (-9223372036854775808)",
+    )
+    .await;
+    let cells = "SELECT typeof(x), quote(x), x FROM t ORDER BY rowid";
+    let before = read(&mut session, cells).await;
+    assert!(
+        before
+            .iter()
+            .any(|row| row[2] == Value::BrokenText(b"\xff\xfeA".to_vec()))
+    );
+    let slice = TableSlice::new(TableName::new("t"), vec!["x".into()], vec![]);
+    let chunks: Vec<_> = {
+        use futures::TryStreamExt as _;
+        session.export(&cx, &slice).await?.try_collect().await?
+    };
+    let schema = session.schema(&cx).await?;
+    let print = session
+        .fingerprint(&cx, schema.table(&TableName::new("t")).unwrap())
+        .await?;
+    let target = ImportTarget {
+        table: TableName::new("u"),
+        columns: vec!["x".into()],
+    };
+    use futures::StreamExt as _;
+    session
+        .import(
+            &cx,
+            &target,
+            futures::stream::iter(chunks.into_iter().map(Ok)).boxed(),
+        )
+        .await?;
+    let after = read(&mut session, &cells.replace("FROM t", "FROM u")).await;
+    let debug = |rows: &[Vec<Value>]| rows.iter().map(|row| format!("{row:?}")).collect::<Vec<_>>();
+    assert_eq!(debug(&after), debug(&before));
+    assert_eq!(
+        session
+            .fingerprint(&cx, schema.table(&TableName::new("u")).unwrap())
+            .await?,
+        print
+    );
+    // Each of them is told from each other one.
+    let mut prints = std::collections::BTreeSet::new();
+    for rowid in 1..=15 {
+        run(
+            &mut session,
+            &format!("DELETE FROM u ;; INSERT INTO u SELECT x FROM t WHERE rowid = {rowid}"),
+        )
+        .await;
+        prints.insert(
+            session
+                .fingerprint(&cx, schema.table(&TableName::new("u")).unwrap())
+                .await?
+                .hash,
+        );
+    }
+    assert_eq!(prints.len(), 15);
+    // What SQLite would change without a word is refused.
+    for value in [Value::Float(f64::NAN), Value::Unsigned(u64::MAX)] {
+        let error = session
+            .execute(&cx, "INSERT INTO u VALUES (?1)", &[value])
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+    }
+    let broken = Value::BrokenText(b"\xff".to_vec());
+    session.execute(&cx, "DELETE FROM u", &[]).await?;
+    session
+        .execute(&cx, "INSERT INTO u VALUES (?1)", std::slice::from_ref(&broken))
+        .await?;
+    assert_eq!(read(&mut session, "SELECT x FROM u").await, [[broken]]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_script_cannot_end_the_transaction_it_runs_in() -> Result<()> {
+    let cx = Cx::background();
+    let folder = tempfile::tempdir().unwrap();
+    let (_engine, mut session) = writer(folder.path()).await;
+    run(&mut session, "CREATE TABLE t(a)").await;
+    session.begin(&cx, Begin::Write).await?;
+    run(
+        &mut session,
+        "INSERT INTO t VALUES (1) ;; SAVEPOINT s ;; INSERT INTO t VALUES (2) ;; ROLLBACK TO s",
+    )
+    .await;
+    for sql in ["COMMIT", "/* x */ end", "ROLLBACK", "BEGIN"] {
+        let error = session.execute(&cx, sql, &[]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{sql}");
+    }
+    session.rollback(&cx).await?;
+    assert!(read(&mut session, "SELECT * FROM t").await.is_empty());
+    // Outside, it may have its own, and a failure in the middle can be rolled back.
+    run(&mut session, "BEGIN ;; INSERT INTO t VALUES (1)").await;
+    assert_eq!(
+        session.begin(&cx, Begin::Write).await.unwrap_err().kind(),
+        ErrorKind::Usage
+    );
+    session.rollback(&cx).await?;
+    run(&mut session, "BEGIN ;; INSERT INTO t VALUES (1) ;; COMMIT").await;
+    assert_eq!(read(&mut session, "SELECT a FROM t").await, [[Value::Integer(1)]]);
+    let error = session
+        .execute(&cx, "INSERT INTO t VALUES (1)\0; DROP TABLE t", &[])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_without_rowid_and_a_column_called_rowid_are_exported_in_order() -> Result<()> {
+    let cx = Cx::background();
+    let folder = tempfile::tempdir().unwrap();
+    let (_engine, mut session) = writer(folder.path()).await;
+    run(
+        &mut session,
+        "CREATE TABLE w(k TEXT PRIMARY KEY, v) WITHOUT ROWID ;; INSERT INTO w VALUES ('b', 1), ('a', 2)
+        ;; CREATE TABLE r(rowid TEXT, _rowid_ TEXT, oid TEXT) ;; INSERT INTO r VALUES ('b', 'x', 'y'), ('a', 'x', 'y')
+        ;; CREATE TABLE \"my \"\"table\"(\"select\" PRIMARY KEY, rowid) ;; INSERT INTO \"my \"\"table\" VALUES (2, 1), (1, 2)",
+    )
+    .await;
+    let schema = session.schema(&cx).await?;
+    for table in &schema.tables {
+        let columns: Vec<_> = table.columns.iter().map(|column| column.name.clone()).collect();
+        let slice = TableSlice::new(table.name.clone(), columns.clone(), table.primary_key.clone());
+        use futures::{StreamExt as _, TryStreamExt as _};
+        let chunks: Vec<_> = session.export(&cx, &slice).await?.try_collect().await?;
+        let shadow = TableName::new(format!("_walkback_{}", table.name));
+        session.begin(&cx, Begin::Rebuild).await?;
+        session.create_shadow(&cx, table, &shadow).await?;
+        let target = ImportTarget {
+            table: shadow.clone(),
+            columns,
+        };
+        let stream = futures::stream::iter(chunks.into_iter().map(Ok)).boxed();
+        assert_eq!(session.import(&cx, &target, stream).await?, 2, "{}", table.name);
+        let print = session.fingerprint(&cx, table).await?;
+        let swap = Swap {
+            drop_tables: vec![table.name.clone()],
+            shadows: vec![(shadow, table.name.clone())],
+            ..Swap::default()
+        };
+        session.swap(&cx, &swap).await?;
+        session.commit(&cx).await?;
+        assert_eq!(session.fingerprint(&cx, table).await?, print);
+    }
+    assert_eq!(schema.differences(&session.schema(&cx).await?), []);
+    let plain = session.swap(&cx, &Swap::default()).await.unwrap_err();
+    assert_eq!(plain.kind(), ErrorKind::Usage);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_end_with_their_threads_and_never_wait_for_a_reader_of_nothing() -> Result<()> {
+    let cx = Cx::background();
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, mut session) = writer(folder.path()).await;
+    run(&mut session, "CREATE TABLE t(a)").await;
+    for round in 0..50 {
+        let mut other = engine.connect(&cx, Access::Write).await?;
+        other.begin(&cx, Begin::Write).await?;
+        run(&mut other, &format!("INSERT INTO t VALUES ({round})")).await;
+        if round % 2 == 0 {
+            other.commit(&cx).await?;
+        }
+        drop(other);
+        let expected = Value::Integer(round / 2 + 1);
+        assert_eq!(read(&mut session, "SELECT count(*) FROM t").await, [[expected]]);
+    }
+    Ok(())
 }

@@ -32,7 +32,8 @@ pub(super) async fn export(session: &mut dyn Session, slice: &TableSlice) -> Res
 
 /// Makes a stream of chunks.
 pub(super) fn chunks(chunks: &[Chunk]) -> ChunkStream<'static> {
-    stream::iter(chunks.to_vec().into_iter().map(Ok)).boxed()
+    let chunks: Vec<_> = chunks.iter().cloned().map(Ok).collect();
+    stream::iter(chunks).boxed()
 }
 
 pub(super) async fn an_export_imports_to_the_same_rows(fixture: EngineFixture) -> Result<()> {
@@ -221,43 +222,35 @@ pub(super) async fn a_chunk_that_is_not_right_is_refused(fixture: EngineFixture)
     run(&mut *session, &fixture.create_table("u")).await?;
     let exported = export(&mut *session, &slice("t")).await?;
     let good = &exported[0];
-    let mut wrong = Vec::new();
-    wrong.push((
-        "an unknown encoding",
-        Chunk {
-            encoding: Encoding("rows-v999".to_owned()),
-            ..good.clone()
-        },
-    ));
-    wrong.push((
-        "more rows than there are",
-        Chunk {
-            rows: good.rows + 1,
-            ..good.clone()
-        },
-    ));
-    wrong.push((
-        "fewer rows than there are",
-        Chunk {
-            rows: good.rows - 1,
-            ..good.clone()
-        },
-    ));
-    wrong.push((
-        "a cut chunk",
-        Chunk {
-            bytes: good.bytes.slice(..good.bytes.len() - 3),
-            ..good.clone()
-        },
-    ));
-    wrong.push((
-        "no bytes",
-        Chunk {
-            bytes: bytes::Bytes::new(),
-            ..good.clone()
-        },
-    ));
-    for (what, chunk) in wrong {
+    let cut = good.bytes.slice(..good.bytes.len() - 3);
+    let wrong = [
+        (
+            "an unknown encoding",
+            Encoding("rows-v999".to_owned()),
+            good.rows,
+            good.bytes.clone(),
+        ),
+        (
+            "more rows than there are",
+            good.encoding.clone(),
+            good.rows + 1,
+            good.bytes.clone(),
+        ),
+        (
+            "fewer rows than there are",
+            good.encoding.clone(),
+            good.rows - 1,
+            good.bytes.clone(),
+        ),
+        ("a cut chunk", good.encoding.clone(), good.rows, cut),
+        ("no bytes", good.encoding.clone(), good.rows, bytes::Bytes::new()),
+    ];
+    for (what, encoding, rows, bytes) in wrong {
+        let chunk = Chunk {
+            encoding,
+            rows,
+            bytes,
+        };
         let outcome = session.import(&cx(), &target("u"), chunks(&[chunk])).await;
         let error = refused(outcome, what);
         let kinds = [ErrorKind::Damaged, ErrorKind::Unsupported];
