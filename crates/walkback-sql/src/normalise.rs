@@ -74,8 +74,9 @@ fn is_plain(name: &str) -> bool {
 fn needs_blank(before: &Token<'_>, token: &Token<'_>) -> bool {
     let glued_before = matches!(before.text, "(" | "." | "::") && before.kind == TokenKind::Symbol;
     let glued_after = matches!(token.text, ")" | "," | "." | "(" | "::") && token.kind == TokenKind::Symbol;
-    // `1 .5` glued would be another number.
-    let is_number = before.kind == TokenKind::Number || token.kind == TokenKind::Number;
+    // `1 .5` glued would be another number, and `@a .b` another variable.
+    let swallows = |token: &Token<'_>| matches!(token.kind, TokenKind::Number | TokenKind::Parameter);
+    let is_number = swallows(before) || swallows(token);
     let is_point = before.text == "." || token.text == ".";
     !(glued_before || glued_after) || (is_number && is_point)
 }

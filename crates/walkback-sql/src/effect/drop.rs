@@ -73,7 +73,7 @@ fn what_goes_along(dialect: DialectKind, kind: ObjectKind, cursor: &Cursor<'_, '
 }
 
 /// The views and foreign keys that PostgreSQL drops along with a table or a column; no rows are among them.
-pub(super) fn dependents() -> Action {
+pub(in crate::effect) fn dependents() -> Action {
     Action::Drop {
         kind: ObjectKind::Other,
         name: TableName::new("whatever depends on it (CASCADE)"),

@@ -120,6 +120,11 @@ fn read(kind: DialectKind, sql: &str) -> Vec<Action> {
     let is_parsed = !is_copy && sql.len() <= LONGEST_PARSED;
     let parsed = if is_parsed { parsed::read(kind, sql) } else { None };
     let mut actions = merge(by_tokens, parsed);
+    if actions.is_empty() && !tokens.is_empty() {
+        actions.push(Action::Unknown {
+            why: "nothing in it could be read".to_owned(),
+        });
+    }
     if actions
         .iter()
         .filter_map(Action::changed_table)

@@ -1,5 +1,6 @@
 //! Takes back what was done to columns.
 
+mod definition;
 mod types;
 
 use walkback_core::catalog::{Column, Table};
@@ -7,10 +8,12 @@ use walkback_core::name::ObjectKind;
 use walkback_core::{DialectKind, TableName};
 
 use super::{Context, Piece, Refusal};
-use crate::cursor::{Cursor, position_outside, split_commas};
-use crate::lexer::{Token, TokenKind, significant_tokens};
-use crate::names;
-use crate::normalise::normalise;
+use crate::cursor::Cursor;
+use crate::lexer::{Token, significant_tokens};
+pub(super) use definition::mentions;
+use definition::{
+    cut_default, has_constant_default, is_null_default, joined, not_null, type_text, written_definition,
+};
 
 impl Context<'_> {
     pub(super) fn undo_add_column(&self, table: &TableName, column: &str) -> Piece {
@@ -296,153 +299,4 @@ fn undo_clause(
         return Ok(Piece::of(format!("{altered} {change} NOT NULL")));
     }
     Err("what it was before is not in the catalog".to_owned())
-}
-
-/// Returns the type at the beginning of a definition: words and sizes up to the first option.
-fn type_text(cursor: &Cursor<'_, '_>) -> String {
-    const OPTIONS: [&str; 21] = [
-        "AFTER",
-        "AS",
-        "AUTO_INCREMENT",
-        "CHARACTER",
-        "CHARSET",
-        "CHECK",
-        "COLLATE",
-        "COMMENT",
-        "CONSTRAINT",
-        "DEFAULT",
-        "FIRST",
-        "GENERATED",
-        "INVISIBLE",
-        "KEY",
-        "NOT",
-        "NULL",
-        "ON",
-        "PRIMARY",
-        "REFERENCES",
-        "UNIQUE",
-        "USING",
-    ];
-    let end = position_outside(cursor.rest(), |token| {
-        OPTIONS.iter().any(|word| token.is_word(word))
-    });
-    let tokens = &cursor.rest()[..end.unwrap_or(cursor.rest().len())];
-    let words: Vec<&str> = tokens.iter().map(|token| token.text).collect();
-    normalise(cursor.kind(), &words.join(" "))
-}
-
-/// Finds the definition of a column in the statement that creates its table.
-fn written_definition<'t, 'a>(
-    kind: DialectKind,
-    tokens: &'t [Token<'a>],
-    column: &str,
-) -> Option<&'t [Token<'a>]> {
-    const NOT_COLUMNS: [&str; 10] = [
-        "CONSTRAINT",
-        "PRIMARY",
-        "UNIQUE",
-        "CHECK",
-        "FOREIGN",
-        "KEY",
-        "INDEX",
-        "FULLTEXT",
-        "SPATIAL",
-        "EXCLUDE",
-    ];
-    let mut cursor = Cursor::new(kind, tokens);
-    while !cursor.is_done() && !cursor.at_symbol("(") {
-        cursor.next();
-    }
-    let list = cursor.parenthesised()?;
-    split_commas(list).into_iter().find(|piece| {
-        let Some(first) = piece.first() else {
-            return false;
-        };
-        let is_constraint = NOT_COLUMNS.iter().any(|word| first.is_word(word));
-        let name = names::identifier(kind, first);
-        !is_constraint && name.is_some_and(|name| name.eq_ignore_ascii_case(column))
-    })
-}
-
-/// Writes tokens with one blank wherever there was anything between them.
-fn joined(tokens: &[Token<'_>]) -> String {
-    let mut whole = String::new();
-    let mut end = None;
-    for token in tokens {
-        if end.is_some_and(|end| token.offset > end) {
-            whole.push(' ');
-        }
-        whole.push_str(token.text);
-        end = Some(token.end());
-    }
-    whole
-}
-
-fn not_null(tokens: &[Token<'_>]) -> Option<usize> {
-    let at = position_outside(tokens, |token| token.is_word("NOT"))?;
-    tokens
-        .get(at + 1)
-        .filter(|token| token.is_word("NULL"))
-        .map(|_| at)
-}
-
-fn is_null_default(cursor: &Cursor<'_, '_>) -> bool {
-    cursor.has_row(&["DEFAULT", "NULL"])
-}
-
-/// SQLite adds a column only with a default that is a literal.
-fn has_constant_default(cursor: &Cursor<'_, '_>) -> bool {
-    let mut cursor = cursor.clone();
-    cursor.skip_to(&["DEFAULT"]);
-    cursor.next();
-    let first = cursor.peek().copied();
-    match cursor.parenthesised() {
-        Some(inside) => is_literal(inside),
-        None => first.is_some_and(|token| {
-            !["CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP"]
-                .iter()
-                .any(|word| token.is_word(word))
-        }),
-    }
-}
-
-fn is_literal(tokens: &[Token<'_>]) -> bool {
-    let unsigned = match tokens {
-        [sign, rest @ ..] if sign.is_symbol("-") || sign.is_symbol("+") => rest,
-        all => all,
-    };
-    let is_plain = |token: &Token<'_>| {
-        matches!(token.kind, TokenKind::Text | TokenKind::Number)
-            || ["NULL", "TRUE", "FALSE"].iter().any(|word| token.is_word(word))
-    };
-    matches!(unsigned, [token] if is_plain(token))
-}
-
-/// Takes `DEFAULT value` out.
-fn cut_default(tokens: &mut Vec<Token<'_>>) {
-    let Some(at) = position_outside(tokens, |token| token.is_word("DEFAULT")) else {
-        return;
-    };
-    let mut end = at + 1;
-    let mut depth = 0_usize;
-    while let Some(token) = tokens.get(end) {
-        end += 1;
-        if token.is_symbol("(") {
-            depth += 1;
-        } else if token.is_symbol(")") {
-            depth = depth.saturating_sub(1);
-        }
-        if depth == 0 {
-            break;
-        }
-    }
-    tokens.drain(at..end);
-}
-
-/// Returns whether a word or a name stands in a text, outside of literals and comments.
-pub(super) fn mentions(kind: DialectKind, text: &str, column: &str) -> bool {
-    significant_tokens(kind, text)
-        .iter()
-        .filter_map(|token| names::identifier(kind, token))
-        .any(|name| name.eq_ignore_ascii_case(column))
 }
