@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use rusqlite::Connection;
 use shell::Shell;
 use snapshot::Snapshot;
 
@@ -27,6 +28,11 @@ stores = ["local"]
 
 /// The migration that drops a column and a table with data, and that nobody wrote a down for.
 const DESTRUCTIVE: &str = "20240902";
+
+/// The migration before it.
+const LAST_BUT_ONE: &str = "20240805";
+
+const DATABASE: &str = "shop.db";
 
 /// Runs the demo in a temporary folder, which stays if `keep` is set.
 pub(crate) fn run(root: &Path, keep: bool) -> Result<()> {
@@ -73,18 +79,18 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 
 fn tour(shell: &Shell) -> Result<()> {
     look_before(shell)?;
-    let (before, after) = go_up(shell)?;
-    walk_back(shell, &before)?;
-    go_up_again(shell, &after)?;
-    backups(shell, &after)?;
-    down_and_to(shell)?;
+    let before = go_up(shell)?;
+    let (expected, sold) = destroy(shell, &before)?;
+    walk_back(shell, &expected)?;
+    down_and_to(shell, &sold)?;
+    backup_and_restore(shell)?;
     proof(shell)?;
     println!(
         "\nThat was all of it. Where to look next:\n\
-         \x20 README.md                         what is guaranteed, and what is not\n\
-         \x20 docs/src/getting-started.md       the same on a project of yours\n\
-         \x20 cargo xtask demo --keep           keeps the folder, to go on playing\n\
-         \x20 migrations/README.md              what each migration of the shop is good for"
+         \x20 README.md                      what is guaranteed, and what is not\n\
+         \x20 docs/src/getting-started.md    the same on a project of yours\n\
+         \x20 migrations/README.md           what each migration of the shop is good for\n\
+         \x20 cargo xtask demo --keep        keeps the folder, to go on playing"
     );
     Ok(())
 }
@@ -93,114 +99,149 @@ fn title(text: &str) {
     println!("\n--- {text}");
 }
 
-fn database(shell: &Shell) -> std::path::PathBuf {
-    shell.folder().join("shop.db")
+/// Says something that no command of walkback says.
+fn aside(text: &str) {
+    println!("\n    (demo) {}", text.replace('\n', "\n           "));
+}
+
+fn look(shell: &Shell) -> Result<Snapshot> {
+    Snapshot::of(&shell.folder().join(DATABASE))
+}
+
+fn expect_same(wanted: &Snapshot, found: &Snapshot, trouble: &str) -> Result<()> {
+    let differences = wanted.differences(found);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    bail!("{trouble}:\n  {}", differences.join("\n  "))
 }
 
 fn look_before(shell: &Shell) -> Result<()> {
     title("Nothing is applied yet. What is there to do? Looking changes nothing.");
     shell.run("status")?;
     shell.run("graph")?;
-    shell.run_short("up --dry-run", 24)?;
-    if database(shell).exists() {
+    shell.run("up --dry-run")?;
+    if shell.folder().join(DATABASE).exists() {
         bail!("`status`, `graph` or `up --dry-run` created the database");
     }
     Ok(())
 }
 
-/// Goes to the migration before the destructive one, then over it.
-fn go_up(shell: &Shell) -> Result<(Snapshot, Snapshot)> {
-    title("Up to the last migration but one.");
-    shell.run("up --to 20240805 -y")?;
-    let before = Snapshot::of(&database(shell))?;
-    println!(
-        "\n(demo) the shop has {} tables with {} rows",
-        before.tables.len(),
-        before.rows()
-    );
-    if before.rows() < 50_000 {
-        bail!("the example should have tens of thousands of rows");
+fn go_up(shell: &Shell) -> Result<Snapshot> {
+    title("Up to the last migration but one. `-y` answers what you would be asked.");
+    shell.run(&format!("up --to {LAST_BUT_ONE} -y"))?;
+    let before = look(shell)?;
+    let (tables, rows) = (before.tables.len(), before.rows());
+    aside(&format!("the shop has {tables} tables with {rows} rows"));
+    if rows < 100_000 {
+        bail!("the example should have more than 100,000 rows");
     }
-    title("The last one drops a column and a table, has no down, and is applied all the same.");
+    Ok(before)
+}
+
+/// Applies the destructive migration, and lets the shop go on. Returns what a rollback must lead to, and what
+/// is there now.
+fn destroy(shell: &Shell, before: &Snapshot) -> Result<(Snapshot, Snapshot)> {
+    title("The last one drops a column and a table, and nobody wrote a down for it.");
     shell.run(&format!("show {DESTRUCTIVE}"))?;
     shell.run("up -y")?;
-    let after = Snapshot::of(&database(shell))?;
-    let lost = before.differences(&after);
-    println!("\n(demo) what is gone now:");
-    for line in &lost {
-        println!("    {line}");
-    }
+    let lost = before.differences(&look(shell)?);
+    aside(&format!("what is gone:\n{}", lost.join("\n")));
     if !lost.iter().any(|line| line.contains("`legacy_carts` is gone")) {
         bail!("the destructive migration did not drop `legacy_carts`");
     }
+    write(
+        shell,
+        "INSERT INTO orders (customer_id, ordered_at, note) VALUES (42, '2024-09-03 10:15:00', 'sold afterwards')",
+    )?;
+    let sold = look(shell)?;
+    aside("meanwhile the shop goes on: an order comes in");
     shell.run("history")?;
     shell.run("point list")?;
-    Ok((before, after))
+    let mut expected = before.clone();
+    for table in ["orders", "order_events"] {
+        expected
+            .tables
+            .insert(table.to_owned(), sold.tables[table].clone());
+    }
+    if before.tables["orders"] == expected.tables["orders"] {
+        bail!("the order did not come in");
+    }
+    Ok((expected, sold))
 }
 
-fn walk_back(shell: &Shell, before: &Snapshot) -> Result<()> {
-    title("Two days later: that was a mistake. Walk it back.");
+/// Writes as an application would, which knows nothing of walkback.
+fn write(shell: &Shell, sql: &str) -> Result<()> {
+    let connection = Connection::open(shell.folder().join(DATABASE)).context("cannot open the database")?;
+    connection
+        .execute_batch(sql)
+        .with_context(|| format!("the application failed: {sql}"))
+}
+
+fn walk_back(shell: &Shell, expected: &Snapshot) -> Result<()> {
+    title("That was a mistake. Walk it back.");
+    shell.run("rollback -n 1 --dry-run")?;
     shell.run("rollback -n 1 -y")?;
-    let now = Snapshot::of(&database(shell))?;
-    let differences = before.differences(&now);
-    if !differences.is_empty() {
-        bail!(
-            "the rollback did not bring everything back:\n  {}",
-            differences.join("\n  ")
-        );
-    }
+    let now = look(shell)?;
+    expect_same(expected, &now, "the rollback did not bring everything back")?;
     let carts = &now.tables["legacy_carts"];
-    println!(
-        "\n(demo) all is there again: {} tables, {} rows, every table with the hash it had before;\n\
-         (demo) `legacy_carts` has its {} rows ({}...), `customers` its {} columns",
+    aside(&format!(
+        "all is there again: {} tables, {} rows, every table with the hash it had;\n\
+         `legacy_carts` has its {} rows ({}...), `customers` its column `legacy_phone`,\n\
+         and the order that came in after the migration is still there",
         now.tables.len(),
         now.rows(),
         carts.rows,
         &carts.hash[..12],
-        now.tables["customers"].columns.len(),
-    );
+    ));
     shell.run("status")?;
     Ok(())
 }
 
-fn go_up_again(shell: &Shell, after: &Snapshot) -> Result<()> {
-    title("And up again: a rollback does not spoil the migration.");
-    shell.run("up -y")?;
-    let now = Snapshot::of(&database(shell))?;
-    let differences = after.differences(&now);
-    if !differences.is_empty() {
-        bail!(
-            "the second up gave another database:\n  {}",
-            differences.join("\n  ")
-        );
-    }
-    Ok(())
-}
-
-fn backups(shell: &Shell, after: &Snapshot) -> Result<()> {
-    title("A backup, and the proof that it can be read.");
-    shell.run("backup create --description demo")?;
-    shell.run("backup list")?;
-    shell.run("backup verify")?;
-    let now = Snapshot::of(&database(shell))?;
-    if !after.differences(&now).is_empty() {
-        bail!("making a backup changed the database");
-    }
-    Ok(())
-}
-
-fn down_and_to(shell: &Shell) -> Result<()> {
-    title("One step down, and anywhere in the graph.");
-    shell.run("goto 20240805 -y")?;
+fn down_and_to(shell: &Shell, sold: &Snapshot) -> Result<()> {
+    title("One step down; anywhere in the graph; and up to the head again.");
     shell.run("down -y")?;
+    shell.run("goto 20240603 -y")?;
+    shell.run("graph")?;
     shell.run("goto head -y")?;
     shell.run("status --check")?;
+    expect_same(
+        sold,
+        &look(shell)?,
+        "the way down and up again gave another database",
+    )?;
+    aside("the database is the one from before the rollback, row for row");
+    Ok(())
+}
+
+fn backup_and_restore(shell: &Shell) -> Result<()> {
+    title("A backup, and somebody who forgets the WHERE.");
+    let before = look(shell)?;
+    let made = shell.run("backup create --description before-lunch")?;
+    let backup = made
+        .split('`')
+        .nth(1)
+        .context("`backup create` names no backup")?;
+    write(shell, "UPDATE reviews SET stars = 5")?;
+    aside("UPDATE reviews SET stars = 5");
+    shell.run("backup list")?;
+    shell.run(&format!("backup verify {backup}"))?;
+    shell.run(&format!("restore {backup} --table reviews -y"))?;
+    expect_same(
+        &before,
+        &look(shell)?,
+        "the restore did not bring everything back",
+    )?;
+    aside("the reviews are as they were");
     Ok(())
 }
 
 fn proof(shell: &Shell) -> Result<()> {
-    title("What is each way back worth? Up, down and up again in a scratch database, compared.");
-    shell.run("verify")?;
+    title("What is each way back worth? Up, down and up again in a scratch copy, compared.");
+    let text = shell.run("verify")?;
+    if !text.contains("lossy") {
+        bail!("`verify` did not notice that the last migration loses data");
+    }
     title("Who did what, and how did it end?");
     shell.run("audit")?;
     Ok(())

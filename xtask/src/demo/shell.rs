@@ -21,32 +21,15 @@ impl Shell {
         &self.folder
     }
 
-    /// Runs a command, shows its output whole, and fails if it does.
+    /// Runs a command, shows what it says and returns it. Fails if the command does.
     pub(crate) fn run(&self, arguments: &str) -> Result<String> {
-        self.expect(arguments, 0, usize::MAX)
-    }
-
-    /// Runs a command and shows only the first lines of what it says.
-    pub(crate) fn run_short(&self, arguments: &str, lines: usize) -> Result<String> {
-        self.expect(arguments, 0, lines)
-    }
-
-    /// Runs a command that must end with this exit code.
-    pub(crate) fn expect(&self, arguments: &str, code: i32, lines: usize) -> Result<String> {
         println!("\n$ walkback {arguments}");
-        let (found, text) = self.capture(arguments)?;
-        let mut shown = text.lines();
-        for line in shown.by_ref().take(lines) {
-            println!("{line}");
-        }
-        let more = shown.count();
-        if more > 0 {
-            println!("  ... and {more} more lines");
-        }
-        if found == code {
+        let (code, text) = self.capture(arguments)?;
+        print!("{text}");
+        if code == 0 {
             return Ok(text);
         }
-        bail!("`walkback {arguments}` ended with exit code {found}, and should have ended with {code}");
+        bail!("`walkback {arguments}` ended with exit code {code}");
     }
 
     /// Runs a command with stdout and stderr in one pipe, in the order in which a terminal shows them.
