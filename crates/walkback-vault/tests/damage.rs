@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SetClock, chunks, point, read, vault};
+use common::{SetClock, add, chunk, chunks, meta, point, read, vault};
 use futures::StreamExt as _;
 use proptest::prelude::*;
 use walkback_conformance::memory_store::MemoryStore;
@@ -78,20 +78,32 @@ async fn every_damaged_chunk_is_named_with_its_table() {
     assert!(vault.verify(&cx, "p").await.unwrap().is_intact());
 }
 
+/// Each is a whole object with a checksum that fits, and of the right size: only its name tells.
 #[tokio::test]
 async fn two_chunks_with_their_contents_swapped_are_both_damaged() {
-    let (store, vault, manifest) = one_point().await;
-    let cx = Cx::background();
-    let chunks = &manifest.tables[0].chunks;
-    let (first, second) = (object_key(&chunks[0].hash), object_key(&chunks[1].hash));
-    let (one, two) = (
-        store.get(&cx, &first).await.unwrap(),
-        store.get(&cx, &second).await.unwrap(),
+    let (store, cx) = (MemoryStore::new(), Cx::background());
+    let vault = vault(&store);
+    let mut writer = vault.begin(&cx, "p", meta()).await.unwrap();
+    let rows = vec![chunk(1, "one row of it"), chunk(1, "two row of it")];
+    add(&mut writer, &cx, "items", rows).await.unwrap();
+    let manifest = writer.finish(&cx).await.unwrap();
+    let named = &manifest.tables[0].chunks;
+    assert_eq!(
+        (named[0].bytes, named[0].stored),
+        (named[1].bytes, named[1].stored)
     );
+    let (first, second) = (object_key(&named[0].hash), object_key(&named[1].hash));
+    let one = store.get(&cx, &first).await.unwrap();
+    let two = store.get(&cx, &second).await.unwrap();
     store.tamper(&first, |bytes| *bytes = two.to_vec());
     store.tamper(&second, |bytes| *bytes = one.to_vec());
     let report = vault.verify(&cx, "p").await.unwrap();
     assert_eq!(report.tables[0].damage.len(), 2);
+    assert!(matches!(&report.tables[0].damage[0].kind, DamageKind::Damaged(why) if why.contains("hash")));
+    assert_eq!(
+        read(&vault, &cx, &manifest, "items").await.unwrap_err().kind(),
+        ErrorKind::Damaged
+    );
 }
 
 #[tokio::test]

@@ -85,6 +85,23 @@ async fn a_removed_point_can_be_brought_back() {
 }
 
 #[tokio::test]
+async fn a_point_that_was_removed_long_ago_is_not_brought_back() {
+    let (store, clock) = (MemoryStore::new(), SetClock::new());
+    let (vault, cx) = (vault(&store), clock.cx());
+    point(&vault, &cx, "a", &[("items", 0..3)]).await.unwrap();
+    vault.remove(&cx, "a").await.unwrap();
+    // A garbage collection that began a moment ago may not count it any more when it ends.
+    clock.advance(GRACE / 2 + TimeDelta::seconds(1));
+    point(&vault, &cx, "b", &[]).await.unwrap();
+    vault.remove(&cx, "b").await.unwrap();
+    assert_eq!(
+        vault.bring_back(&cx, "a").await.unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+    vault.bring_back(&cx, "b").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_point_is_removed_by_its_whole_id_only() {
     let (store, clock) = (MemoryStore::new(), SetClock::new());
     let (vault, cx) = (vault(&store), clock.cx());
