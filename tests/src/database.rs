@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::types::Value;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
 /// Everything an application can see: definitions and rows, without walkback's own tables.
@@ -63,7 +63,7 @@ fn rows(connection: &Connection, table: &str) -> Vec<String> {
         .query_map([], |row| {
             let mut cells: Vec<String> = Vec::new();
             for (index, name) in names.iter().enumerate() {
-                cells.push(format!("{name}={}", cell(&row.get::<_, Value>(index)?)));
+                cells.push(format!("{name}={}", cell(row.get_ref(index)?)));
             }
             cells.sort();
             Ok(cells.join(" "))
@@ -75,12 +75,16 @@ fn rows(connection: &Connection, table: &str) -> Vec<String> {
     rows
 }
 
-fn cell(value: &Value) -> String {
+fn cell(value: ValueRef<'_>) -> String {
     match value {
-        Value::Null => "NULL".to_owned(),
-        Value::Integer(number) => format!("i{number}"),
-        Value::Real(number) => format!("r{:016x}", number.to_bits()),
-        Value::Text(text) => format!("t{text:?}"),
-        Value::Blob(bytes) => format!("b{bytes:?}"),
+        ValueRef::Null => "NULL".to_owned(),
+        ValueRef::Integer(number) => format!("i{number}"),
+        ValueRef::Real(number) => format!("r{:016x}", number.to_bits()),
+        // Text need not be UTF-8 in SQLite.
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => format!("t{text:?}"),
+            Err(_) => format!("t{bytes:?}"),
+        },
+        ValueRef::Blob(bytes) => format!("b{bytes:?}"),
     }
 }
