@@ -3,20 +3,26 @@
 //! walkback applies schema and data migrations, and can always walk them back. This crate is the library
 //! facade and the program `walkback`; the program does nothing that the library cannot.
 //!
-//! ```no_run
+//! ```
 //! use walkback::config::{Overrides, Project, Variables};
 //! use walkback::{Actor, Consent, Cx, UpTarget};
 //!
-//! # async fn example() -> walkback::Result<()> {
-//! let cx = Cx::background();
-//! let variables = Variables::new([("DATABASE_URL", "sqlite:app.db")]);
-//! let project = Project::load("/srv/app".as_ref(), variables, Overrides::default())?;
+//! # #[tokio::main] async fn main() -> walkback::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let app = folder.path();
+//! # std::fs::create_dir_all(app.join("migrations/1_users")).unwrap();
+//! # std::fs::write(app.join("migrations/1_users/up.sql"), "CREATE TABLE users (id INTEGER);").unwrap();
+//! // `app` is a folder with `migrations/1_users/up.sql` in it.
+//! let variables = Variables::new([("DATABASE_URL", format!("sqlite:{}", app.join("app.db").display()))]);
+//! let project = Project::load(app, variables, Overrides::default())?;
 //! let actor = Actor { user: "app".into(), host: "web-1".into(), pid: std::process::id() };
 //! let runner = project.runner(&walkback::registry()?, actor)?;
 //!
+//! let cx = Cx::background();
 //! let plan = runner.plan_up(&cx, UpTarget::Heads).await?;
 //! let report = runner.run(&cx, &plan, &Consent::default()).await?;
-//! println!("applied {} migrations", report.applied.len());
+//! assert_eq!(report.applied.len(), 1);
+//! assert!(runner.status(&cx).await?.is_clean());
 //! # Ok(())
 //! # }
 //! ```
@@ -25,6 +31,8 @@
 //! - [`config`] reads `walkback.toml`, variables and flags into a [`config::Project`].
 //! - [`registry`] knows the adapters of this build; each is a feature of this crate (`sqlite`, `fs`, `sql`,
 //!   `diesel`), and all of them are on by default.
+
+#![deny(missing_docs)]
 
 pub mod cli;
 pub mod config;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(
     name = "walkback",
+    bin_name = "walkback",
     version,
     about = "Rollback-first database migrations: apply them, and always be able to walk them back",
     after_help = AFTER_HELP,
@@ -25,12 +26,21 @@ pub(crate) struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Variables: WALKBACK_CONFIG, WALKBACK_ENV, WALKBACK_URL, DATABASE_URL, WALKBACK_LOCK_TIMEOUT, WALKBACK_LOG,
-NO_COLOR. A flag wins over a variable, a variable over `walkback.toml`; `.env` beside it is read.
+A flag wins over a variable, and a variable over `walkback.toml`; `.env` beside it is read.
+Variables: WALKBACK_CONFIG, WALKBACK_ENV, WALKBACK_URL, DATABASE_URL, WALKBACK_LOCK_TIMEOUT,
+           WALKBACK_LOG, NO_COLOR
 
-Exit codes: 0 done; 1 failed, the database is as it was; 2 wrong usage or configuration; 3 a check says no;
-4 failed, run `walkback recover`; 5 locked by somebody else; 6 refused by policy or not confirmed;
-7 conflicts left for a person; 8 a backup is missing or damaged; 130 interrupted, and undone.";
+Exit codes:
+    0  done
+    1  failed; the database is as it was
+    2  wrong usage or configuration
+    3  a check says no
+    4  failed, and the database needs `walkback recover`
+    5  the lock is held by somebody else
+    6  refused by policy, or not confirmed
+    7  conflicts were left for a person to decide
+    8  a backup is missing or damaged
+  130  interrupted, and undone";
 
 /// Flags of every command.
 #[derive(Debug, Clone, Default, Args)]

@@ -65,10 +65,7 @@ pub(crate) async fn confirm(cx: &Cx, question: &Question<'_>) -> Result<()> {
     });
     let line = tokio::select! {
         line = receive => line.ok().and_then(std::io::Result::ok).unwrap_or_default(),
-        error = cx.ended() => {
-            write_error("\n");
-            return Err(error);
-        }
+        error = cx.ended() => return Err(Error::new(error.kind(), "interrupted before anything was changed")),
     };
     if accepts(question, &line) {
         Ok(())

@@ -64,7 +64,9 @@ impl Output {
         let failure = self.failure.lock().map_or(None, |mut failure| failure.take());
         match failure {
             Some(error) if error.kind() != Io::BrokenPipe => {
-                Err(Error::new(ErrorKind::Io, "the output cannot be written").with_source(error))
+                Err(Error::new(ErrorKind::Io, "the output cannot be written")
+                    .with_source(error)
+                    .hint("what the command did is done; `walkback status` shows where the database stands"))
             }
             _ => Ok(()),
         }

@@ -88,8 +88,10 @@ impl Project {
         variables.read_file(&base)?;
         let config = match &file {
             Some(file) => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| Error::io("read the configuration", file, error))?;
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    Error::io("read the configuration", file, error)
+                        .hint("name one with `--config`, or write one with `walkback init`")
+                })?;
                 let shown = file.strip_prefix(working_directory).unwrap_or(file);
                 FileConfig::parse(shown, &text)?
             }
@@ -481,8 +483,11 @@ fn choose_environment(
     }
 }
 
-/// Returns how a folder at or above the working directory is called from there; any other one as it is.
+/// Returns how a folder above or below the working directory is called from there; any other one as it is.
 fn shortened(folder: &Path, working_directory: &Path) -> PathBuf {
+    if let Ok(below) = folder.strip_prefix(working_directory) {
+        return below.to_owned();
+    }
     match working_directory.strip_prefix(folder) {
         Ok(below) => below.components().map(|_| "..").collect(),
         Err(_) => folder.to_owned(),

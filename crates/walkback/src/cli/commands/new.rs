@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use walkback_core::source::NewMigration;
-use walkback_core::{Error, ErrorKind, MigrationGraph, MigrationId, MigrationSource, Result};
+use walkback_core::{DialectKind, Error, ErrorKind, MigrationGraph, MigrationId, MigrationSource, Result};
 
 use crate::cli::args::New;
 use crate::cli::context::{Context, json};
@@ -37,19 +38,20 @@ pub(super) fn tell(context: &Context, migration: &NewMigration, files: &[PathBuf
 }
 
 /// Returns the source and what is in it; a folder that does not exist yet is empty.
-pub(super) async fn sources(
-    context: &Context,
-) -> Result<(std::sync::Arc<dyn MigrationSource>, MigrationGraph)> {
+pub(super) async fn sources(context: &Context) -> Result<(Arc<dyn MigrationSource>, MigrationGraph)> {
     let project = context.project()?;
     let registry = walkback_adapters::registry()?;
     let source = project.open_source(&registry)?;
-    let engine = project.open_engine(&registry)?;
-    let graph = match source.load(&context.cx, engine.dialect().kind()).await {
-        Ok(loaded) => loaded.graph,
-        Err(error) if error.kind() == ErrorKind::NotFound => MigrationGraph::default(),
-        Err(error) => return Err(error),
-    };
-    Ok((source, graph))
+    let engine = project.open_engine(&registry);
+    // What follows what hardly ever depends on the engine, and no database is needed to write a file.
+    let dialect = engine
+        .as_ref()
+        .map_or(DialectKind::Sqlite, |engine| engine.dialect().kind());
+    match (source.load(&context.cx, dialect).await, engine) {
+        (Ok(loaded), _) => Ok((source, loaded.graph)),
+        (Err(error), _) if error.kind() == ErrorKind::NotFound => Ok((source, MigrationGraph::default())),
+        (Err(_), Err(error)) | (Err(error), Ok(_)) => Err(error),
+    }
 }
 
 /// Returns an id of the present second, or of the first later one that is free.

@@ -27,7 +27,10 @@ pub(super) async fn run(context: &Context, args: &Recover) -> Result<u8> {
     for found in &plan.found {
         shown.push_str(&format!("  found: {found}\n"));
     }
-    shown.push_str(&format!("  back to what was there before: {}", plan.reason));
+    shown.push_str(&match plan.point {
+        Some(_) => format!("  back to what was there before: {}", plan.reason),
+        None => format!("  nothing has to be put right: {}", plan.reason),
+    });
     if args.dry_run {
         context.out.text(shown);
         return change::finish_dry_run(context, &[], json(&plan));

@@ -19,10 +19,10 @@ pub(crate) fn text(error: &Error) -> String {
         writeln!(text, "{}: {cause}", style::error("caused by")).ok();
     }
     for success in error.successes() {
-        writeln!(text, "{}: {success}", style::good("done before")).ok();
+        writeln!(text, "{}: {}", style::good("done before"), redact_urls(success)).ok();
     }
     for hint in error.hints() {
-        writeln!(text, "{}: {hint}", style::good("hint")).ok();
+        writeln!(text, "{}: {}", style::good("hint"), redact_urls(hint)).ok();
     }
     text
 }
@@ -39,12 +39,16 @@ pub(crate) fn object(error: &Error) -> Value {
             "kind": error.kind().name(),
             "message": redact_urls(error.message()),
             "causes": causes(error),
-            "hints": error.hints(),
+            "hints": redacted(error.hints()),
             "context": context,
-            "succeeded": error.successes(),
+            "succeeded": redacted(error.successes()),
             "exit_code": exit::code(error.kind()),
         }
     })
+}
+
+fn redacted(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| redact_urls(text)).collect()
 }
 
 /// Returns the messages of the causes, without those that only repeat the one before.

@@ -43,8 +43,8 @@ pub(crate) fn report(report: &RunReport) -> String {
     let both = undone > 0 && applied > 0;
     text.push_str(&listed(if both { "down  " } else { "" }, &report.undone));
     text.push_str(&listed(if both { "up    " } else { "" }, &report.applied));
-    if !report.points.is_empty() {
-        writeln!(text, "kept what was there in {}", names(&report.points)).ok();
+    if let Some(points) = kept_in(&report.points) {
+        writeln!(text, "kept what was there in {points}").ok();
     }
     if let Some(command) = undo_with(report) {
         writeln!(text, "take it back with `{command}`").ok();
@@ -57,6 +57,17 @@ fn listed(before: &str, migrations: &[Named]) -> String {
         .iter()
         .map(|migration| format!("  {before}{}\n", migration.name))
         .collect()
+}
+
+/// Names the points that were made; only the first and the last of many.
+fn kept_in(points: &[String]) -> Option<String> {
+    match points {
+        [] => None,
+        [first, .., last] if points.len() > 3 => {
+            Some(format!("{} points, from `{first}` to `{last}`", points.len()))
+        }
+        few => Some(names(few)),
+    }
 }
 
 /// Returns the command that takes the run back. A stamp is taken back by another one.
