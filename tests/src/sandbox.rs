@@ -170,6 +170,19 @@ impl Sandbox {
         }
     }
 
+    /// Returns what `walkback status --json` says.
+    #[must_use]
+    pub fn status(&self) -> serde_json::Value {
+        self.ok(&["status", "--json"]).json()["status"].clone()
+    }
+
+    /// Makes a backup of the whole database and returns its id.
+    #[must_use]
+    pub fn backup(&self) -> String {
+        let created = self.ok(&["backup", "create", "--json"]).json();
+        created["backup"]["id"].as_str().expect("an id").to_owned()
+    }
+
     /// Returns everything the application can see in the database of the project.
     #[must_use]
     pub fn contents(&self) -> Contents {

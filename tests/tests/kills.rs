@@ -51,7 +51,11 @@ fn states() -> BTreeMap<usize, Contents> {
 }
 
 /// Kills a command at each of its steps, lets `next` follow, and checks what `expect` says about the end.
-fn kill_everywhere(setup: impl Fn() -> Sandbox, arguments: &[&str], mut check: impl FnMut(&Sandbox, u64)) -> u64 {
+fn kill_everywhere(
+    setup: impl Fn() -> Sandbox,
+    arguments: &[&str],
+    mut check: impl FnMut(&Sandbox, u64),
+) -> u64 {
     for step in 1.. {
         let sandbox = setup();
         if sandbox.killed_at(step, arguments).is_none() {
@@ -70,9 +74,7 @@ fn kill_everywhere(setup: impl Fn() -> Sandbox, arguments: &[&str], mut check: i
 fn assert_settled(sandbox: &Sandbox, states: &BTreeMap<usize, Contents>, step: u64) {
     let recovered = sandbox.run(&["recover", "-y"]);
     assert_eq!(recovered.code, Some(0), "step {step}: {}", recovered.transcript());
-    let applied = sandbox.ok(&["status", "--json"]).json()["applied"]
-        .as_u64()
-        .expect("a number");
+    let applied = sandbox.status()["applied"].as_u64().expect("a number");
     let expected = &states[&usize::try_from(applied).expect("a small number")];
     assert_eq!(&sandbox.contents(), expected, "step {step}: {applied} applied");
     assert_eq!(sandbox.value("PRAGMA integrity_check"), "ok");
@@ -256,7 +258,7 @@ fn a_hundred_kills_at_random_moments_of_a_fifty_migration_run_always_end_at_head
             kills += 1;
         }
         sandbox.ok(&["up", "-y"]);
-        let status = sandbox.ok(&["status", "--json"]).json();
+        let status = sandbox.status();
         assert_eq!(
             (
                 status["applied"].as_u64(),

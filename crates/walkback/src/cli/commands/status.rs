@@ -80,7 +80,11 @@ fn text(status: &walkback_runner::Status) -> String {
     }
     text.push_str(&listed("pending", &status.pending));
     text.push_str(&warned(
-        "applied, but not in this checkout (`rollback` uses the downs stored in the database)",
+        &format!(
+            "the database is ahead of this checkout by {}; `walkback rollback -n {}` walks back to it",
+            count(status.ahead.len(), "migration"),
+            status.ahead.len()
+        ),
         status.ahead.iter().map(|one| one.name.clone()),
     ));
     text.push_str(&warned(
