@@ -110,7 +110,7 @@ fn reference(root: &Path, check: bool) -> Result<()> {
     let mut text = String::from(
         "# The command line\n\n\
          Written by `cargo xtask docs` from what the program says of itself; changes belong into\n\
-         `crates/walkback`.\n",
+         `crates/walkback`. The global options go with every command.\n",
     );
     describe(&binary, &[], &mut text)?;
     let file = root.join(REFERENCE);
@@ -142,26 +142,45 @@ fn first_difference(before: &str, after: &str) -> usize {
 }
 
 fn describe(binary: &Path, path: &[String], text: &mut String) -> Result<()> {
+    let flag = if path.is_empty() { "--help" } else { "-h" };
     let help = output(
         Command::new(binary)
             .args(path)
-            .arg("--help")
+            .arg(flag)
             .env("COLUMNS", "100")
             .env("NO_COLOR", "1"),
     )?;
-    let name = std::iter::once("walkback")
-        .chain(path.iter().map(String::as_str))
-        .collect::<Vec<_>>()
-        .join(" ");
-    let help: Vec<&str> = help.lines().map(str::trim_end).collect();
-    let help = help.join("\n");
-    text.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.trim_end()));
+    let mut name = vec!["walkback"];
+    name.extend(path.iter().map(String::as_str));
+    let shown = if path.is_empty() {
+        help.clone()
+    } else {
+        without_global_options(&help)
+    };
+    let lines: Vec<&str> = shown.trim_end().lines().map(str::trim_end).collect();
+    text.push_str(&format!(
+        "\n## {}\n\n```text\n{}\n```\n",
+        name.join(" "),
+        lines.join("\n")
+    ));
     for command in subcommands(&help) {
         let mut deeper = path.to_vec();
         deeper.push(command);
         describe(binary, &deeper, text)?;
     }
     Ok(())
+}
+
+/// Leaves out the section that is the same for every command.
+fn without_global_options(help: &str) -> String {
+    let mut inside = false;
+    let kept = help.lines().filter(|line| {
+        if !line.is_empty() && !line.starts_with(' ') {
+            inside = *line == "Global options:";
+        }
+        !inside
+    });
+    kept.collect::<Vec<_>>().join("\n")
 }
 
 /// Reads the names of the subcommands from a help text.
@@ -208,5 +227,14 @@ mod tests {
     fn subcommands_are_read_from_the_help() {
         let help = "Text\n\nCommands:\n  up      Apply\n            and more\n  down    Back [aliases: undo]\n  help    Print\n\nOptions:\n  -v\n";
         assert_eq!(subcommands(help), ["up", "down"]);
+    }
+
+    #[test]
+    fn options_of_every_command_are_described_once() {
+        let help = "Text\n\nOptions:\n  -n\n\nGlobal options:\n  -v\n\n  -q\n\nRules:\n  -t\n";
+        assert_eq!(
+            without_global_options(help),
+            "Text\n\nOptions:\n  -n\n\nRules:\n  -t"
+        );
     }
 }
