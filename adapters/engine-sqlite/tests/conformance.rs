@@ -10,16 +10,21 @@ use walkback_core::{AdapterConfig, Engine, Registry};
 use walkback_engine_sqlite as _;
 
 fn open(folder: &Path) -> Arc<dyn Engine> {
+    open_file(&folder.join("app.db"))
+}
+
+fn open_file(file: &Path) -> Arc<dyn Engine> {
     let registry = Registry::linked().expect("the engine is linked");
-    let config = AdapterConfig::new("--url", folder);
-    registry
-        .open_engine("sqlite:app.db?busy_timeout=100ms", &config)
-        .expect("the URL is good")
+    let config = AdapterConfig::new("--url", "/");
+    let url = format!("sqlite:{}?busy_timeout=100ms", file.display());
+    registry.open_engine(&url, &config).expect("the URL is good")
 }
 
 fn fixture() -> Fixture<EngineFixture> {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let fixture = EngineFixture::new(open(folder.path())).in_file(folder.path().join("app.db"));
+    let fixture = EngineFixture::new(open(folder.path()))
+        .in_file(folder.path().join("app.db"))
+        .opening_copies(open_file);
     Fixture::Ready(fixture.keeping(folder))
 }
 

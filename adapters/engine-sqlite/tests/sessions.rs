@@ -1,16 +1,11 @@
 //! What only SQLite does, or does in its own way.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use walkback_core::adapter::AdapterConfig;
 use walkback_core::bulk::{ImportTarget, TableSlice};
-use walkback_core::engine::{Begin, SessionExt as _, Swap};
+use walkback_core::engine::{Begin, Swap};
 use walkback_core::name::ObjectKind;
-use walkback_core::registry::Registry;
-use walkback_core::{Access, Cx, Engine, ErrorKind, Result, Session, TableName, Value};
-use walkback_engine_sqlite as _;
+use walkback_core::{Access, Cx, ErrorKind, Result, TableName, Value};
 
 mod support;
 

@@ -33,7 +33,7 @@ mod transactions;
 
 use std::any::Any;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -43,11 +43,15 @@ pub use crash::crash_scenario;
 
 use crate::runner::{self, Check, Fixture};
 
+/// Opens an engine on a copy that [`Physical`](walkback_core::engine::Physical) has made.
+type OpenCopy = fn(&Path) -> Arc<dyn Engine>;
+
 /// A fresh and empty database.
 pub struct EngineFixture {
     /// The engine on it.
     pub engine: Arc<dyn Engine>,
     file: Option<PathBuf>,
+    open_copy: Option<OpenCopy>,
     _kept: Box<dyn Any + Send + Sync>,
 }
 
@@ -66,6 +70,7 @@ impl EngineFixture {
         Self {
             engine,
             file: None,
+            open_copy: None,
             _kept: Box::new(()),
         }
     }
@@ -81,6 +86,13 @@ impl EngineFixture {
     #[must_use]
     pub fn in_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.file = Some(file.into());
+        self
+    }
+
+    /// Says how a copy as files is opened, so that it can be looked into.
+    #[must_use]
+    pub fn opening_copies(mut self, open: OpenCopy) -> Self {
+        self.open_copy = Some(open);
         self
     }
 

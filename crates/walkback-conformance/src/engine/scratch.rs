@@ -1,5 +1,6 @@
 //! Scratch databases and copies as files. An engine that has neither says so, and passes.
 
+use walkback_core::engine::Begin;
 use walkback_core::{Access, ErrorKind, Result};
 
 use super::EngineFixture;
@@ -73,18 +74,47 @@ pub(super) async fn a_copy_holds_the_database_in_one_state(fixture: EngineFixtur
     };
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let before = session.schema(&cx()).await?;
-    let print = session.fingerprint(&cx(), &before.tables[0]).await?;
     let file = folder.path().join("copy");
-    physical.copy_to(&cx(), &file).await?;
-    let size = std::fs::metadata(&file).expect("the copy is there").len();
-    assert!(size > 10_000, "the copy has {size} bytes");
+    let mut other = fixture.writer().await?;
+    let context = cx();
+    let (copied, written) = tokio::join!(physical.copy_to(&context, &file), async {
+        for id in 10_001..10_051 {
+            // Both rows or none: a copy between them would be a state that never was.
+            other.begin(&cx(), Begin::Write).await?;
+            run(
+                &mut *other,
+                &format!("INSERT INTO t (id, note) VALUES ({id}, 'one')"),
+            )
+            .await?;
+            run(
+                &mut *other,
+                &format!("INSERT INTO t (id, note) VALUES (-{id}, 'other')"),
+            )
+            .await?;
+            other.commit(&cx()).await?;
+        }
+        Ok::<_, walkback_core::Error>(())
+    });
+    copied?;
+    written?;
     let around = std::fs::read_dir(folder.path())
         .expect("the folder can be read")
         .count();
     assert_eq!(around, 1, "the copy has left something beside it");
-    let after = session.schema(&cx()).await?;
-    assert_eq!(differences(&before, &after), [""; 0]);
-    assert_eq!(session.fingerprint(&cx(), &before.tables[0]).await?, print);
+    let size = std::fs::metadata(&file).expect("the copy is there").len();
+    assert!(size > 10_000, "the copy has {size} bytes");
+    assert_eq!(count(&mut *session, "t").await?, 10_100);
+    let Some(open) = fixture.open_copy else {
+        return absent("way to open a copy, which is only measured");
+    };
+    let mut copy = open(&file).connect(&cx(), Access::Read).await?;
+    assert_eq!(differences(&before, &copy.schema(&cx()).await?), [""; 0]);
+    assert_eq!(count(&mut *copy, "t WHERE note LIKE 'note %'").await?, 10_000);
+    let (one, other) = (
+        count(&mut *copy, "t WHERE note = 'one'").await?,
+        count(&mut *copy, "t WHERE id < 0").await?,
+    );
+    assert_eq!(one, other, "the copy holds half a transaction");
     Ok(())
 }
 

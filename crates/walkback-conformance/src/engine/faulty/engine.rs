@@ -1,0 +1,129 @@
+//! An engine that does one thing wrong, and hands the rest to a good one.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use walkback_core::engine::{EngineInfo, Physical, Scratch, ScratchDatabase};
+use walkback_core::{Access, Cx, Dialect, Engine, Error, Result, Session};
+
+use super::Fault;
+use super::session::FaultySession;
+
+/// An engine with a fault.
+pub struct Faulty {
+    inner: Arc<dyn Engine>,
+    fault: Fault,
+    kept: Mutex<Vec<Box<dyn ScratchDatabase>>>,
+}
+
+impl fmt::Debug for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faulty")
+            .field("inner", &self.inner)
+            .field("fault", &self.fault)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Faulty {
+    /// Creates an engine that does one thing wrong.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Engine>, fault: Fault) -> Self {
+        Self {
+            inner,
+            fault,
+            kept: Mutex::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl Engine for Faulty {
+    fn info(&self) -> EngineInfo {
+        self.inner.info()
+    }
+
+    fn dialect(&self) -> Arc<dyn Dialect> {
+        self.inner.dialect()
+    }
+
+    async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>> {
+        if self.fault == Fault::ReadSessionCreates {
+            drop(self.inner.connect(cx, Access::Write).await?);
+        }
+        let access = match self.fault {
+            Fault::ReadSessionWrites => Access::Write,
+            _ => access,
+        };
+        let inner = self.inner.connect(cx, access).await?;
+        let mut capability = inner.capability().clone();
+        match self.fault {
+            Fault::ClaimsSnapshots => capability.shared_snapshot = true,
+            Fault::DeniesTransactionalDdl => capability.transactional_ddl = false,
+            _ => {}
+        }
+        let engine = Arc::clone(&self.inner);
+        Ok(Box::new(FaultySession::new(
+            inner, engine, self.fault, capability,
+        )))
+    }
+
+    fn scratch(&self) -> Option<&dyn Scratch> {
+        match self.fault {
+            Fault::ScratchIsReal | Fault::ScratchStays => Some(self),
+            _ => self.inner.scratch(),
+        }
+    }
+
+    fn physical(&self) -> Option<&dyn Physical> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Scratch for Faulty {
+    async fn create(&self, cx: &Cx) -> Result<Box<dyn ScratchDatabase>> {
+        if let Some(scratch) = self.inner.scratch()
+            && self.fault == Fault::ScratchStays
+        {
+            let database = scratch.create(cx).await?;
+            let engine = database.engine();
+            self.kept
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(database);
+            return Ok(Box::new(Real(engine)));
+        }
+        Ok(Box::new(Real(Arc::clone(&self.inner))))
+    }
+}
+
+struct Real(Arc<dyn Engine>);
+
+impl ScratchDatabase for Real {
+    fn engine(&self) -> Arc<dyn Engine> {
+        Arc::clone(&self.0)
+    }
+}
+
+#[async_trait]
+impl Physical for Faulty {
+    async fn copy_to(&self, cx: &Cx, file: &Path) -> Result<()> {
+        let Some(physical) = self.inner.physical() else {
+            return Err(Error::unsupported("a copy as files", "this engine"));
+        };
+        if self.fault == Fault::CopyReplaces {
+            drop(std::fs::remove_file(file));
+        }
+        if self.fault == Fault::CopyIsEmpty {
+            return std::fs::write(file, [0; 20_000]).map_err(|error| Error::io("write", file, error));
+        }
+        let outcome = physical.copy_to(cx, file).await;
+        if outcome.is_err() && self.fault == Fault::CopyLeavesDebris {
+            drop(std::fs::write(file, "half a copy"));
+        }
+        outcome
+    }
+}
