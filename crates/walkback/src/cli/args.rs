@@ -418,8 +418,8 @@ pub(crate) struct Rollback {
     /// Walk back this many migrations.
     #[arg(short = 'n', long = "count", value_name = "N", value_parser = at_least_one, conflicts_with = "backup")]
     pub(crate) count: Option<usize>,
-    /// Walk back to what a backup holds.
-    #[arg(long, value_name = "BACKUP")]
+    /// Walk back to what a backup holds: its id, or the path of its manifest in the vault.
+    #[arg(long = "backup-file", value_name = "BACKUP", visible_alias = "backup")]
     pub(crate) backup: Option<String>,
     /// How to walk back.
     #[arg(long = "type", value_name = "KIND", default_value = "auto")]

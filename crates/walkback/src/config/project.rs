@@ -88,11 +88,8 @@ impl Project {
         variables.read_file(&base)?;
         let config = match &file {
             Some(file) => {
-                let text = std::fs::read_to_string(file).map_err(|error| {
-                    Error::io("read the configuration", file, error)
-                        .hint("name one with `--config`, or write one with `walkback init`")
-                })?;
                 let shown = file.strip_prefix(working_directory).unwrap_or(file);
+                let text = read(file, shown)?;
                 FileConfig::parse(shown, &text)?
             }
             None => FileConfig::default(),
@@ -481,6 +478,22 @@ fn choose_environment(
             )),
         ),
     }
+}
+
+fn read(file: &Path, shown: &Path) -> Result<String> {
+    let bytes = std::fs::read(file).map_err(|error| {
+        Error::io("read the configuration", shown, error)
+            .hint("name one with `--config`, or write one with `walkback init`")
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        Error::config(format!(
+            "the configuration is not UTF-8 ({}:{line})",
+            shown.display()
+        ))
+        .with_source(error)
+    })
 }
 
 /// Returns how a folder above or below the working directory is called from there; any other one as it is.

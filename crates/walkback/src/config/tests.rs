@@ -170,6 +170,27 @@ fn values_of_the_wrong_type_and_broken_syntax_have_a_place() {
 }
 
 #[test]
+fn a_file_that_is_not_utf_8_is_named_with_its_line() {
+    let folder = Folder::with(None);
+    std::fs::write(folder.0.path().join(FILE_NAME), b"[env.dev]\nurl = \"\xff\"\n").unwrap();
+    let error = folder.load(&[], Overrides::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(
+        error.message(),
+        "the configuration is not UTF-8 (walkback.toml:2)"
+    );
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_fine() {
+    let config = parse("\u{feff}[env.dev]\r\nurl = \"sqlite:a.db\"\r\n").unwrap();
+    assert_eq!(
+        config.environments["dev"].url.as_ref().unwrap().value,
+        "sqlite:a.db"
+    );
+}
+
+#[test]
 fn a_password_on_a_broken_line_is_not_shown() {
     let error = refused("[env.dev]\nurl = \"postgres://app:s3cret@db/x\n");
     assert!(!format!("{error:?} {:?}", error.context()).contains("s3cret"));

@@ -115,6 +115,9 @@ fn script(name: &str, script: Option<&ScriptView>, without: &str) -> String {
         ", outside a transaction"
     };
     let mut text = format!("\n{}: {}{how}\n", style::bold(name), origin(script.origin));
+    if script.statements.is_empty() {
+        text.push_str("  -- no statement\n");
+    }
     for statement in &script.statements {
         let does = format!("{} ({})", statement.effect, statement.at);
         let does = if statement.severity >= Severity::Destructive {

@@ -22,11 +22,11 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     lines.join("\n")
 }
 
-/// Says how many: `1 row`, `2 rows`.
+/// Says how many: `1 row`, `20,000 rows`.
 pub(crate) fn count(number: impl TryInto<u64>, one: &str) -> String {
     match number.try_into().unwrap_or(u64::MAX) {
         1 => format!("1 {one}"),
-        number => format!("{number} {one}s"),
+        number => format!("{} {one}s", indicatif::HumanCount(number)),
     }
 }
 
@@ -79,6 +79,7 @@ mod tests {
     fn numbers_and_names_read_well() {
         assert_eq!(count(1_u64, "row"), "1 row");
         assert_eq!(count(0_usize, "row"), "0 rows");
+        assert_eq!(count(20_000_usize, "row"), "20,000 rows");
         assert_eq!(names(["a", "b"]), "`a`, `b`");
         assert_eq!(heads::<String>(&[]), "base");
         assert_eq!(moment("2026-11-20T13:00:00.123456Z"), "2026-11-20 13:00:00 UTC");
