@@ -227,14 +227,14 @@ fn check_source(file: &File<'_>, out: &mut Vec<Violation>) {
             let what = "a test is ignored, and nobody is told why".to_owned();
             out.push(at(file, index + 1, what, "write `#[ignore = \"why\"]`"));
         }
-        if line.contains("#[allow(") || line.contains("#![allow(") {
+    }
+    for (start, _) in source.match_indices("[allow(") {
+        let attribute = source[start..].split(']').next().unwrap_or_default();
+        if source[..start].ends_with(['#', '!']) && !attribute.contains("reason =") {
+            let line = source[..start].matches('\n').count() + 1;
             let what = "a lint is allowed for ever".to_owned();
-            out.push(at(
-                file,
-                index + 1,
-                what,
-                "use `#[expect(..)]`, which says when it is no longer needed",
-            ));
+            let hint = "use `#[expect(..)]`, which says when it is no longer needed; or give the `reason`";
+            out.push(at(file, line, what, hint));
         }
     }
 }
