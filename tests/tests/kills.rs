@@ -171,7 +171,10 @@ fn a_full_rollback_killed_at_any_step_is_before_or_after_each_migration() {
     let arguments = ["rollback", "-n", "3", "--type", "auto", "-y"];
     let kills = kill_everywhere(at_four, &arguments, |sandbox, step| {
         assert_settled(sandbox, &states, step);
-        sandbox.ok(&["goto", "001", "-y", "--dry-run"]);
+        if sandbox.status()["applied"] != 1 {
+            sandbox.ok(&["rollback", "--to", "001", "-y"]);
+        }
+        assert_eq!(sandbox.contents(), states[&1], "step {step}");
     });
     println!("rollback: {kills} kills, {kills} recovered");
 }

@@ -324,7 +324,7 @@ fn goto_redo_and_stamp_do_what_they_say() {
     let ten = sandbox.contents();
     sandbox.ok(&["goto", "20240219", "-y"]);
     assert_eq!(sandbox.status()["applied"], 5);
-    sandbox.ok(&["goto", "+5", "-y"]);
+    sandbox.ok(&["goto", "20240603", "-y"]);
     assert_eq!(sandbox.contents(), ten);
     sandbox.ok(&["redo", "-y"]);
     assert_eq!(sandbox.contents(), ten);

@@ -54,6 +54,7 @@ impl<'a> Planner<'a> {
                 .map(PlannedStep::scope)
                 .fold(PointScope::None, PointScope::and),
             warnings: Vec::new(),
+            closes: self.state.unfinished.iter().map(|run| run.id.clone()).collect(),
             steps,
             applied: before.into_iter().collect(),
         };

@@ -80,6 +80,8 @@ pub struct Plan {
     pub point: PointScope,
     /// What a person should know before it runs.
     pub warnings: Vec<String>,
+    /// Runs that were killed and left nothing half-done: this one closes their rows in the journal.
+    pub closes: Vec<String>,
     /// What is applied now: the plan is good for this state only.
     #[serde(skip)]
     pub(crate) applied: Vec<MigrationId>,
@@ -141,7 +143,7 @@ impl Plan {
     /// Returns whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+        self.steps.is_empty() && self.closes.is_empty()
     }
 
     /// Returns the statements that destroy something or cannot be read.

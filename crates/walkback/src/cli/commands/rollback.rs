@@ -5,6 +5,7 @@ use walkback_core::{Error, ErrorKind, Result};
 use walkback_runner::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
 
 use super::change::{self, no_sql, place, print_sql};
+use super::restore::backup_id;
 use crate::cli::args::{Rollback, RollbackType};
 use crate::cli::context::{Context, consent, json};
 use crate::cli::exit;
@@ -79,11 +80,11 @@ fn request(args: &Rollback) -> Result<RollbackRequest> {
         .as_ref()
         .or(args.point.as_ref().filter(|_| kind == RollbackKind::Backup));
     let what = match (named, &args.point, &args.to, args.count) {
-        (Some(backup), ..) => RollbackWhat::Backup(backup.clone()),
+        (Some(backup), ..) => RollbackWhat::Backup(backup_id(backup)?),
         _ if kind == RollbackKind::Backup => {
             return Err(
                 Error::new(ErrorKind::Usage, "`--type backup` needs the backup to go back to").hint(
-                    "name it: `walkback rollback --backup <ID>`; `walkback backup list` shows what there is",
+                    "name it: `walkback rollback --backup-file <ID>`; `walkback backup list` shows what there is",
                 ),
             );
         }
@@ -95,7 +96,7 @@ fn request(args: &Rollback) -> Result<RollbackRequest> {
     if args.backup.is_some() && !matches!(kind, RollbackKind::Auto | RollbackKind::Backup) {
         return Err(Error::new(
             ErrorKind::Usage,
-            format!("`--backup` does not go with `--type {}`", kind.word()),
+            format!("`--backup-file` does not go with `--type {}`", kind.word()),
         ));
     }
     Ok(RollbackRequest { what, kind })
