@@ -5,16 +5,19 @@
 //! configuration. Strings of the file may hold `${NAME}` and `${NAME:-default}`; they are filled in when the
 //! part of the file they stand in is used, so that a laptop needs no variables of production.
 
+mod adapters;
 mod environment;
 mod expand;
 mod file;
 pub(crate) mod place;
 mod project;
+mod url;
 
 pub use environment::{Overrides, VariableOrigin, Variables};
 pub use file::{EnvironmentSection, FileConfig, Located, Section};
 pub use place::Place;
-pub use project::{DatabaseUrl, Project};
+pub use project::Project;
+pub use url::DatabaseUrl;
 
 /// The name of the configuration file.
 pub const FILE_NAME: &str = "walkback.toml";

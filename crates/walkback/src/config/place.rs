@@ -101,6 +101,14 @@ pub(crate) fn redact_urls(text: &str) -> String {
     shown
 }
 
+/// Lists names for a message, each in backticks.
+pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
 /// Returns the candidate a mistyped name most likely meant.
 pub(crate) fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = (name.chars().count() / 3).max(1);

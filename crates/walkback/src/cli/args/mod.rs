@@ -1,0 +1,232 @@
+//! The command line: what may be typed.
+
+mod commands;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use commands::*;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "walkback",
+    bin_name = "walkback",
+    version,
+    about = "Rollback-first database migrations: apply them, and always be able to walk them back",
+    after_help = AFTER_HELP,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    infer_long_args = false
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+A flag wins over a variable, and a variable over `walkback.toml`; `.env` beside it is read.
+Variables: WALKBACK_CONFIG, WALKBACK_ENV, WALKBACK_URL, DATABASE_URL, WALKBACK_LOCK_TIMEOUT,
+           WALKBACK_LOG, NO_COLOR
+
+Exit codes:
+    0  done
+    1  failed; the database is as it was
+    2  wrong usage or configuration
+    3  a check says no
+    4  failed, and the database needs `walkback recover`
+    5  the lock is held by somebody else
+    6  refused by policy, or not confirmed
+    7  conflicts were left for a person to decide
+    8  a backup is missing or damaged
+  130  interrupted, and undone";
+
+/// Flags of every command.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Global {
+    /// Configuration file, instead of the first `walkback.toml` upwards from here.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// Environment of the configuration to work on.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "ENV",
+        help_heading = "Global options"
+    )]
+    pub(crate) env: Option<String>,
+    /// Database, instead of the one of the environment: `sqlite:app.db`.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Global options"
+    )]
+    pub(crate) url: Option<String>,
+    /// Print one JSON object on stdout, also on failure. Never asks: add `--yes`.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+    /// Answer every question with yes.
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub(crate) yes: bool,
+    /// Log what happens to stderr; twice for more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub(crate) verbose: u8,
+    /// No progress, no notes and no plan; only the outcome, warnings and errors.
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Global options"
+    )]
+    pub(crate) quiet: bool,
+    /// When to use colours.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Global options"
+    )]
+    pub(crate) color: ColorWhen,
+}
+
+/// When to use colours. They never carry meaning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a `walkback.toml` and a folder for migrations.
+    Init(Init),
+    /// Write the files of a new migration.
+    #[command(visible_alias = "create")]
+    New(New),
+    /// Write a migration that joins several heads.
+    Merge(Merge),
+    /// Check the configuration, the database, the migrations and the vault.
+    Doctor,
+    /// Say where the database stands: applied, pending, ahead, edited, drifted.
+    #[command(visible_alias = "info")]
+    Status(Status),
+    /// List all migrations, in order, with their state and what their way back is worth.
+    History,
+    /// Name the migrations the database is at.
+    Current,
+    /// Name the migrations nothing follows.
+    Heads,
+    /// Show one migration: its place, its statements and what they do, its way back.
+    Show(Show),
+    /// Draw the graph of migrations.
+    Graph(Graph),
+    /// Apply pending migrations: all, or up to a target.
+    #[command(visible_aliases = ["migrate", "upgrade"])]
+    Up(Up),
+    /// Run downs, newest first: ONE, or down to a target.
+    #[command(visible_aliases = ["downgrade", "revert"])]
+    Down(Down),
+    /// Go to a target, down and up as needed.
+    Goto(Goto),
+    /// Run the down and the up of the newest migration again.
+    Redo(Redo),
+    /// Write the ledger without running a script.
+    #[command(visible_alias = "baseline")]
+    Stamp(Stamp),
+    /// Walk back: the last run, to a target, to a point or to a backup.
+    #[command(visible_alias = "undo")]
+    Rollback(Rollback),
+    /// Replace tables by what a backup holds.
+    Restore(Restore),
+    /// Make and look at backups.
+    #[command(subcommand)]
+    Backup(Backup),
+    /// Make, look at and remove rollback points.
+    #[command(subcommand)]
+    Point(Point),
+    /// Prove the way back: up, down, compare schema and data, up; on a copy.
+    Verify(Verify),
+    /// Put an unfinished run right.
+    Recover(Recover),
+    /// List the runs that changed the database, newest first.
+    Audit(Audit),
+    /// Print completions for a shell.
+    Completions(Completions),
+    /// Print the manual page, or write those of all commands into a folder.
+    Man(Man),
+}
+
+impl Command {
+    /// Returns the name used in `--json` output.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::New(_) => "new",
+            Self::Merge(_) => "merge",
+            Self::Doctor => "doctor",
+            Self::Status(_) => "status",
+            Self::History => "history",
+            Self::Current => "current",
+            Self::Heads => "heads",
+            Self::Show(_) => "show",
+            Self::Graph(_) => "graph",
+            Self::Up(_) => "up",
+            Self::Down(_) => "down",
+            Self::Goto(_) => "goto",
+            Self::Redo(_) => "redo",
+            Self::Stamp(_) => "stamp",
+            Self::Rollback(_) => "rollback",
+            Self::Restore(_) => "restore",
+            Self::Backup(Backup::Create(_)) => "backup create",
+            Self::Backup(Backup::List) => "backup list",
+            Self::Backup(Backup::Show(_)) => "backup show",
+            Self::Backup(Backup::Verify(_)) => "backup verify",
+            Self::Point(Point::Create(_)) => "point create",
+            Self::Point(Point::List) => "point list",
+            Self::Point(Point::Show(_)) => "point show",
+            Self::Point(Point::Remove(_)) => "point remove",
+            Self::Verify(_) => "verify",
+            Self::Recover(_) => "recover",
+            Self::Audit(_) => "audit",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+        }
+    }
+
+    /// Returns the `--lock-timeout` of the command.
+    pub(crate) fn lock_timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Up(args) => args.run.consent.lock_timeout,
+            Self::Down(args) => args.run.consent.lock_timeout,
+            Self::Goto(args) => args.run.consent.lock_timeout,
+            Self::Redo(args) => args.run.consent.lock_timeout,
+            Self::Stamp(args) => args.consent.lock_timeout,
+            Self::Rollback(args) => args.run.consent.lock_timeout,
+            Self::Restore(args) => args.consent.lock_timeout,
+            Self::Recover(args) => args.consent.lock_timeout,
+            _ => None,
+        }
+    }
+}

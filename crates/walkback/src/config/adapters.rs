@@ -1,0 +1,193 @@
+//! The source and the store of an environment: choosing them, and filling in variables.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use walkback_core::{AdapterConfig, BackupStore, Error, ErrorKind, MigrationSource, Registry, Result};
+
+use super::expand::{ExpandError, expand};
+use super::file::{Located, Section};
+use super::place::{Place, listed, suggest};
+use super::project::Project;
+
+/// Where backups go if nothing says otherwise, beside the configuration.
+const DEFAULT_VAULT: &str = ".walkback/vault";
+
+impl Project {
+    /// Opens the source of migrations.
+    ///
+    /// # Errors
+    /// As [`Registry::open_source`], with the line of the configuration.
+    pub fn open_source(&self, registry: &Registry) -> Result<Arc<dyn MigrationSource>> {
+        let Some(section) = &self.config.source else {
+            let config = AdapterConfig::new("source", &self.base).with("path", "migrations");
+            return registry.open_source("sql", &config);
+        };
+        let mut config = self.adapter_config(section)?;
+        config
+            .settings
+            .entry("path")
+            .or_insert_with(|| Value::from("migrations"));
+        let kind = self.expand(&section.kind)?;
+        registry
+            .open_source(&kind, &config)
+            .map_err(|error| located(section, error))
+    }
+
+    /// Opens the store backups go to. `None` if the environment says `stores = []`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if the environment names a store that is not there, several where one has to be
+    /// chosen, or more than one; and as [`Registry::open_store`].
+    pub fn open_store(&self, registry: &Registry) -> Result<Option<Arc<dyn BackupStore>>> {
+        let Some(section) = self.store_section()? else {
+            if self.section().is_some_and(|section| section.stores.is_some()) {
+                return Ok(None);
+            }
+            let config = AdapterConfig::new("store.local", &self.base).with("path", DEFAULT_VAULT);
+            return registry.open_store("fs", &config).map(Some).map_err(|error| {
+                error.hint(format!(
+                    "or say `stores = []` in `[env.{}]` to keep no backups",
+                    self.environment
+                ))
+            });
+        };
+        let config = self.adapter_config(section)?;
+        let kind = self.expand(&section.kind)?;
+        let store = registry
+            .open_store(&kind, &config)
+            .map_err(|error| located(section, error))?;
+        Ok(Some(store))
+    }
+
+    fn store_section(&self) -> Result<Option<&Section>> {
+        let Some(section) = self.section() else {
+            return self.only_store();
+        };
+        let Some(names) = &section.stores else {
+            return self.only_store();
+        };
+        if let [_, second, ..] = names.as_slice() {
+            return Err(second
+                .at
+                .error(format!(
+                    "more than one store in `[env.{}]` is not built yet",
+                    self.environment
+                ))
+                .hint(format!("keep one: `stores = [\"{}\"]`", names[0].value)));
+        }
+        let Some(name) = names.first() else {
+            return Ok(None);
+        };
+        let wanted = self.expand(name)?;
+        self.config.stores.get(&wanted).map(Some).ok_or_else(|| {
+            let error = name.at.error(format!("there is no store `{wanted}`"));
+            match suggest(&wanted, self.config.stores.keys().map(String::as_str)) {
+                Some(close) => error.hint(format!("did you mean `{close}`?")),
+                None => error.hint(format!(
+                    "add a section `[store.{wanted}]` with `kind = \"fs\"` and a `path`"
+                )),
+            }
+        })
+    }
+
+    /// Returns the store to use where the environment names none: the only one there is.
+    fn only_store(&self) -> Result<Option<&Section>> {
+        if self.config.stores.len() <= 1 {
+            return Ok(self.config.stores.values().next());
+        }
+        let names = listed(self.config.stores.keys());
+        let message = format!(
+            "the environment `{}` names no store, and there are several",
+            self.environment
+        );
+        let hint = format!(
+            "say which one: `stores = [..]` in `[env.{}]`; there are {names}",
+            self.environment
+        );
+        Err(match self.section() {
+            Some(section) => section.at.error(message),
+            None => Error::config(message),
+        }
+        .hint(hint))
+    }
+
+    fn adapter_config(&self, section: &Section) -> Result<AdapterConfig> {
+        let mut config = AdapterConfig::new(&section.name, &self.base);
+        for (key, setting) in &section.settings {
+            config
+                .settings
+                .insert(key.clone(), self.expand_value(&setting.value, &setting.at)?);
+        }
+        Ok(config)
+    }
+
+    fn expand_value(&self, value: &Value, at: &Place) -> Result<Value> {
+        Ok(match value {
+            Value::String(text) => Value::String(self.expand_at(text, at)?),
+            Value::Array(items) => Value::Array(
+                items
+                    .iter()
+                    .map(|item| self.expand_value(item, at))
+                    .collect::<Result<_>>()?,
+            ),
+            Value::Object(entries) => Value::Object(
+                entries
+                    .iter()
+                    .map(|(key, value)| Ok((key.clone(), self.expand_value(value, at)?)))
+                    .collect::<Result<_>>()?,
+            ),
+            other => other.clone(),
+        })
+    }
+
+    pub(super) fn expand(&self, text: &Located<String>) -> Result<String> {
+        self.expand_at(&text.value, &text.at)
+    }
+
+    fn expand_at(&self, text: &str, at: &Place) -> Result<String> {
+        expand(text, &|name| self.variables.get(name).map(str::to_owned)).map_err(|error| match error {
+            ExpandError::Undefined(name) => at.error(format!("the variable `{name}` is not defined")).hint(format!(
+                "set `{name}` in the environment or in `.env` beside the configuration, or give a default: \
+                 `${{{name}:-..}}`"
+            )),
+            ExpandError::Malformed(text) => at
+                .error(format!("`{text}` is not a variable"))
+                .hint("write `${NAME}` or `${NAME:-default}`, and `$${` for a literal `${`"),
+        })
+    }
+}
+
+/// Points an adapter's complaint about its settings at the key it names, or at the section.
+fn located(section: &Section, error: Error) -> Error {
+    if error.kind() != ErrorKind::Config {
+        return error;
+    }
+    let message = error.message().to_owned();
+    let named: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let place = named
+        .iter()
+        .find_map(|name| section.settings.get(*name))
+        .map_or(&section.kind.at, |setting| &setting.at);
+    let place = if message.contains("missing field") {
+        &section.at
+    } else {
+        place
+    };
+    let unknown = named.iter().find(|name| section.settings.contains_key(**name));
+    let known = named
+        .iter()
+        .skip_while(|name| unknown.is_none_or(|unknown| *name != unknown))
+        .skip(1);
+    let close = unknown
+        .filter(|_| message.contains("unknown field"))
+        .and_then(|unknown| suggest(unknown, known.copied()));
+    let mut outer = place.error(&message);
+    for hint in error.hints() {
+        outer = outer.hint(hint);
+    }
+    match close {
+        Some(close) => outer.hint(format!("did you mean `{close}`?")),
+        None => outer,
+    }
+}
