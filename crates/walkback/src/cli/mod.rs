@@ -15,6 +15,7 @@ mod signal;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use clap::error::ErrorKind as ClapKind;
@@ -24,6 +25,9 @@ use args::{Cli, ColorWhen};
 use context::Context;
 pub use context::Hooks;
 use output::Output;
+
+/// How long the end of the program waits for connections to be closed.
+const LAST_ORDERS: Duration = Duration::from_secs(5);
 
 /// Runs the program: reads the command line, does what it says, and returns the exit code.
 #[must_use]
@@ -43,8 +47,8 @@ pub fn main(hooks: Hooks) -> ExitCode {
                 signal::listen(&context.cx).map_err(|error| cannot_start("listen for signals", error))?;
                 Box::pin(commands::run(&context, cli.command)).await
             });
-            // A question nobody has answered must not keep the program from ending.
-            runtime.shutdown_background();
+            // Connections close on threads of their own; what hangs must not keep the program from ending.
+            runtime.shutdown_timeout(LAST_ORDERS);
             outcome
         })
         .and_then(|code| context.out.finish().map(|()| code));

@@ -16,7 +16,7 @@ pub(super) async fn run(context: &Context, args: &Graph) -> Result<u8> {
         GraphFormat::Mermaid => render::mermaid(&graph),
         GraphFormat::Dot => render::dot(&graph),
     };
-    context.out.text(drawn);
-    context.object([("graph", json(&graph))])?;
+    context.out.text(&drawn);
+    context.object([("graph", json(&graph)), ("drawing", Ok(drawn.into()))])?;
     Ok(exit::DONE)
 }
