@@ -45,13 +45,19 @@ fn up_down_up(folder: &std::path::Path) -> Result<(), Failed> {
         count.to_string()
     );
 
-    // By the authors' own downs: whatever they leave, they have to get to base.
-    let down = sandbox.run(&["down", "--to", "base", "-y"]);
-    println!(
-        "down by their own scripts: exit {:?}, {} warnings",
-        down.code,
-        down.stderr.matches("does not lead back").count()
-    );
+    // By the authors' own downs, one after the other, as far as there are any.
+    let mut named = 0;
+    loop {
+        let down = sandbox.run(&["down", "-y"]);
+        named += down.stderr.matches("does not lead back").count();
+        if down.code != Some(0) {
+            println!(
+                "their own downs: {named} things not restored, then: {}",
+                down.stderr.lines().next().unwrap_or_default()
+            );
+            break;
+        }
+    }
 
     // By rollback, from a fresh head: every migration is walked back to what was there before.
     let fresh = Sandbox::new(env!("CARGO_BIN_EXE_walkback-under-test"));

@@ -77,7 +77,7 @@ impl LossCounter {
         let what = match (added, gone) {
             (0, 0) => "rows changed since".to_owned(),
             (added, 0) => format!("{added} rows more than then, and perhaps others changed"),
-            (_, gone) => format!("{gone} rows deleted since come back, and perhaps others were changed"),
+            (_, gone) => format!("{gone} deleted since come back, and perhaps others were changed"),
         };
         Ok(Some(Loss {
             table: table.clone(),

@@ -7,8 +7,11 @@ use walkback_core::ledger::LedgerFormat;
 use walkback_core::{Access, Cx, Dialect, Engine, Error, ErrorKind, MigrationSource, Result, Session};
 use walkback_vault::Vault;
 
+use crate::gate;
+use crate::lock::Lock;
 use crate::plan::{Plan, Planner, RunKind};
-use crate::settings::Settings;
+use crate::rollback::RollbackPlan;
+use crate::settings::{Consent, Settings};
 use crate::state::State;
 
 /// How far to go up.
@@ -131,6 +134,30 @@ impl Runner {
             .await
     }
 
+    /// Says whether the policy lets a plan through, so that nobody confirms what is refused afterwards.
+    ///
+    /// # Errors
+    /// `Refused`, with what is missing.
+    pub fn check(&self, plan: &Plan, consent: &Consent) -> Result<()> {
+        gate::plan(&self.settings, plan, consent)
+    }
+
+    /// Says whether the policy lets a rollback through.
+    ///
+    /// # Errors
+    /// `Refused`, with what is missing.
+    pub fn check_rollback(&self, plan: &RollbackPlan, consent: &Consent) -> Result<()> {
+        gate::rollback(&self.settings, plan, consent)
+    }
+
+    /// Says whether the policy lets anything else that changes the database through.
+    ///
+    /// # Errors
+    /// `Refused`, with what is missing.
+    pub fn check_change(&self, consent: &Consent) -> Result<()> {
+        gate::ticket(&self.settings, consent)
+    }
+
     /// Returns the vault, or says how to get one.
     pub(crate) fn needed_vault(&self) -> Result<&Vault> {
         self.vault.as_ref().ok_or_else(|| {
@@ -165,7 +192,14 @@ impl Runner {
     /// Reads graph, ledger and journal without writing.
     pub(crate) async fn state(&self, cx: &Cx) -> Result<State> {
         let mut session = self.connect(cx, Access::Read).await?;
-        State::load(self, cx, &mut *session).await
+        match State::load(self, cx, &mut *session).await {
+            // Another run may hold the database itself: waits for it by its lock, which names it.
+            Err(error) if error.kind() == ErrorKind::Locked => {
+                drop(Lock::take(self, cx, "plan").await?);
+                State::load(self, cx, &mut *session).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// Reads the state, and refuses to go on over a run that left something half-done.

@@ -32,35 +32,78 @@ pub(super) struct Outcome {
     pub(super) derivation: Derivation,
 }
 
+/// How an attempt to apply a migration came out.
+#[derive(Debug)]
+enum Attempt {
+    /// It is applied.
+    Applied,
+    /// It was rolled back: it changed these tables too, and the point does not hold them.
+    NeedsMore(Vec<TableName>),
+}
+
 impl Execution<'_> {
     /// Applies a migration: the point first, then all of it or nothing.
     pub(super) async fn up(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
-        let scope = step.scope();
-        let point = if scope == PointScope::None {
-            None
-        } else {
-            let description = format!("before migration {}", step.name);
-            self.point(cx, PointKind::BeforeUp, "rb", &step.name, &scope, description)
-                .await?
-                .map(|point| point.id)
-        };
-        if step.transaction && self.session.capability().transactional_ddl {
-            self.up_in_transaction(cx, step, point).await
-        } else {
-            self.up_statement_by_statement(cx, step, point).await
+        let mut scope = step.scope();
+        loop {
+            let point = self.point_before(cx, step, &scope).await?;
+            if !step.transaction || !self.session.capability().transactional_ddl {
+                return self.up_statement_by_statement(cx, step, point).await;
+            }
+            match self.up_in_transaction(cx, step, &scope, point).await? {
+                Attempt::Applied => return Ok(()),
+                // A rename reaches into tables that no statement names. The second point holds them.
+                Attempt::NeedsMore(tables) => scope = scope.and(PointScope::Tables(tables)),
+            }
         }
     }
 
-    async fn up_in_transaction(&mut self, cx: &Cx, step: &PlannedStep, point: Option<String>) -> Result<()> {
-        self.session.begin(cx, self.mode(&step.script)).await?;
-        let outcome = self.up_inside(cx, step, point).await;
-        self.end_transaction(cx, outcome).await?;
-        cx.step("migration.committed");
-        self.note_applied(step);
-        Ok(())
+    async fn point_before(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        scope: &PointScope,
+    ) -> Result<Option<String>> {
+        if *scope == PointScope::None {
+            return Ok(None);
+        }
+        let description = format!("before migration {}", step.name);
+        let point = self
+            .point(cx, PointKind::BeforeUp, "rb", &step.name, scope, description)
+            .await?;
+        Ok(point.map(|point| point.id))
     }
 
-    async fn up_inside(&mut self, cx: &Cx, step: &PlannedStep, point: Option<String>) -> Result<()> {
+    async fn up_in_transaction(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        scope: &PointScope,
+        point: Option<String>,
+    ) -> Result<Attempt> {
+        self.session.begin(cx, self.mode(&step.script)).await?;
+        let outcome = match self.statements_inside(cx, step).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                return self
+                    .end_transaction(cx, Err(error))
+                    .await
+                    .map(|()| Attempt::Applied);
+            }
+        };
+        let missing = missing(&outcome, scope);
+        if point.is_some() && !missing.is_empty() {
+            self.session.rollback(cx).await?;
+            return Ok(Attempt::NeedsMore(missing));
+        }
+        let recorded = self.record_applied(cx, step, point, outcome).await;
+        self.end_transaction(cx, recorded).await?;
+        cx.step("migration.committed");
+        self.note_applied(step);
+        Ok(Attempt::Applied)
+    }
+
+    async fn statements_inside(&mut self, cx: &Cx, step: &PlannedStep) -> Result<Outcome> {
         let before = self.runner.schema(cx, &mut *self.session).await?;
         let mut derivation = Derivation::default();
         let mut current = before.clone();
@@ -73,12 +116,11 @@ impl Execution<'_> {
                 current = self.runner.schema(cx, &mut *self.session).await?;
             }
         }
-        let outcome = Outcome {
+        Ok(Outcome {
             before,
             after: current,
             derivation,
-        };
-        self.record_applied(cx, step, point, outcome).await
+        })
     }
 
     /// Returns how the transaction of a script begins.
@@ -235,6 +277,27 @@ impl Derivation {
             self.loses,
         )
     }
+}
+
+/// Returns the tables that a migration has altered and its point does not hold.
+fn missing(outcome: &Outcome, scope: &PointScope) -> Vec<TableName> {
+    let PointScope::Tables(held) = scope else {
+        return Vec::new();
+    };
+    let delta = SchemaDelta::between(&outcome.before, &outcome.after);
+    let is_held = |table: &TableName| {
+        held.iter().any(|name| {
+            outcome
+                .before
+                .table(name)
+                .is_some_and(|found| found.name == *table)
+        })
+    };
+    delta
+        .altered_tables()
+        .filter(|table| !is_held(table))
+        .cloned()
+        .collect()
 }
 
 /// Judges again, now that it is known whether a way back could be derived.

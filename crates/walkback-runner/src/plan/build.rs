@@ -291,6 +291,8 @@ impl PlannedStep {
         match self.script.protect {
             Protection::Off => PointScope::None,
             Protection::Auto if !destroys => PointScope::None,
+            // Outside a transaction nobody can look at what it did and take it back to keep more.
+            _ if !self.transaction => PointScope::Everything,
             Protection::Auto | Protection::Vault => {
                 self.touched().map_or(PointScope::Everything, PointScope::Tables)
             }

@@ -34,12 +34,12 @@ pub(super) async fn run(context: &Context, args: &Restore) -> Result<u8> {
         count(plan.replace.len(), "table"),
         plan.point
     );
+    let consent = consent(&args.consent);
+    runner.check_change(&consent)?;
     context
         .confirm(&runner, what, args.consent.confirm_name.as_deref())
         .await?;
-    let report = runner
-        .run_restore(&context.cx, &plan, &consent(&args.consent))
-        .await?;
+    let report = runner.run_restore(&context.cx, &plan, &consent).await?;
     change::finish(context, ("plan", json(&plan)), &report)
 }
 

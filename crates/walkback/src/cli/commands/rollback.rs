@@ -43,12 +43,12 @@ pub(super) async fn run(context: &Context, args: &Rollback) -> Result<u8> {
     }
     context.out.detail(shown);
     change::warn_all(context, &plan.warnings);
+    let consent = consent(&args.run.consent);
+    runner.check_rollback(&plan, &consent)?;
     context
         .confirm(&runner, what(&plan), args.run.consent.confirm_name.as_deref())
         .await?;
-    let report = runner
-        .run_rollback(&context.cx, &plan, &consent(&args.run.consent))
-        .await?;
+    let report = runner.run_rollback(&context.cx, &plan, &consent).await?;
     change::finish(context, ("plan", json(&plan)), &report)
 }
 
