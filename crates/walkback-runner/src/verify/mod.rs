@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use walkback_core::catalog::{Schema, Table};
+use walkback_core::engine::{Begin, ScratchDatabase};
 use walkback_core::fingerprint::TableFingerprint;
 use walkback_core::{Access, Cx, Error, MigrationId, Result, Session, TableName};
 
@@ -34,6 +35,13 @@ pub struct VerifyOutcome {
     pub without_rows: Vec<String>,
 }
 
+/// A runner on a scratch database, which goes with it.
+struct Bench {
+    runner: Runner,
+    // Held for its drop.
+    _database: Box<dyn ScratchDatabase>,
+}
+
 /// The schema and what the rows of each table add up to.
 struct Snapshot {
     schema: Schema,
@@ -53,15 +61,13 @@ impl Runner {
         ids: &[String],
         on_each: &mut (dyn FnMut(&VerifyOutcome) + Send),
     ) -> Result<Vec<VerifyOutcome>> {
-        let scratch = self
-            .engine()
-            .scratch()
-            .ok_or_else(|| Error::unsupported("a scratch database", self.engine().info().scheme))?;
-        let database = scratch.create(cx).await?;
-        let mut settings = Settings::new("scratch", self.settings().actor.clone());
-        settings.policy = Policy::default();
-        let bench = Self::new(database.engine(), self.source().clone(), None, settings);
-        let graph = bench.source().load(cx, bench.dialect().kind()).await?.graph;
+        let mut bench = self.bench(cx).await?;
+        let graph = bench
+            .runner
+            .source()
+            .load(cx, bench.runner.dialect().kind())
+            .await?
+            .graph;
         let wanted: Vec<MigrationId> = if ids.is_empty() {
             graph.iter().map(|migration| migration.id.clone()).collect()
         } else {
@@ -70,29 +76,57 @@ impl Runner {
                 .collect::<Result<_>>()?
         };
         let mut outcomes = Vec::with_capacity(wanted.len());
-        let mut without_rows = BTreeMap::new();
         for migration in graph.iter().filter(|migration| wanted.contains(&migration.id)) {
             cx.check()?;
-            let outcome = bench.verify_one(cx, migration, &mut without_rows).await?;
+            let outcome = bench.runner.verify_one(cx, migration).await?;
+            if !outcome.passed {
+                // What a broken down leaves behind must not be blamed on the migrations that follow.
+                bench = self.bench(cx).await?;
+                bench.runner.scratch_up(cx, &migration.id).await?;
+            }
             on_each(&outcome);
             outcomes.push(outcome);
         }
         Ok(outcomes)
     }
 
-    async fn verify_one(
-        &self,
-        cx: &Cx,
-        migration: &walkback_core::Migration,
-        without_rows: &mut BTreeMap<TableName, String>,
-    ) -> Result<VerifyOutcome> {
+    /// Returns a runner on an empty scratch database.
+    async fn bench(&self, cx: &Cx) -> Result<Bench> {
+        let scratch = self
+            .engine()
+            .scratch()
+            .ok_or_else(|| Error::unsupported("a scratch database", self.engine().info().scheme))?;
+        let database = scratch.create(cx).await?;
+        let mut settings = Settings::new("scratch", self.settings().actor.clone());
+        settings.policy = Policy::default();
+        let runner = Self::new(database.engine(), self.source().clone(), None, settings);
+        Ok(Bench {
+            runner,
+            _database: database,
+        })
+    }
+
+    async fn verify_one(&self, cx: &Cx, migration: &walkback_core::Migration) -> Result<VerifyOutcome> {
         let id = &migration.id;
         for parent in migration.parents.iter().chain(&migration.depends_on) {
             self.scratch_up(cx, parent).await?;
         }
-        *without_rows = self.fill(cx).await?;
-        let before = self.snapshot(cx).await?;
-        self.scratch_up(cx, id).await?;
+        let mut without_rows: Vec<String> = self
+            .fill(cx)
+            .await?
+            .iter()
+            .map(|(table, why)| format!("{table}: {why}"))
+            .collect();
+        let mut before = self.snapshot(cx).await?;
+        if let Err(error) = self.scratch_up(cx, id).await {
+            self.empty(cx, &before.schema).await?;
+            self.scratch_up(cx, id).await?;
+            without_rows.push(format!(
+                "all tables: its up fails once they have rows: {}",
+                chain(&error)
+            ));
+            before.prints.clear();
+        }
         let after = self.snapshot(cx).await?;
         let mut outcome = VerifyOutcome {
             id: id.clone(),
@@ -101,41 +135,27 @@ impl Runner {
             passed: true,
             differences: Vec::new(),
             error: None,
-            without_rows: without_rows
-                .iter()
-                .map(|(table, why)| format!("{table}: {why}"))
-                .collect(),
+            without_rows,
         };
         let plan = match self.plan_down(cx, DownTarget::Count(1)).await {
             Ok(plan) => plan,
             Err(error) => {
-                let declared = migration.irreversible.clone();
-                outcome.verdict = Verdict::Irreversible {
-                    why: declared.unwrap_or_else(|| error.message().to_owned()),
-                };
+                let why = migration
+                    .irreversible
+                    .clone()
+                    .unwrap_or_else(|| error.message().to_owned());
+                outcome.verdict = Verdict::Irreversible { why };
                 return Ok(outcome);
             }
         };
         if let Err(error) = self.run(cx, &plan, &Consent::default()).await {
-            outcome.passed = false;
-            outcome.verdict = Verdict::Irreversible {
-                why: "its down script fails".to_owned(),
-            };
-            outcome.error = Some(chain(&error));
+            outcome.fail("its down script fails", &error);
             return Ok(outcome);
         }
-        let back = self.snapshot(cx).await?;
-        outcome.judge_way_back(&before, &back);
+        outcome.judge_way_back(&before, &self.snapshot(cx).await?);
         match self.scratch_up(cx, id).await {
             Ok(()) => outcome.judge_again(&after.schema, &self.snapshot(cx).await?.schema),
-            Err(error) => {
-                outcome.passed = false;
-                outcome.error = Some(format!("it does not go up again: {}", chain(&error)));
-                return Err(error.wrap(format!(
-                    "after the down of `{}` its up fails, so nothing after it can be verified",
-                    migration.name()
-                )));
-            }
+            Err(error) => outcome.fail("after its down it does not go up again", &error),
         }
         Ok(outcome)
     }
@@ -150,6 +170,17 @@ impl Runner {
         let mut session = self.connect(cx, Access::Write).await?;
         let schema = self.schema(cx, &mut *session).await?;
         synthesize::fill(cx, &mut *session, &*self.dialect(), &schema).await
+    }
+
+    /// Takes all rows away again.
+    async fn empty(&self, cx: &Cx, schema: &Schema) -> Result<()> {
+        let mut session = self.connect(cx, Access::Write).await?;
+        session.begin(cx, Begin::Rebuild).await?;
+        for table in &schema.tables {
+            let sql = format!("DELETE FROM {}", self.dialect().quote_table(&table.name));
+            session.execute(cx, &sql, &[]).await?;
+        }
+        session.commit(cx).await
     }
 
     async fn snapshot(&self, cx: &Cx) -> Result<Snapshot> {
@@ -172,6 +203,12 @@ async fn print(cx: &Cx, session: &mut dyn Session, table: &Table) -> Result<Tabl
 }
 
 impl VerifyOutcome {
+    fn fail(&mut self, why: &str, error: &Error) {
+        self.passed = false;
+        self.verdict = Verdict::Irreversible { why: why.to_owned() };
+        self.error = Some(format!("{why}: {}", chain(error)));
+    }
+
     fn judge_way_back(&mut self, before: &Snapshot, back: &Snapshot) {
         let differences = before.schema.differences(&back.schema);
         self.differences = differences.iter().map(ToString::to_string).collect();
