@@ -81,7 +81,7 @@ fn up_down_up(folder: &std::path::Path) -> Result<(), Failed> {
 
     let verify = fresh.run(&["verify", "--json"]);
     let outcomes = verify.json();
-    let outcomes = outcomes["migrations"].as_array().ok_or("verify gives a list")?;
+    let outcomes = outcomes["outcomes"].as_array().ok_or("verify gives a list")?;
     assert_eq!(outcomes.len(), count);
     for outcome in outcomes {
         let verdict = outcome["verdict"]["verdict"]

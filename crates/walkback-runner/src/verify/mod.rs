@@ -11,7 +11,7 @@ use walkback_core::engine::{Begin, ScratchDatabase};
 use walkback_core::fingerprint::TableFingerprint;
 use walkback_core::{Access, Cx, Error, MigrationId, Result, Session, TableName};
 
-use crate::plan::Verdict;
+use crate::plan::{ScriptOrigin, Verdict};
 use crate::runner::{DownTarget, Runner, UpTarget};
 use crate::settings::{Consent, Policy, Settings};
 
@@ -25,6 +25,8 @@ pub struct VerifyOutcome {
     pub name: String,
     /// What its way back is worth, as seen.
     pub verdict: Verdict,
+    /// Where the script that was run as its way back comes from, if there is one.
+    pub origin: Option<ScriptOrigin>,
     /// Whether it did what it says: a down that fails, or does not lead back to the schema, has not.
     pub passed: bool,
     /// What differed in the schema, a line each.
@@ -132,6 +134,7 @@ impl Runner {
             id: id.clone(),
             name: migration.name(),
             verdict: Verdict::Lossless,
+            origin: None,
             passed: true,
             differences: Vec::new(),
             error: None,
@@ -148,6 +151,7 @@ impl Runner {
                 return Ok(outcome);
             }
         };
+        outcome.origin = plan.steps.first().map(|step| step.origin);
         if let Err(error) = self.run(cx, &plan, &Consent::default()).await {
             outcome.fail("its down script fails", &error);
             return Ok(outcome);
@@ -212,10 +216,9 @@ impl VerifyOutcome {
     fn judge_way_back(&mut self, before: &Snapshot, back: &Snapshot) {
         let differences = before.schema.differences(&back.schema);
         self.differences = differences.iter().map(ToString::to_string).collect();
-        if differences.iter().any(|difference| !difference.is_residue()) {
-            self.passed = false;
-        }
-        let mut loses = Vec::new();
+        let real = differences.iter().filter(|difference| !difference.is_residue());
+        let mut loses: Vec<String> = real.map(ToString::to_string).collect();
+        self.passed = loses.is_empty();
         for (table, was) in &before.prints {
             match back.prints.get(table) {
                 Some(now) if now == was => {}

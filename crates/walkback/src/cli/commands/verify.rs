@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use walkback_core::Result;
-use walkback_runner::VerifyOutcome;
+use walkback_runner::{ScriptOrigin, Verdict, VerifyOutcome};
 
 use crate::cli::args::Verify;
 use crate::cli::context::{Context, json};
@@ -34,7 +34,25 @@ fn text(outcome: &VerifyOutcome) -> String {
     } else {
         style::error("fail")
     };
-    let mut text = format!("{word}  {}: {}\n", outcome.name, outcome.verdict);
+    let derived = match outcome.origin {
+        Some(ScriptOrigin::Derived) => " (by the derived way back; its author wrote none)",
+        _ => "",
+    };
+    let mut text = format!("{word}  {}: {}{derived}\n", outcome.name, outcome.verdict.word());
+    let why: &[String] = match &outcome.verdict {
+        Verdict::Lossy { loses } => loses,
+        Verdict::Irreversible { why } | Verdict::Unknown { why } => std::slice::from_ref(why),
+        _ => &[],
+    };
+    for why in why.iter().filter(|why| !outcome.differences.contains(why)) {
+        if outcome
+            .error
+            .as_ref()
+            .is_none_or(|error| !error.starts_with(why.as_str()))
+        {
+            writeln!(text, "        {why}").ok();
+        }
+    }
     for difference in &outcome.differences {
         writeln!(text, "        {difference}").ok();
     }
