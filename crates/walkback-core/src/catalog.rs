@@ -241,6 +241,9 @@ impl fmt::Display for Difference {
         match &self.change {
             Change::Missing => write!(f, "{kind} `{name}` is missing"),
             Change::Extra => write!(f, "{kind} `{name}` is left over"),
+            Change::Fact { fact, .. } if fact == COLUMN_ORDER => {
+                write!(f, "{kind} `{name}`: its columns stand in another order")
+            }
             Change::Fact {
                 fact,
                 before: Some(before),
