@@ -41,8 +41,8 @@ impl Runner {
             losses: LossCounter::default(),
         };
         match &request.what {
-            RollbackWhat::Backup(id) => planning.to_backup(id).await,
-            RollbackWhat::Point(id) => planning.to_point(id, "it was asked for").await,
+            RollbackWhat::Backup(id) => planning.back_to_backup(id).await,
+            RollbackWhat::Point(id) => planning.back_to_point(id, "it was asked for").await,
             RollbackWhat::Count(count) => {
                 let ids = state.downs(&DownTarget::Count(*count))?;
                 planning.migrations(&ids, request.kind).await
@@ -126,7 +126,7 @@ impl Planning<'_> {
                 "the last run, `{}` ({}), walked back, and this is its safety point",
                 run.id, run.kind
             );
-            return self.to_point(&point.id, &why).await;
+            return self.back_to_point(&point.id, &why).await;
         }
         let before: BTreeSet<_> = split(&run.from);
         let applied = self.state.applied_set();
@@ -261,14 +261,14 @@ impl Planning<'_> {
     }
 
     /// Plans to bring back everything as it was at a point.
-    async fn to_point(&mut self, id: &str, why: &str) -> Result<RollbackPlan> {
+    async fn back_to_point(&mut self, id: &str, why: &str) -> Result<RollbackPlan> {
         let manifest = self.manifest(id).await?;
         let delta = SchemaDelta::between(&manifest.schema, &self.schema);
         let exchange = Exchange::undoing(&delta, &manifest, &self.schema)?;
         self.whole(&manifest, &exchange, RollbackKind::Full, why).await
     }
 
-    async fn to_backup(&mut self, id: &str) -> Result<RollbackPlan> {
+    async fn back_to_backup(&mut self, id: &str) -> Result<RollbackPlan> {
         let manifest = self.manifest(id).await?;
         let exchange = Exchange::restoring(None, &manifest, &self.schema)?;
         self.whole(&manifest, &exchange, RollbackKind::Backup, "it was asked for")
