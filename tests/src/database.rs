@@ -58,7 +58,7 @@ pub fn contents(file: &Path) -> Contents {
 fn rows(connection: &Connection, table: &str) -> Vec<String> {
     let sql = format!("SELECT * FROM \"{}\"", table.replace('"', "\"\""));
     let mut statement = connection.prepare(&sql).expect("the table can be read");
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows: Vec<String> = statement
         .query_map([], |row| {
             let mut cells: Vec<String> = Vec::new();
