@@ -30,7 +30,8 @@ pub(crate) fn run(root: &Path, corpora: Option<&Path>) -> Result<()> {
         println!("required (an absent one fails instead of being ignored): {required}");
     }
     let mut command = cargo(root);
-    command.args(["test", "--workspace"]);
+    // One red test binary must not hide the next.
+    command.args(["test", "--workspace", "--no-fail-fast"]);
     if let Some(corpora) = corpora {
         let folder = corpora
             .canonicalize()
