@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::Rng as _;
-use walkback_tests::{Contents, Sandbox};
+use walkback_tests::{Contents, Sandbox, report};
 
 fn project() -> Sandbox {
     Sandbox::with_project(env!("CARGO_BIN_EXE_walkback-under-test"))
@@ -88,7 +88,7 @@ fn an_up_killed_at_any_step_is_before_or_after_each_migration_and_goes_on() {
         sandbox.ok(&["up", "-y"]);
         assert_eq!(sandbox.contents(), states[&4], "step {step}");
     });
-    println!("up: {kills} kills, {kills} recovered");
+    report(&format!("up: {kills} kills, {kills} recovered"));
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_recover_killed_at_any_step_is_done_by_the_next() {
     let kills = kill_everywhere(half_done, &["recover", "-y"], |sandbox, step| {
         assert_settled(sandbox, &states, step)
     });
-    println!("recover: {kills} kills, {kills} recovered");
+    report(&format!("recover: {kills} kills, {kills} recovered"));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_down_killed_at_any_step_is_before_or_after_each_migration() {
         sandbox.ok(&["goto", "base", "-y"]);
         assert_eq!(sandbox.contents(), states[&0], "step {step}");
     });
-    println!("down: {kills} kills, {kills} recovered");
+    report(&format!("down: {kills} kills, {kills} recovered"));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_full_rollback_killed_at_any_step_is_before_or_after_each_migration() {
         }
         assert_eq!(sandbox.contents(), states[&1], "step {step}");
     });
-    println!("rollback: {kills} kills, {kills} recovered");
+    report(&format!("rollback: {kills} kills, {kills} recovered"));
 }
 
 #[test]
@@ -190,14 +190,13 @@ fn a_restore_killed_at_any_step_leaves_the_whole_old_or_the_whole_new_database()
     };
     let id = |sandbox: &Sandbox| {
         let listed = sandbox.ok(&["backup", "list", "--json"]).json();
-        let found = listed["backups"][0]["id"].as_str().expect("a backup").to_owned();
-        found
+        listed["backups"][0]["id"].as_str().expect("a backup").to_owned()
     };
     for step in 1.. {
         let sandbox = with_backup();
         let id = id(&sandbox);
         if sandbox.killed_at(step, &["restore", &id, "-y"]).is_none() {
-            println!("restore: {} kills, {} recovered", step - 1, step - 1);
+            report(&format!("restore: {} kills, {} recovered", step - 1, step - 1));
             assert!(step > 3);
             return;
         }
@@ -221,7 +220,7 @@ fn a_backup_killed_at_any_step_is_complete_or_not_there_and_leaves_the_database_
         }
         sandbox.ok(&["backup", "create"]);
     });
-    println!("backup: {kills} kills, {kills} recovered");
+    report(&format!("backup: {kills} kills, {kills} recovered"));
 }
 
 #[test]
@@ -279,7 +278,9 @@ fn a_hundred_kills_at_random_moments_of_a_fifty_migration_run_always_end_at_head
             "0"
         );
     }
-    println!("{kills} kills in {rounds} runs of 50 migrations; each run ended at head");
+    report(&format!(
+        "{kills} kills in {rounds} runs of 50 migrations; each run ended at head"
+    ));
 }
 
 #[test]

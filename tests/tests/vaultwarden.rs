@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use walkback_tests::Sandbox;
+use walkback_tests::{Sandbox, report};
 
 fn main() -> ExitCode {
     let folder = std::env::var_os("WALKBACK_CORPORA")
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         .filter(|folder| folder.is_dir());
     let missing = folder.is_none();
     if missing {
-        println!("ignored: WALKBACK_CORPORA names no folder with dani-garcia/vaultwarden");
+        report("ignored: WALKBACK_CORPORA names no folder with dani-garcia/vaultwarden");
     }
     let trial = Trial::test(
         "vaultwarden_goes_up_down_and_up_with_a_verdict_for_each",
@@ -51,10 +51,10 @@ fn up_down_up(folder: &std::path::Path) -> Result<(), Failed> {
         let down = sandbox.run(&["down", "-y"]);
         named += down.stderr.matches("does not lead back").count();
         if down.code != Some(0) {
-            println!(
+            report(&format!(
                 "their own downs: {named} things not restored, then: {}",
                 down.stderr.lines().next().unwrap_or_default()
-            );
+            ));
             break;
         }
     }
@@ -67,10 +67,10 @@ fn up_down_up(folder: &std::path::Path) -> Result<(), Failed> {
     );
     fresh.ok(&["up", "-y"]);
     let rollback = fresh.ok(&["rollback", "--to", "base", "-y"]);
-    println!(
+    report(&format!(
         "rollback to base: {} downs replaced by a sounder way",
         rollback.stderr.matches("does not lead back").count()
-    );
+    ));
     assert!(
         fresh.contents().definitions.is_empty(),
         "{:?}",
@@ -88,7 +88,10 @@ fn up_down_up(folder: &std::path::Path) -> Result<(), Failed> {
             .as_str()
             .ok_or("each has a verdict")?;
         if verdict != "lossless" || outcome["passed"] != true {
-            println!("{} {verdict} {}", outcome["name"], outcome["differences"]);
+            report(&format!(
+                "{} {verdict} {}",
+                outcome["name"], outcome["differences"]
+            ));
         }
     }
     Ok(())
