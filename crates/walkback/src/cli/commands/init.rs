@@ -12,7 +12,7 @@ use crate::cli::exit;
 use crate::config::FILE_NAME;
 
 /// What git must not keep: backups, and variables that may be secrets.
-const IGNORED: [&str; 2] = [".walkback/", ".env"];
+const IGNORED: [&str; 3] = [".walkback/", "*-walkback-lock", ".env"];
 
 pub(super) fn run(context: &Context, args: &Init) -> Result<u8> {
     let folder = std::env::current_dir()
@@ -182,7 +182,7 @@ mod tests {
         fs::write(folder.path().join(".gitignore"), "target\n.env").unwrap();
         ignore(folder.path()).unwrap().unwrap();
         let text = fs::read_to_string(folder.path().join(".gitignore")).unwrap();
-        assert_eq!(text, "target\n.env\n.walkback/\n");
+        assert_eq!(text, "target\n.env\n.walkback/\n*-walkback-lock\n");
         assert_eq!(ignore(folder.path()).unwrap(), None);
     }
 }
