@@ -64,10 +64,9 @@ impl Place {
                 Error::new(ErrorKind::Damaged, format!("`{location}` is damaged"))
                     .hint("restore it from a backup: `walkback backup list`, then `walkback restore <id>`")
             }
-            Some(ErrorCode::NotADatabase) => Error::new(
-                ErrorKind::Damaged,
-                format!("`{location}` is not a SQLite database, or it is encrypted"),
-            )
+            Some(ErrorCode::NotADatabase) => Error::config(format!(
+                "`{location}` is not a SQLite database, or it is encrypted"
+            ))
             .hint("check that the URL names the right file"),
             Some(ErrorCode::SystemIoFailure) => {
                 Error::new(ErrorKind::Io, format!("reading or writing `{location}` failed"))
@@ -158,6 +157,14 @@ fn text(error: &rusqlite::Error) -> String {
                 format!("{msg} (line {line} of the statement)")
             } else {
                 msg.clone()
+            }
+        }
+        // Without a message of its own, the wrapper puts its number for the code before SQLite's words for it.
+        rusqlite::Error::SqliteFailure(code, None) => {
+            let text = code.to_string();
+            match text.split_once(": ") {
+                Some((number, words)) if number.starts_with("Error code ") => words.to_owned(),
+                _ => text,
             }
         }
         other => other.to_string(),

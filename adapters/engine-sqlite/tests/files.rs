@@ -142,13 +142,13 @@ async fn what_cannot_be_opened_is_named_with_its_cause() {
         (
             "sqlite:text.db",
             Access::Read,
-            ErrorKind::Damaged,
+            ErrorKind::Config,
             "`text.db` is not a SQLite database",
         ),
         (
             "sqlite:text.db",
             Access::Write,
-            ErrorKind::Damaged,
+            ErrorKind::Config,
             "`text.db` is not a SQLite database",
         ),
         (

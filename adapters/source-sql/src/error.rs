@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::path::Path;
+use std::{fs, io};
 
 use walkback_core::Error;
 
@@ -16,6 +17,25 @@ pub(crate) fn not_utf8(file: &Path, line: usize) -> Error {
         "convert it, for example with `iconv -t utf-8 {}`",
         file.display()
     ))
+}
+
+/// Creates the error for a file that cannot be looked at: above all, a link that leads nowhere.
+pub(crate) fn unreadable(file: &Path, source: io::Error) -> Error {
+    let missing = source.kind() == io::ErrorKind::NotFound;
+    let error = Error::io("read", file, source);
+    match fs::read_link(file) {
+        Ok(target) if missing => error.hint(format!(
+            "it is a link to `{}`, which does not exist: correct the link, or remove it",
+            target.display()
+        )),
+        _ => error,
+    }
+}
+
+/// Creates the error for something that has the name of a script and is none.
+pub(crate) fn not_a_file(path: &Path) -> Error {
+    Error::config(format!("`{}` is not a file", path.display()))
+        .hint("a script is a file of SQL: put one in its place, or remove it")
 }
 
 /// Creates the error for two files that claim to be the same script.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use walkback_core::{Cx, DialectKind, Direction, Error, Result};
 
-use crate::error::twice;
+use crate::error::{not_a_file, twice, unreadable};
 
 /// Every file of a folder of migrations, sorted out.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl Scan {
             self.report(path, "its name is not UTF-8");
             return Ok(());
         };
-        let metadata = fs::metadata(&path).map_err(|error| Error::io("read", &path, error))?;
+        let metadata = fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
         if metadata.is_dir() {
             return self.folder(&name, path);
         }
@@ -140,10 +140,10 @@ impl Scan {
         for file in entries(&path).map_err(|error| Error::io("read the folder", &path, error))? {
             empty = false;
             let name = utf8_name(&file);
-            let is_file = fs::metadata(&file)
-                .map_err(|error| Error::io("read", &file, error))?
-                .is_file();
-            match name.as_deref().and_then(parse_role).filter(|_| is_file) {
+            let metadata = fs::metadata(&file).map_err(|error| unreadable(&file, error))?;
+            match name.as_deref().and_then(parse_role) {
+                // Half of a migration must not be left out because something else has its name.
+                Some(_) if !metadata.is_file() => return Err(not_a_file(&file)),
                 Some((direction, dialect)) => self.add(
                     id.clone(),
                     slug.clone(),

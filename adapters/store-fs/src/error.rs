@@ -14,6 +14,9 @@ impl<T> Doing<T> for io::Result<T> {
     fn doing(self, what: &str, path: &Path) -> Result<T> {
         self.map_err(|source| {
             let denied = source.kind() == io::ErrorKind::PermissionDenied;
+            if source.kind() == io::ErrorKind::AlreadyExists && path.is_file() {
+                return not_a_folder(path);
+            }
             let error = Error::io(what, path, source);
             if denied {
                 error.hint(format!(
@@ -48,6 +51,15 @@ pub(crate) fn missing(key: &str, root: &Path) -> Error {
             root.display()
         ))
     }
+}
+
+/// A file where the store, or a folder in it, has to be.
+pub(crate) fn not_a_folder(path: &Path) -> Error {
+    Error::config(format!(
+        "`{}` is a file, and the vault needs a folder there",
+        path.display()
+    ))
+    .hint("move the file away, or correct `path` of the store")
 }
 
 /// A key that would be a file and a folder at once.

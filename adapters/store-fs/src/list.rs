@@ -10,7 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use walkback_core::store::{BlobInfo, check_key};
 use walkback_core::{Cx, Result};
 
-use crate::error::{Doing as _, is_missing};
+use crate::error::{Doing as _, is_missing, not_a_folder};
 use crate::store::blocking;
 
 /// A file or folder, by the part of a key it stands for.
@@ -78,6 +78,8 @@ impl Walk {
 fn read_sorted(folder: &Path, below: &str, prefix: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let listing = match fs::read_dir(folder) {
+        // Of a folder that a file has taken the place of, nobody can say that there are no blobs in it.
+        Err(_) if below.is_empty() && folder.is_file() => return Err(not_a_folder(folder)),
         Err(error) if is_missing(&error) => return Ok(entries),
         other => other.doing("read the folder", folder)?,
     };

@@ -58,10 +58,10 @@ impl LossCounter {
             return Ok(None);
         };
         let Some(then) = then else {
-            let what = format!(
-                "{} rows, of which nobody knows when they were written",
-                now.print.rows
-            );
+            let what = match now.print.rows {
+                1 => "1 row, of which nobody knows when it was written".to_owned(),
+                rows => format!("{rows} rows, of which nobody knows when they were written"),
+            };
             return Ok((now.print.rows > 0).then(|| Loss {
                 table: table.clone(),
                 rows: now.print.rows,

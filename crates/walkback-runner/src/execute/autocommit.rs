@@ -89,7 +89,10 @@ impl Execution<'_> {
             return needs_recovery(step, error, &Error::not_found("no point was made before it"));
         };
         match self.restore_after_failure(cx, step, point).await {
-            Ok(()) => error.succeeded(format!("undid `{}` from the point `{point}`", step.name)),
+            Ok(()) => {
+                self.taken_back = Some(format!("undid `{}` from the point `{point}`", step.name));
+                error
+            }
             Err(second) => needs_recovery(step, error, &second),
         }
     }

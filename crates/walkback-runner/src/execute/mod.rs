@@ -36,6 +36,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) state: State,
     pub(crate) run: RunRecord,
     pub(crate) report: RunReport,
+    /// What was taken back of a step that failed, in words.
+    pub(crate) taken_back: Option<String>,
     seq: i64,
     started: Instant,
     // Held for its drop.
@@ -109,6 +111,7 @@ impl<'a> Execution<'a> {
             state,
             run,
             report,
+            taken_back: None,
             seq: 0,
             started: Instant::now(),
             _lock: lock,
@@ -274,7 +277,7 @@ impl<'a> Execution<'a> {
                 self.report.undo_with = undo_command(&self.report);
                 Ok(self.report)
             }
-            Err(error) if error.kind() == ErrorKind::NeedsRecovery => Err(error),
+            Err(error) if error.kind() == ErrorKind::NeedsRecovery => Err(self.with_what_was_done(error)),
             Err(error) => {
                 let status = match error.kind() {
                     ErrorKind::Interrupted => RunStatus::Undone,
@@ -287,14 +290,21 @@ impl<'a> Execution<'a> {
                 if let Err(second) = written {
                     tracing::warn!(error = ?second, "the end of the run could not be recorded");
                 }
-                let error = self.report.applied.iter().fold(error, |error, done| {
-                    error.succeeded(format!("applied `{}`", done.name))
-                });
-                Err(self.report.undone.iter().fold(error, |error, done| {
-                    error.succeeded(format!("walked back `{}`", done.name))
-                }))
+                Err(self.with_what_was_done(error))
             }
         }
+    }
+
+    /// Adds to the error of a run what it had done before, and what it took back, in that order.
+    fn with_what_was_done(&self, error: Error) -> Error {
+        let undone = self.report.undone.iter();
+        let undone = undone.map(|done| format!("walked back `{}`", done.name));
+        let applied = self.report.applied.iter();
+        let applied = applied.map(|done| format!("applied `{}`", done.name));
+        undone
+            .chain(applied)
+            .chain(self.taken_back.clone())
+            .fold(error, Error::succeeded)
     }
 
     /// Keeps the schema as this run leaves it, so that `status` can tell what was changed without walkback.

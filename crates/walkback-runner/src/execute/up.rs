@@ -3,7 +3,7 @@
 use walkback_core::catalog::Schema;
 use walkback_core::dialect::Inverse;
 use walkback_core::engine::Begin;
-use walkback_core::{Cx, Result, Statement, TableName};
+use walkback_core::{Cx, Result, ResultExt as _, Statement, TableName};
 use walkback_vault::PointKind;
 
 use super::Execution;
@@ -85,6 +85,7 @@ impl Execution<'_> {
         let outcome = match self.statements_inside(cx, step).await {
             Ok(outcome) => outcome,
             Err(error) => {
+                self.taken_back = Some(format!("rolled back the transaction of `{}`", step.name));
                 return self
                     .end_transaction(cx, Err(error))
                     .await
@@ -97,7 +98,9 @@ impl Execution<'_> {
             return Ok(Attempt::NeedsMore(missing));
         }
         let recorded = self.record_applied(cx, step, point, outcome).await;
-        self.end_transaction(cx, recorded).await?;
+        self.end_transaction(cx, recorded)
+            .await
+            .wrap(|| format!("migration `{}` could not be committed", step.name))?;
         cx.step("migration.committed");
         self.note_applied(step);
         Ok(Attempt::Applied)

@@ -59,6 +59,9 @@ impl<'a> Planner<'a> {
             applied: before.into_iter().collect(),
         };
         plan.warnings = self.warnings(&plan, ups);
+        if kind == RunKind::Up && ups.is_empty() {
+            plan.warnings.extend(self.warnings_of_edits(cx).await?);
+        }
         Ok(plan)
     }
 
@@ -186,6 +189,22 @@ impl<'a> Planner<'a> {
         )))
     }
 
+    /// Says which applied migrations were edited, where nothing is built on them: the next one would be refused.
+    async fn warnings_of_edits(&self, cx: &Cx) -> Result<Vec<String>> {
+        let edited = self.edited(cx).await?;
+        Ok(edited
+            .iter()
+            .map(|(id, file)| {
+                format!(
+                    "migration `{}` was edited after it was applied ({}:1): `up` refuses the next one until the file is \
+                     as it was, or is accepted with `walkback stamp {id}`",
+                    self.state.named(id).name,
+                    file.display()
+                )
+            })
+            .collect())
+    }
+
     /// Returns the applied migrations whose up script differs from the one that was run, with their files.
     pub(crate) async fn edited(&self, cx: &Cx) -> Result<Vec<(MigrationId, PathBuf)>> {
         let mut edited = Vec::new();
@@ -220,7 +239,7 @@ impl<'a> Planner<'a> {
             .state
             .unmatched
             .iter()
-            .map(|(path, why)| format!("`{}` is not a migration: {why}", path.display()))
+            .map(|(path, why)| format!("`{}` is not used: {why}", path.display()))
             .collect();
         let out_of_order = self.state.graph.out_of_order(&self.state.applied_set());
         for id in ups

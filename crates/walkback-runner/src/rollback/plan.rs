@@ -116,8 +116,12 @@ impl Planning<'_> {
             Vec::new()
         };
         let run = runs.iter().find(|run| changed_something(run)).ok_or_else(|| {
-            Error::not_found("there is no run to walk back")
-                .hint("`walkback rollback -n 1` walks back the newest migration")
+            let error = Error::not_found("there is no run to walk back");
+            if self.state.applied.is_empty() {
+                error.hint("no migration is applied; `walkback status` shows what is there")
+            } else {
+                error.hint("`walkback rollback -n 1` walks back the newest migration")
+            }
         })?;
         let mut points = journal.points_of(self.cx, &run.id).await?;
         points.retain(|point: &PointRow| point.kind == "safety");
@@ -126,7 +130,8 @@ impl Planning<'_> {
                 "the last run, `{}` ({}), walked back, and this is its safety point",
                 run.id, run.kind
             );
-            return self.back_to_point(&point.id, &why).await;
+            let plan = self.back_to_point(&point.id, &why).await;
+            return plan.map_err(|error| self.gone(error, &point.id, "that run"));
         }
         let before: BTreeSet<_> = split(&run.from);
         let applied = self.state.applied_set();
@@ -244,7 +249,18 @@ impl Planning<'_> {
 
     async fn by_point(&mut self, stored: &StoredMigration, reason: String) -> Result<RollbackStep> {
         let point = stored.point.as_deref().ok_or_else(|| self.no_point(&stored.id))?;
-        let manifest = self.manifest(point).await?;
+        let manifest = self.manifest(point).await.map_err(|error| {
+            let about = format!("migration `{}`", stored.name());
+            let error = self.gone(error, point, &about);
+            if stored.down_sql.is_some() || stored.derived_sql.is_some() {
+                error.hint(format!(
+                    "or run `walkback rollback --type down`, without the point: its way down is {}",
+                    stored.verdict
+                ))
+            } else {
+                error
+            }
+        })?;
         let exchange = Exchange::undoing(&stored.delta, &manifest, &self.schema)?;
         let mut restore = self.restore_plan(&manifest, &exchange, Some(&stored.id)).await?;
         restore.applied_after.retain(|id| *id != stored.id);
@@ -415,6 +431,22 @@ impl Planning<'_> {
             ));
         }
         Ok(manifest)
+    }
+
+    /// Says that a point is missing, if that is the error: the journal knows that it was made.
+    fn gone(&self, error: Error, point: &str, about: &str) -> Error {
+        let Some(vault) = self
+            .runner
+            .vault()
+            .filter(|_| error.kind() == ErrorKind::NotFound)
+        else {
+            return error;
+        };
+        Error::new(
+            ErrorKind::Damaged,
+            format!("the point `{point}`, made before {about}, is no longer in the vault at `{}`", vault.location()),
+        )
+        .hint("bring the vault back from a copy, or correct `path` of the store, and run the same command again")
     }
 
     fn newest_first(&self, ids: &BTreeSet<MigrationId>) -> Vec<MigrationId> {

@@ -298,10 +298,15 @@ impl<'a> Table<'a> {
             }
         };
         if future.contains(&kind.value.as_str()) {
-            return Err(kind.at.error(format!(
-                "`kind = \"{}\"` in `[{}]` is not built yet",
-                kind.value, self.name
-            )));
+            return Err(kind
+                .at
+                .error(format!(
+                    "`kind = \"{}\"` in `[{}]` is not built yet",
+                    kind.value, self.name
+                ))
+                .hint(format!(
+                    "this version has others, such as `kind = \"{default_kind}\"`"
+                )));
         }
         let settings = self
             .entries

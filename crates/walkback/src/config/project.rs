@@ -207,8 +207,13 @@ fn choose_environment(
 
 fn read(file: &Path, shown: &Path) -> Result<String> {
     let bytes = std::fs::read(file).map_err(|error| {
-        Error::io("read the configuration", shown, error)
-            .hint("name one with `--config`, or write one with `walkback init`")
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let error = Error::io("read the configuration", shown, error);
+        if missing {
+            error.hint("name one with `--config`, or write one with `walkback init`")
+        } else {
+            error
+        }
     })?;
     String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];

@@ -27,6 +27,7 @@ pub(super) async fn run(context: &Context, runner: &Runner, plan: Plan, args: &R
     }
     if plan.is_empty() {
         context.out.text(nothing_to_do(&plan));
+        warn_all(context, &plan.warnings);
         context.object([
             ("plan", json(&plan)),
             ("dry_run", Ok(args.dry_run.into())),
