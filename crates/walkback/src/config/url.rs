@@ -40,7 +40,7 @@ impl Project {
     /// Returns the URL of the database.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if nobody names one, or a variable in it is not defined.
+    /// `Config` if nobody names one, or a variable in it is not defined.
     pub fn database_url(&self) -> Result<DatabaseUrl> {
         if let Some(url) = &self.overrides.url {
             return Ok(self.url_from_outside(url, "--url", &self.working_directory));
