@@ -62,7 +62,9 @@ impl Place {
             }
             Some(ErrorCode::DatabaseCorrupt) => {
                 Error::new(ErrorKind::Damaged, format!("`{location}` is damaged"))
-                    .hint("restore it from a backup: `walkback backup list`, then `walkback restore <id>`")
+                    .hint(format!(
+                        "move `{location}` away, then restore a backup: `walkback backup list`, `walkback restore <id>`"
+                    ))
             }
             Some(ErrorCode::NotADatabase) => Error::config(format!(
                 "`{location}` is not a SQLite database, or it is encrypted"

@@ -76,6 +76,7 @@ impl LossCounter {
         let gone = then.print.rows.saturating_sub(now.print.rows);
         let what = match (added, gone) {
             (0, 0) => "rows changed since".to_owned(),
+            (1, 0) => "1 row more than then, and perhaps others changed".to_owned(),
             (added, 0) => format!("{added} rows more than then, and perhaps others changed"),
             (_, gone) => format!("{gone} deleted since come back, and perhaps others were changed"),
         };

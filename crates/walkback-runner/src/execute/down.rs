@@ -48,6 +48,12 @@ impl Execution<'_> {
             }
             Err(error) => Err(error),
         };
+        if outcome.is_err() {
+            self.taken_back = Some(format!(
+                "rolled back the transaction of the down of `{}`",
+                step.name
+            ));
+        }
         self.end_transaction(cx, outcome).await?;
         cx.step("migration.committed");
         self.note_undone(&step.id);

@@ -193,12 +193,12 @@ impl<'a> Execution<'a> {
             walkback_core::cx::Unit::Items,
             Some(steps.len() as u64),
         );
-        let downs = steps.iter().filter(|step| step.direction == Direction::Down);
-        let safety = downs
-            .map(PlannedStep::safety_scope)
-            .fold(PointScope::None, PointScope::and);
-        if safety != PointScope::None {
-            self.safety_point(cx, plan.kind.name(), &safety).await?;
+        if steps.iter().any(|step| step.direction == Direction::Down) {
+            // It is what the whole run is walked back to: it holds also what the ups of the run will change.
+            let safety = self.safety_scope(steps);
+            if safety != PointScope::None {
+                self.safety_point(cx, plan.kind.name(), &safety).await?;
+            }
         }
         for step in steps {
             cx.check()?;
@@ -209,6 +209,20 @@ impl<'a> Execution<'a> {
             task.advance(1);
         }
         Ok(())
+    }
+
+    /// Returns what all steps of a run together may change of what is there now.
+    fn safety_scope(&self, steps: &[PlannedStep]) -> PointScope {
+        let triggers = steps.iter().flat_map(|step| crate::reach::triggers_of(&step.statements));
+        let triggers: Vec<_> = triggers.collect();
+        steps
+            .iter()
+            .map(|step| {
+                let mut step = step.clone();
+                step.look(self.runner, &self.state.schema, &triggers);
+                step.safety_scope()
+            })
+            .fold(PointScope::None, PointScope::and)
     }
 
     /// Keeps what a rollback is about to take away, so that the rollback can itself be walked back.
@@ -245,7 +259,13 @@ impl<'a> Execution<'a> {
             description: Some(description),
             run_id: Some(self.run.id.clone()),
         };
-        let manifest = point::make(self.runner, cx, &self.state, request).await?;
+        let made = point::make(self.runner, cx, &self.state, request).await;
+        let manifest = made.map_err(|error| match error.kind() {
+            ErrorKind::Interrupted => error,
+            _ => error.wrap(format!(
+                "no point can be made before `{about}`, and without one it is not begun"
+            )),
+        })?;
         cx.step("point.complete");
         let row = point::row_of(&manifest, &store);
         self.journal().note_point(cx, &row).await?;

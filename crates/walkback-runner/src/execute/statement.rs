@@ -6,7 +6,7 @@ use walkback_core::{Cx, Error, ErrorKind, Result};
 use super::Execution;
 use crate::identity;
 use crate::journal::{StatementRow, StatementState};
-use crate::plan::{PlannedStatement, PlannedStep};
+use crate::plan::{PlannedStatement, PlannedStep, ScriptOrigin};
 
 impl Execution<'_> {
     /// Sends a statement of a step.
@@ -24,10 +24,12 @@ impl Execution<'_> {
                     statement.at
                 ))
                 .with_operation("execute");
-            if kind == ErrorKind::Interrupted {
-                failed.with_kind(ErrorKind::Interrupted)
-            } else {
-                failed
+            match kind {
+                ErrorKind::Interrupted => failed.with_kind(ErrorKind::Interrupted),
+                ErrorKind::Database if step.origin == ScriptOrigin::File => {
+                    failed.hint("correct the script, then run the same command again")
+                }
+                _ => failed,
             }
         })
     }

@@ -26,7 +26,7 @@ impl Runner {
     /// the reason and what can be forced.
     pub async fn plan_rollback(&self, cx: &Cx, request: &RollbackRequest) -> Result<RollbackPlan> {
         let mut session = self.connect(cx, Access::Read).await?;
-        let state = State::load(self, cx, &mut *session).await?;
+        let state = self.load(cx, &mut *session).await?;
         if request.kind == RollbackKind::Transaction {
             return plan_transaction(&state);
         }
@@ -67,7 +67,7 @@ impl Runner {
         set_version: Option<&str>,
     ) -> Result<RestorePlan> {
         let mut session = self.connect(cx, Access::Read).await?;
-        let state = State::load(self, cx, &mut *session).await?;
+        let state = self.load(cx, &mut *session).await?;
         state.refuse_half_done()?;
         let schema = self.schema(cx, &mut *session).await?;
         let mut planning = Planning {
@@ -131,7 +131,7 @@ impl Planning<'_> {
                 run.id, run.kind
             );
             let plan = self.back_to_point(&point.id, &why).await;
-            return plan.map_err(|error| self.gone(error, &point.id, "that run"));
+            return plan.map_err(|error| self.gone(error, &point.id, &format!("run `{}`", run.id)));
         }
         let before: BTreeSet<_> = split(&run.from);
         let applied = self.state.applied_set();
