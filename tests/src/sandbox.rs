@@ -1,6 +1,8 @@
 //! A folder of its own for each test, and the binary run in it.
 
 use std::fs;
+use std::os::unix::fs::lchown;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -102,6 +104,36 @@ impl Sandbox {
         output
     }
 
+    /// Runs the binary as a user for whom permissions count. Root may read and write everything, so there the
+    /// folder is given to `nobody` first, who then runs it.
+    pub fn run_as_user(&self, arguments: &[&str]) -> Output {
+        let mut command = if rustix::process::geteuid().is_root() {
+            give_away(self.folder.path());
+            let mut command = self.command_of(&self.within_reach(), arguments);
+            command.uid(NOBODY).gid(NOBODY);
+            command
+        } else {
+            self.command(arguments)
+        };
+        Output::new(
+            arguments,
+            &command.output().expect("the binary starts"),
+            self.folder.path(),
+        )
+    }
+
+    /// Returns the binary where every user can run it: the folder it was built in may be private.
+    fn within_reach(&self) -> PathBuf {
+        let path = self.path(".bin/walkback");
+        if !path.exists() {
+            self.create_folder(".bin");
+            fs::hard_link(&self.binary, &path)
+                .or_else(|_| fs::copy(&self.binary, &path).map(|_| ()))
+                .expect("the binary can be copied");
+        }
+        path
+    }
+
     /// Runs the binary until it kills itself at the k-th durable step. `None` if it never got there.
     pub fn killed_at(&self, step: u64, arguments: &[&str]) -> Option<Output> {
         let mut command = self.command(arguments);
@@ -126,7 +158,11 @@ impl Sandbox {
     /// Returns the command, without an environment that a developer's shell could bring in.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
+        self.command_of(&self.binary, arguments)
+    }
+
+    fn command_of(&self, binary: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary);
         command
             .args(arguments)
             .current_dir(self.folder.path())
@@ -187,6 +223,19 @@ impl Sandbox {
     #[must_use]
     pub fn contents(&self) -> Contents {
         contents(&self.path("app.db"))
+    }
+}
+
+/// The user who owns nothing, on every system.
+const NOBODY: u32 = 65534;
+
+/// Gives a folder to `nobody`, with all that is in it except the binary.
+fn give_away(path: &Path) {
+    lchown(path, Some(NOBODY), Some(NOBODY)).expect("root can give files away");
+    if path.is_dir() && !path.is_symlink() && !path.ends_with(".bin") {
+        for entry in fs::read_dir(path).expect("the folder can be read") {
+            give_away(&entry.expect("the folder can be read").path());
+        }
     }
 }
 

@@ -1,0 +1,153 @@
+//! A disk that is full. It is a file system in memory of some hundred kilobytes, which needs the right to mount.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use walkback_tests::{Output, Sandbox};
+
+use crate::{WRITTEN_SINCE, begun, goes_on, project, reconfigure, write_first};
+
+/// A small file system, gone at the end also of a test that fails.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one. `None`, said on stderr, where that is not permitted; with `WALKBACK_REQUIRE=small-disk` that
+    /// is a failure.
+    fn mount(sandbox: &Sandbox, name: &str) -> Option<Self> {
+        sandbox.create_folder(name);
+        let path = sandbox.path(name);
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"])
+            .arg(&path)
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        if mounted {
+            return Some(Self(path));
+        }
+        let required = std::env::var("WALKBACK_REQUIRE").unwrap_or_default();
+        assert!(
+            !required.split(',').any(|name| name.trim() == "small-disk"),
+            "WALKBACK_REQUIRE asks for a small disk, and none can be mounted"
+        );
+        // Not through `eprintln!`, which a test that passes keeps to itself.
+        writeln!(
+            std::io::stderr(),
+            "SKIPPED: a test of a full disk: a tmpfs cannot be mounted here; WALKBACK_REQUIRE=small-disk makes this a failure"
+        )
+        .ok();
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        Command::new("umount").arg(&self.0).status().ok();
+    }
+}
+
+/// Returns what a command said, without the names of unfinished files in the vault.
+pub(crate) fn without_temporary_names(output: &Output) -> String {
+    regex::Regex::new(r"tmp~/[0-9a-f-]+")
+        .expect("the pattern is right")
+        .replace_all(&output.transcript(), "tmp~/<name>")
+        .into_owned()
+}
+
+/// Two megabytes, which do not fit.
+const FILL: &str = "WITH RECURSIVE n (i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < 2003)\n\
+    INSERT INTO t SELECT i, hex(randomblob(500)) FROM n;\n";
+
+#[test]
+fn a_migration_that_fills_the_disk_of_the_database_is_undone() {
+    let sandbox = project();
+    let Some(_disk) = SmallDisk::mount(&sandbox, "disk") else {
+        return;
+    };
+    reconfigure(&sandbox, "sqlite:app.db", "sqlite:disk/app.db");
+    write_first(&sandbox);
+    sandbox.ok(&["up"]);
+    let database = sandbox.path("disk/app.db");
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    connection.execute_batch(WRITTEN_SINCE).unwrap();
+    drop(connection);
+    let before = walkback_tests::contents(&database);
+    for script in [FILL.to_owned(), format!("-- walkback: transaction=off\n{FILL}")] {
+        sandbox.migration("002_fill", &format!("{script}CREATE TABLE b (a);\n"), "");
+        let output = sandbox.run(&["up", "-y"]);
+        if script == FILL {
+            insta::assert_snapshot!(output.transcript(), @r"
+            $ walkback up -y
+            exit: 1
+            --- stdout
+            up on disk/app.db (environment `dev`): 1 migration, from `001` to `002`
+              up    002_fill  irreversible: it has no down script
+              point first: the schema, and the rows of `t`
+            --- stderr
+            error: migration `002_fill` could not be committed
+            caused by: the file system of `disk/app.db` is full
+            caused by: database or disk is full
+            hint: free some space on that file system, then run the same command again
+            ");
+        } else {
+            insta::assert_snapshot!(output.transcript(), @r"
+            $ walkback up -y
+            exit: 1
+            --- stdout
+            up on disk/app.db (environment `dev`): 1 migration, from `001` to `002`
+              up    002_fill  irreversible: it has no down script
+                    runs outside a transaction, statement by statement
+              point first: the schema, and the rows of all tables
+            --- stderr
+            error: statement 1 of `002_fill` failed (migrations/002_fill/up.sql:2): WITH RECURSIVE n (i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < 2003)…
+            caused by: the file system of `disk/app.db` is full
+            caused by: database or disk is full
+            done before: undid `002_fill` from the point `rb_002_fill_<time>`
+            hint: free some space on that file system, then run the same command again
+            ");
+        }
+        assert_eq!(walkback_tests::contents(&database), before);
+    }
+    sandbox.migration("002_fill", "CREATE TABLE b (a);\n", "");
+    sandbox.ok(&["up", "-y"]);
+    sandbox.ok(&["rollback", "-y"]);
+    assert_eq!(walkback_tests::contents(&database), before);
+}
+
+#[test]
+fn a_point_that_does_not_fit_into_the_vault_stops_an_up_before_its_first_change() {
+    let sandbox = begun();
+    let Some(disk) = SmallDisk::mount(&sandbox, "disk") else {
+        return;
+    };
+    reconfigure(&sandbox, ".walkback/vault", "disk/vault");
+    sandbox.sql(FILL);
+    sandbox.migration("002_change", "UPDATE t SET a = NULL;\nCREATE TABLE b (a);\n", "");
+    let before = sandbox.contents();
+    let output = sandbox.run(&["up", "-y"]);
+    insta::assert_snapshot!(without_temporary_names(&output), @r"
+    $ walkback up -y
+    exit: 1
+    --- stdout
+    up on app.db (environment `dev`): 1 migration, from `001` to `002`
+      up    002_change  irreversible: it has no down script
+            updates `t` (migrations/002_change/up.sql:1)
+      point first: the schema, and the rows of `t`
+    --- stderr
+    error: no point can be made before `002_change`, and without one it is not begun
+    caused by: cannot write `disk/vault/tmp~/<name>`
+    caused by: No space left on device (os error 28)
+    hint: free some space on that file system, then run the same command again
+    ");
+    assert_eq!(sandbox.contents(), before);
+    // No half of a point is left that somebody could take for a whole one.
+    sandbox.ok(&["backup", "verify"]);
+    let points = sandbox.ok(&["point", "list", "--json"]).json();
+    assert!(!points.to_string().contains("002_change"), "{points}");
+    drop(disk);
+    sandbox.sql("DELETE FROM t WHERE id > 2");
+    goes_on(&sandbox, 2);
+    sandbox.ok(&["rollback", "-y"]);
+    assert_eq!(sandbox.value("SELECT group_concat(a) FROM t"), "x,written since");
+}
