@@ -55,9 +55,13 @@ pub(crate) fn without_temporary_names(output: &Output) -> String {
         .into_owned()
 }
 
-/// Two megabytes, which do not fit.
-const FILL: &str = "WITH RECURSIVE n (i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < 2003)\n\
-    INSERT INTO t SELECT i, hex(randomblob(500)) FROM n;\n";
+/// Returns a script that writes so many kilobytes of what cannot be compressed to less than half.
+fn fill(kilobytes: u32) -> String {
+    format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {kilobytes})\n\
+         INSERT INTO t SELECT i + 2, hex(randomblob(500)) FROM n;\n"
+    )
+}
 
 #[test]
 fn a_migration_that_fills_the_disk_of_the_database_is_undone() {
@@ -73,10 +77,12 @@ fn a_migration_that_fills_the_disk_of_the_database_is_undone() {
     connection.execute_batch(WRITTEN_SINCE).unwrap();
     drop(connection);
     let before = walkback_tests::contents(&database);
-    for script in [FILL.to_owned(), format!("-- walkback: transaction=off\n{FILL}")] {
-        sandbox.migration("002_fill", &format!("{script}CREATE TABLE b (a);\n"), "");
+    // More than the disk holds, and less than SQLite keeps in memory until the transaction commits.
+    let script = fill(1_000);
+    for head in ["", "-- walkback: transaction=off\n"] {
+        sandbox.migration("002_fill", &format!("{head}{script}CREATE TABLE b (a);\n"), "");
         let output = sandbox.run(&["up", "-y"]);
-        if script == FILL {
+        if head.is_empty() {
             insta::assert_snapshot!(output.transcript(), @r"
             $ walkback up -y
             exit: 1
@@ -100,7 +106,7 @@ fn a_migration_that_fills_the_disk_of_the_database_is_undone() {
                     runs outside a transaction, statement by statement
               point first: the schema, and the rows of all tables
             --- stderr
-            error: statement 1 of `002_fill` failed (migrations/002_fill/up.sql:2): WITH RECURSIVE n (i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < 2003)…
+            error: statement 1 of `002_fill` failed (migrations/002_fill/up.sql:2): WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)…
             caused by: the file system of `disk/app.db` is full
             caused by: database or disk is full
             done before: undid `002_fill` from the point `rb_002_fill_<time>`
@@ -122,7 +128,7 @@ fn a_point_that_does_not_fit_into_the_vault_stops_an_up_before_its_first_change(
         return;
     };
     reconfigure(&sandbox, ".walkback/vault", "disk/vault");
-    sandbox.sql(FILL);
+    sandbox.sql(&fill(4_000));
     sandbox.migration("002_change", "UPDATE t SET a = NULL;\nCREATE TABLE b (a);\n", "");
     let before = sandbox.contents();
     let output = sandbox.run(&["up", "-y"]);

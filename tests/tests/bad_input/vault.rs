@@ -55,6 +55,28 @@ fn a_vault_that_has_been_deleted_is_missed_by_name() {
 }
 
 #[test]
+fn without_the_point_a_lossy_down_is_offered_and_not_taken() {
+    let sandbox = begun();
+    sandbox.migration(
+        "002_drop",
+        "UPDATE t SET a = upper(a);\n",
+        "UPDATE t SET a = lower(a);\n",
+    );
+    sandbox.ok(&["up", "-y"]);
+    sandbox.remove(".walkback");
+    insta::assert_snapshot!(unchanged(&sandbox, &["rollback", "-y"]), @r"
+    $ walkback rollback -y
+    exit: 8
+    --- stderr
+    error: the point `rb_002_drop_<time>`, made before migration `002_drop`, is no longer in the vault at `.walkback/vault`
+    hint: bring the vault back from a copy, or correct `path` of the store, and run the same command again
+    hint: or run `walkback rollback --type down`, without the point: its way down is lossy: the old values of the rows updated in `t`
+    ");
+    sandbox.ok(&["rollback", "--type", "down", "-y"]);
+    assert_eq!(sandbox.value("SELECT group_concat(a) FROM t"), "x,written since");
+}
+
+#[test]
 fn a_safety_point_that_has_been_deleted_is_missed_by_name() {
     let sandbox = twice();
     sandbox.ok(&["rollback", "-y"]);
