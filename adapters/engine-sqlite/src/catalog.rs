@@ -183,7 +183,7 @@ fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Catalog
 
 fn foreign_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<ForeignKey>> {
     let mut statement = connection.prepare(
-        "SELECT id, \"table\", \"from\", \"to\" FROM pragma_foreign_key_list(?1) ORDER BY id DESC, seq",
+        "SELECT id, \"table\", \"from\", \"to\", on_update, on_delete FROM pragma_foreign_key_list(?1) ORDER BY id DESC, seq",
     )?;
     let mut rows = statement.query([table])?;
     let mut keys: Vec<(i64, ForeignKey)> = Vec::new();
@@ -194,6 +194,7 @@ fn foreign_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Fo
                 columns: Vec::new(),
                 references: TableName::new(row.get::<_, String>(1)?),
                 referenced_columns: Vec::new(),
+                cascades: acts(&row.get::<_, String>(4)?) || acts(&row.get::<_, String>(5)?),
             };
             keys.push((id, key));
         }
@@ -203,6 +204,11 @@ fn foreign_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Fo
         }
     }
     Ok(keys.into_iter().map(|(_, key)| key).collect())
+}
+
+/// Returns whether a rule of a foreign key changes rows, and does not only forbid.
+fn acts(rule: &str) -> bool {
+    !matches!(rule, "NO ACTION" | "RESTRICT")
 }
 
 fn index(connection: &Connection, entry: &Entry) -> rusqlite::Result<Object> {

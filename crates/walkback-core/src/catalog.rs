@@ -65,6 +65,10 @@ pub struct ForeignKey {
     /// Columns of that table; empty means its primary key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub referenced_columns: Vec<String>,
+    /// Whether the server changes rows of this table by itself when rows of the other one go or change
+    /// (`CASCADE`, `SET NULL`, `SET DEFAULT`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cascades: bool,
 }
 
 /// An object other than a table.

@@ -106,10 +106,7 @@ impl Runner {
                 let count = loaded.unmatched.len();
                 Check::warn(
                     "migrations",
-                    format!(
-                        "{count} files are no migrations, such as `{}`: {why}",
-                        path.display()
-                    ),
+                    format!("{count} not used, such as `{}`: {why}", path.display()),
                     "rename or move them; `walkback status` lists all of them",
                 )
             }

@@ -19,6 +19,7 @@ mod lock;
 mod loss;
 mod plan;
 mod point;
+mod reach;
 mod recover;
 mod report;
 mod restore;

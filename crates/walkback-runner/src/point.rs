@@ -1,5 +1,7 @@
 //! Making points: what was there, complete and verified in the vault, before anything changes.
 
+use std::collections::BTreeMap;
+
 use walkback_core::bulk::TableSlice;
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::engine::Begin;
@@ -37,11 +39,15 @@ pub(crate) async fn make(
     let schema = runner.schema(cx, &mut *session).await?;
     let tables: Vec<Table> = match request.scope {
         PointScope::None => Vec::new(),
-        PointScope::Tables(names) => names
-            .iter()
-            .filter_map(|name| schema.table(name))
-            .cloned()
-            .collect(),
+        PointScope::Tables(names) => {
+            // Two spellings of one name are one table.
+            let found: BTreeMap<_, _> = names
+                .iter()
+                .filter_map(|name| crate::reach::find(&schema, name))
+                .map(|table| (table.name.clone(), table.clone()))
+                .collect();
+            found.into_values().collect()
+        }
         PointScope::Everything => schema.tables.clone(),
     };
     let manifest = write(runner, cx, state, &mut *session, request, schema, &tables).await?;

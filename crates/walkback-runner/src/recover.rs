@@ -1,5 +1,7 @@
 //! Recovering: a run was killed in the middle of a migration that could not be one transaction.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use walkback_core::Access;
 use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
@@ -11,7 +13,6 @@ use crate::plan::RunKind;
 use crate::report::RunReport;
 use crate::runner::Runner;
 use crate::settings::Consent;
-use crate::state::State;
 
 /// Which way a half-done migration goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -47,7 +48,7 @@ impl Runner {
     /// `NeedsRecovery` if a migration is half-done and no point was made before it.
     pub async fn plan_recover(&self, cx: &Cx) -> Result<Option<RecoverPlan>> {
         let mut session = self.connect(cx, Access::Read).await?;
-        let state = State::load(self, cx, &mut *session).await?;
+        let state = self.load(cx, &mut *session).await?;
         let Some(run) = state.unfinished.last() else {
             return Ok(None);
         };
@@ -87,7 +88,20 @@ impl Runner {
         let points = Journal::new(&mut *session, &*dialect)
             .points_of(cx, &first.run_id)
             .await?;
-        let Some(point) = points.last() else {
+        let mut right = None;
+        for point in points.iter().rev() {
+            // The point before an earlier migration of the run holds a state that is no longer the right one.
+            let is_right = point.kind == "safety" || {
+                let manifest = self.needed_vault()?.open(cx, &point.id).await?;
+                let applied: BTreeSet<_> = manifest.ledger.applied.iter().map(MigrationId::new).collect();
+                applied == state.applied_set()
+            };
+            if is_right && (point.kind == "safety") == (first.direction == "down") {
+                right = Some(point);
+                break;
+            }
+        }
+        let Some(point) = right else {
             return Err(Error::new(
                 ErrorKind::NeedsRecovery,
                 format!("migration `{}` is half-done, and no point was made before it: {}", first.migration, found.join("; ")),
@@ -121,6 +135,18 @@ impl Runner {
 
 impl Execution<'_> {
     async fn recover(&mut self, cx: &Cx, plan: &RecoverPlan) -> Result<()> {
+        let half_done = self
+            .state
+            .half_done
+            .first()
+            .map(|statement| MigrationId::new(&statement.migration));
+        if half_done != plan.migration {
+            return Err(Error::new(
+                ErrorKind::CheckFailed,
+                "the database is no longer what this plan was made for",
+            )
+            .hint("the run has gone on meanwhile; run the command again to look anew"));
+        }
         if let (Some(point), Some(migration)) = (&plan.point, &plan.migration) {
             self.restore_half_done(cx, point, &plan.run, migration).await?;
             cx.step("recover.restored");

@@ -5,13 +5,16 @@ use walkback_core::bulk::ImportTarget;
 use walkback_core::catalog::{Object, Schema};
 use walkback_core::engine::{Begin, Swap};
 use walkback_core::fingerprint::TableFingerprint;
-use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result, TableName};
+use walkback_core::name::ObjectKind;
+use walkback_core::{Cx, Effect, Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
 
 use crate::delta::SchemaDelta;
 use crate::execute::Execution;
 use crate::loss::Loss;
+use crate::journal::StatementRow;
 use crate::plan::PlannedStep;
+use crate::reach::{self, Reach};
 
 /// What a restore would exchange. Nothing in it has happened.
 #[derive(Debug, Clone, Serialize)]
@@ -55,11 +58,17 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Works out how to undo a change of the schema and of the rows that the point keeps.
+    /// Works out how to undo a change of the schema and of the rows that the point keeps. With `touched`, the
+    /// rows of other tables stay as they are, also where the point holds them.
     ///
     /// # Errors
     /// `NotFound` if a table was altered whose rows the point does not hold.
-    pub(crate) fn undoing(delta: &SchemaDelta, manifest: &Manifest, now: &Schema) -> Result<Self> {
+    pub(crate) fn undoing(
+        delta: &SchemaDelta,
+        touched: Option<&[TableName]>,
+        manifest: &Manifest,
+        now: &Schema,
+    ) -> Result<Self> {
         let missing = delta
             .altered_tables()
             .find(|table| manifest.table(table).is_none());
@@ -75,13 +84,17 @@ impl Exchange {
             .filter(|table| now.table(table).is_some())
             .cloned()
             .collect();
-        Ok(Self::of(
-            manifest.tables.clone(),
-            drop_tables,
-            manifest,
-            now,
-            |object| delta.concerns(object.kind, &object.name),
-        ))
+        let is_touched = |entry: &&TableEntry| {
+            touched.is_none_or(|touched| {
+                let mut names = touched.iter().filter_map(|name| reach::find(&manifest.schema, name));
+                names.any(|table| table.name == entry.table)
+                    || delta.altered_tables().any(|table| *table == entry.table)
+            })
+        };
+        let replace = manifest.tables.iter().filter(is_touched).cloned().collect();
+        Ok(Self::of(replace, drop_tables, manifest, now, |object| {
+            delta.concerns(object.kind, &object.name)
+        }))
     }
 
     /// Works out how to bring back chosen tables of a point, or all of it.
@@ -151,7 +164,7 @@ impl Exchange {
             let differs = then(object).is_none_or(|then| then.facts != object.facts);
             if replaced(object) {
                 // Somebody else's index or trigger on a table that is replaced: it is created again.
-                if then(object).is_none() && !concerned(object) {
+                if then(object).is_none() && !concerned(object) && object.kind != ObjectKind::Sequence {
                     exchange.create_objects.push(object.clone());
                     exchange.warnings.push(format!(
                         "{} `{}` was created since, and is kept",
@@ -263,15 +276,42 @@ impl Execution<'_> {
         self.session.begin(cx, Begin::Rebuild).await?;
         let outcome = async {
             let now = self.runner.schema(cx, &mut *self.session).await?;
+            let statements = self.journal().statements_of(cx, run).await?;
+            let touched = self.touched_by(&statements, migration, &manifest.schema);
             let delta = SchemaDelta::between(&manifest.schema, &now);
-            let exchange = Exchange::undoing(&delta, &manifest, &now)?;
+            let exchange = Exchange::undoing(&delta, touched.as_deref(), &manifest, &now)?;
             self.exchange(cx, &manifest, &exchange).await?;
+            // The safety point of a whole run is older than the migrations the run had walked back before.
+            let applied: Vec<_> = manifest.ledger.applied.iter().map(MigrationId::new).collect();
+            self.set_ledger(cx, &applied).await?;
             self.journal()
                 .forget_statements(cx, run, migration.as_str())
                 .await
         }
         .await;
         self.end_transaction(cx, outcome).await
+    }
+
+    /// Returns the tables that the statements of a half-done up have changed. `None`: nobody knows, or it is a
+    /// half-done down, with which the whole run goes back.
+    fn touched_by(
+        &self,
+        statements: &[StatementRow],
+        migration: &MigrationId,
+        schema: &Schema,
+    ) -> Option<Vec<TableName>> {
+        if statements.last().is_none_or(|last| last.direction != "up") {
+            return None;
+        }
+        let effects = statements
+            .iter()
+            .filter(|statement| statement.direction == "up" && statement.migration == migration.as_str())
+            .map(|statement| {
+                let effect = serde_json::from_str::<Effect>(&statement.effect).ok()?;
+                Some((statement.statement.clone(), effect))
+            })
+            .collect::<Option<Vec<_>>>()?;
+        Reach::new(&*self.dialect, schema, true).of_effects(&*self.dialect, &effects)
     }
 
     /// Opens a point, and checks that its manifest is the one the journal knows.

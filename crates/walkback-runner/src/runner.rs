@@ -105,9 +105,10 @@ impl Runner {
     pub async fn plan_down(&self, cx: &Cx, target: DownTarget) -> Result<Plan> {
         let state = self.settled_state(cx).await?;
         let ids = state.downs(&target)?;
-        Planner::new(self, &state)
+        let plan = Planner::new(self, &state)
             .plan(cx, RunKind::Down, &ids, &[])
-            .await
+            .await?;
+        self.with_loss(cx, &state, plan).await
     }
 
     /// Plans to go to a target, down and up as needed. Nothing is written.
@@ -117,9 +118,10 @@ impl Runner {
     pub async fn plan_goto(&self, cx: &Cx, target: &str) -> Result<Plan> {
         let state = self.settled_state(cx).await?;
         let (downs, ups) = state.moves(target)?;
-        Planner::new(self, &state)
+        let plan = Planner::new(self, &state)
             .plan(cx, RunKind::Goto, &downs, &ups)
-            .await
+            .await?;
+        self.with_loss(cx, &state, plan).await
     }
 
     /// Plans to run the down and then the up of the newest migration. Nothing is written.
@@ -129,9 +131,10 @@ impl Runner {
     pub async fn plan_redo(&self, cx: &Cx) -> Result<Plan> {
         let state = self.settled_state(cx).await?;
         let ids = state.downs(&DownTarget::Count(1))?;
-        Planner::new(self, &state)
+        let plan = Planner::new(self, &state)
             .plan(cx, RunKind::Redo, &ids, &ids)
-            .await
+            .await?;
+        self.with_loss(cx, &state, plan).await
     }
 
     /// Says whether the policy lets a plan through, so that nobody confirms what is refused afterwards.
@@ -192,14 +195,19 @@ impl Runner {
     /// Reads graph, ledger and journal without writing.
     pub(crate) async fn state(&self, cx: &Cx) -> Result<State> {
         let mut session = self.connect(cx, Access::Read).await?;
-        match State::load(self, cx, &mut *session).await {
-            // Another run may hold the database itself: waits for it by its lock, which names it.
-            Err(error) if error.kind() == ErrorKind::Locked => {
-                drop(Lock::take(self, cx, "plan").await?);
-                State::load(self, cx, &mut *session).await
-            }
-            outcome => outcome,
+        self.load(cx, &mut *session).await
+    }
+
+    /// Reads graph, ledger and journal. Where another run is in the middle of something, waits for it by its
+    /// lock, which names it: what looks half-done may only be under way.
+    pub(crate) async fn load(&self, cx: &Cx, session: &mut dyn Session) -> Result<State> {
+        match State::load(self, cx, session).await {
+            Ok(state) if state.half_done.is_empty() => return Ok(state),
+            Err(error) if error.kind() != ErrorKind::Locked => return Err(error),
+            _ => {}
         }
+        drop(Lock::take(self, cx, "plan").await?);
+        State::load(self, cx, session).await
     }
 
     /// Reads the state, and refuses to go on over a run that left something half-done.

@@ -85,12 +85,16 @@ impl Execution<'_> {
     }
 
     async fn stamp_inside(&mut self, cx: &Cx, plan: &StampPlan) -> Result<()> {
+        self.settle_unfinished(cx).await?;
         for named in &plan.remove {
             self.ledger().remove(cx, &named.id).await?;
             self.note_undone(&named.id);
         }
         for named in &plan.add {
             self.insert_unrun(cx, &named.id).await?;
+            // What the journal knows is of an earlier time: its point is not what was there before this stamp.
+            self.journal().forget_migration(cx, &named.id).await?;
+            self.journal().forget_after(cx, &named.id).await?;
         }
         for named in &plan.accept {
             self.ledger().remove(cx, &named.id).await?;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use walkback_core::catalog::Schema;
 use walkback_core::graph::Target;
 use walkback_core::{Cx, Error, ErrorKind, Migration, MigrationGraph, MigrationId, Result, Session};
 
@@ -26,6 +27,8 @@ pub(crate) struct State {
     pub(crate) unfinished: Vec<RunRecord>,
     /// Statements that were begun outside a transaction and whose migration is not finished.
     pub(crate) half_done: Vec<StatementRow>,
+    /// The schema when this was read.
+    pub(crate) schema: Schema,
 }
 
 impl State {
@@ -51,6 +54,7 @@ impl State {
             .map(|migration| migration.id.clone())
             .collect();
         let graph = with_stored(loaded.graph, &in_checkout, &stored)?;
+        let schema = runner.schema(cx, session).await?;
         Ok(Self {
             graph,
             in_checkout,
@@ -59,6 +63,7 @@ impl State {
             stored,
             unfinished,
             half_done,
+            schema,
         })
     }
 

@@ -43,6 +43,7 @@ fn shop() -> Schema {
             columns: vec!["parent".to_owned()],
             references: TableName::new("parents"),
             referenced_columns: Vec::new(),
+            cascades: false,
         }],
         definition: "CREATE TABLE orders (\n  id integer NOT NULL,\n  note varchar(20) DEFAULT 'x',\n  \
                      must integer NOT NULL,\n  parent integer,\n  PRIMARY KEY (id),\n  CHECK (must > 0)\n)"

@@ -179,6 +179,7 @@ fn table(connection: &Connection, name: &str, definition: String) -> Table {
             columns: vec![row.get(0)?],
             references: TableName::new(row.get::<_, String>(1)?),
             referenced_columns: Vec::new(),
+            cascades: false,
         })
     });
     Table {

@@ -116,7 +116,8 @@ impl<'a> Execution<'a> {
             started: Instant::now(),
             _lock: lock,
         };
-        if kind != RunKind::Recover {
+        // These three put right what a killed run left, each in its own transaction.
+        if !matches!(kind, RunKind::Recover | RunKind::Restore | RunKind::Stamp) {
             execution.close_interrupted(cx).await?;
         }
         Ok(execution)
@@ -133,6 +134,24 @@ impl<'a> Execution<'a> {
                 "run `{}` ({}) had been killed; nothing of it was half-done, and its row is closed now",
                 run.id, run.kind
             ));
+        }
+        Ok(())
+    }
+
+    /// Ends the rows of runs that were killed, in the current transaction: what they left half-done has been
+    /// replaced, or a person says what is really there.
+    pub(crate) async fn settle_unfinished(&mut self, cx: &Cx) -> Result<()> {
+        for statement in std::mem::take(&mut self.state.half_done) {
+            self.journal()
+                .forget_statements(cx, &statement.run_id, &statement.migration)
+                .await?;
+        }
+        let at = identity::moment(cx.now());
+        let detail = format!("it was killed; run `{}` put it right", self.run.id);
+        for run in std::mem::take(&mut self.state.unfinished) {
+            self.journal()
+                .finish_run(cx, &run.id, RunStatus::Interrupted, &run.from, &detail, &at)
+                .await?;
         }
         Ok(())
     }
@@ -213,7 +232,9 @@ impl<'a> Execution<'a> {
 
     /// Returns what all steps of a run together may change of what is there now.
     fn safety_scope(&self, steps: &[PlannedStep]) -> PointScope {
-        let triggers = steps.iter().flat_map(|step| crate::reach::triggers_of(&step.statements));
+        let triggers = steps
+            .iter()
+            .flat_map(|step| crate::reach::triggers_of(&step.statements));
         let triggers: Vec<_> = triggers.collect();
         steps
             .iter()

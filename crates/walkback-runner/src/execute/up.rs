@@ -44,6 +44,12 @@ enum Attempt {
 impl Execution<'_> {
     /// Applies a migration: the point first, then all of it or nothing.
     pub(super) async fn up(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
+        let mut step = step.clone();
+        if step.touched().is_none_or(|tables| !tables.is_empty()) {
+            let schema = self.runner.schema(cx, &mut *self.session).await?;
+            step.look(self.runner, &schema, &[]);
+        }
+        let step = &step;
         let mut scope = step.scope();
         loop {
             let point = self.point_before(cx, step, &scope).await?;
@@ -212,14 +218,18 @@ impl Execution<'_> {
     ) -> Result<()> {
         self.journal().forget_after(cx, &step.id).await?;
         let mut names: Vec<TableName> = delta.created_tables().cloned().collect();
-        match step.scope() {
-            PointScope::None => {}
-            PointScope::Tables(tables) => names.extend(tables),
-            PointScope::Everything => names.extend(after.tables.iter().map(|table| table.name.clone())),
+        match (step.scope(), step.touched()) {
+            (PointScope::None, _) => {}
+            (_, Some(tables)) => names.extend(tables.iter().chain(delta.altered_tables()).cloned()),
+            (_, None) => names.extend(after.tables.iter().map(|table| table.name.clone())),
         }
-        names.sort();
-        names.dedup();
-        for table in names.iter().filter_map(|name| after.table(name)) {
+        let mut tables: Vec<_> = names
+            .iter()
+            .filter_map(|name| crate::reach::find(after, name))
+            .collect();
+        tables.sort_by(|left, right| left.name.cmp(&right.name));
+        tables.dedup_by(|left, right| left.name == right.name);
+        for table in tables {
             let print = self.session.fingerprint(cx, table).await?;
             let then = TableThen {
                 columns: point::slice_of(table).columns,
@@ -289,12 +299,8 @@ fn missing(outcome: &Outcome, scope: &PointScope) -> Vec<TableName> {
     };
     let delta = SchemaDelta::between(&outcome.before, &outcome.after);
     let is_held = |table: &TableName| {
-        held.iter().any(|name| {
-            outcome
-                .before
-                .table(name)
-                .is_some_and(|found| found.name == *table)
-        })
+        held.iter()
+            .any(|name| crate::reach::find(&outcome.before, name).is_some_and(|found| found.name == *table))
     };
     delta
         .altered_tables()

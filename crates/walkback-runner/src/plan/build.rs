@@ -3,15 +3,22 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use walkback_core::catalog::{Object, Schema};
+use walkback_core::dialect::DialectKind;
 use walkback_core::migration::SqlScript;
-use walkback_core::statement::Severity;
+use walkback_core::name::ObjectKind;
+use walkback_core::statement::{Action, Severity};
 use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Result, TableName};
 
 use super::script::{Protection, ReadScript};
-use super::{Plan, PlannedStep, PointScope, RunKind, ScriptOrigin, Verdict};
+use super::{Plan, PlannedStatement, PlannedStep, PointScope, RunKind, ScriptOrigin, Verdict};
 use crate::journal::StoredMigration;
+use crate::reach::Reach;
 use crate::runner::Runner;
 use crate::state::{State, journal_path};
+
+/// How the names of walkback's own tables begin.
+const OWN: &str = "_walkback_";
 
 /// Builds plans from one state.
 pub(crate) struct Planner<'a> {
@@ -45,6 +52,9 @@ impl<'a> Planner<'a> {
         for id in ups {
             steps.push(self.up_step(cx, id).await?);
         }
+        for step in &mut steps {
+            step.look(self.runner, &self.state.schema, &[]);
+        }
         let mut plan = Plan {
             kind,
             from: self.state.heads(&before),
@@ -53,6 +63,7 @@ impl<'a> Planner<'a> {
                 .iter()
                 .map(PlannedStep::scope)
                 .fold(PointScope::None, PointScope::and),
+            loss: Vec::new(),
             warnings: Vec::new(),
             closes: self.state.unfinished.iter().map(|run| run.id.clone()).collect(),
             steps,
@@ -75,6 +86,7 @@ impl<'a> Planner<'a> {
                 migration.file.display()
             ))
         })?;
+        self.refuse_own_tables(&script)?;
         let paired_down = self.file_script(cx, id, Direction::Down).await?;
         let verdict = Verdict::of_up(
             &script.statements,
@@ -89,9 +101,49 @@ impl<'a> Planner<'a> {
             transaction: script.transaction,
             statements: script.statements.clone(),
             verdict,
+            touched: named_tables(&script.statements),
             script,
             paired_down,
         })
+    }
+
+    /// Refuses a script that changes the tables of walkback itself: what they say would no longer be true.
+    fn refuse_own_tables(&self, script: &ReadScript) -> Result<()> {
+        let ledger = self.runner.ledger().table;
+        let own = |table: &TableName| {
+            table.name.eq_ignore_ascii_case(&ledger.name)
+                || table
+                    .name
+                    .get(..OWN.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(OWN))
+        };
+        for statement in &script.statements {
+            let named = statement
+                .effect
+                .actions
+                .iter()
+                .filter_map(|action| match action {
+                    Action::Create { name, on, .. } | Action::Drop { name, on, .. } => {
+                        Some(on.as_ref().filter(|on| own(on)).unwrap_or(name))
+                    }
+                    Action::RenameTable { from, to } => Some(if own(to) { to } else { from }),
+                    other => other.changed_table(),
+                })
+                .find(|name| own(name));
+            if let Some(name) = named {
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    format!(
+                        "the statement at {} changes `{name}`, which is walkback's own",
+                        statement.at
+                    ),
+                )
+                .hint(
+                    "remove it; `walkback stamp` changes what counts as applied, without running scripts",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Plans the way down of one migration: its file, else its stored down, else the derived one.
@@ -117,14 +169,24 @@ impl<'a> Planner<'a> {
             origin: script.origin,
             transaction: script.transaction,
             statements: script.statements.clone(),
-            verdict: self.state.stored.get(id).map_or_else(
-                || Verdict::Unknown {
-                    why: "walkback did not apply it".to_owned(),
-                },
-                |stored| stored.verdict.clone(),
-            ),
+            verdict: self.verdict_of_down(id, script.origin),
+            touched: named_tables(&script.statements),
             script,
             paired_down: None,
+        }
+    }
+
+    /// Returns what a way down is worth: a derived one says itself what it cannot bring back.
+    fn verdict_of_down(&self, id: &MigrationId, origin: ScriptOrigin) -> Verdict {
+        match self.state.stored.get(id) {
+            None => Verdict::Unknown {
+                why: "walkback did not apply it".to_owned(),
+            },
+            Some(stored) if origin != ScriptOrigin::Derived => stored.verdict.clone(),
+            Some(stored) if stored.derived_loses.is_empty() => Verdict::Lossless,
+            Some(stored) => Verdict::Lossy {
+                loses: stored.derived_loses.clone(),
+            },
         }
     }
 
@@ -263,11 +325,53 @@ impl<'a> Planner<'a> {
                 warnings.push(warning);
             }
         }
+        warnings.extend(plan.steps.iter().flat_map(|step| self.not_kept(step)));
+        warnings.extend(plan.steps.iter().filter_map(|step| self.lossy_down(step)));
         if plan.point != PointScope::None && self.runner.vault().is_none() {
             warnings
                 .push("there is no vault: what these migrations destroy cannot be brought back".to_owned());
         }
         warnings
+    }
+
+    /// Says that a down script does not bring back all, and what does.
+    fn lossy_down(&self, step: &PlannedStep) -> Option<String> {
+        let what = match &step.verdict {
+            Verdict::Lossy { loses } if step.direction == Direction::Down => loses.join(", "),
+            _ => return None,
+        };
+        let point = self
+            .state
+            .stored
+            .get(&step.id)
+            .and_then(|stored| stored.point.as_ref());
+        let better = point.map_or(
+            "",
+            |_| "; `walkback rollback` restores that from the point made before it",
+        );
+        Some(format!(
+            "the way down of `{}` cannot bring back {what}{better}",
+            step.name
+        ))
+    }
+
+    /// Names the virtual tables that a step changes: no point holds their rows.
+    fn not_kept(&self, step: &PlannedStep) -> Vec<String> {
+        let schema = &self.state.schema;
+        let touched = step.touched().unwrap_or_default();
+        let virtual_table = |table: &TableName| schema.object(ObjectKind::Other, table);
+        touched
+            .iter()
+            .filter(|table| schema.table(table).is_none())
+            .filter_map(virtual_table)
+            .map(|object| {
+                format!(
+                    "`{}` changes the virtual table `{}`, whose rows no point holds: a rollback brings back its definition \
+                     and not its rows",
+                    step.name, object.name
+                )
+            })
+            .collect()
     }
 
     fn known(&self, id: &MigrationId) -> Result<&walkback_core::Migration> {
@@ -303,15 +407,15 @@ impl<'a> Planner<'a> {
 impl PlannedStep {
     /// Returns what must be kept before this step so that it can be undone without any script.
     pub(crate) fn scope(&self) -> PointScope {
-        let destroys = self
-            .statements
-            .iter()
-            .any(|statement| statement.severity >= Severity::AddsRows);
+        let worst = self.statements.iter().map(|statement| statement.severity).max();
+        let destroys = worst >= Some(Severity::AddsRows);
+        // Outside a transaction also half of an addition has to be taken back.
+        let needs = destroys || !self.transaction && worst > Some(Severity::None);
         match self.script.protect {
             Protection::Off => PointScope::None,
-            Protection::Auto if !destroys => PointScope::None,
+            Protection::Auto if !needs => PointScope::None,
             // Outside a transaction nobody can look at what it did and take it back to keep more.
-            _ if !self.transaction => PointScope::Everything,
+            _ if !self.transaction && destroys => PointScope::Everything,
             Protection::Auto | Protection::Vault => {
                 self.touched().map_or(PointScope::Everything, PointScope::Tables)
             }
@@ -330,16 +434,31 @@ impl PlannedStep {
 
     /// Returns the tables it changes, without repeats; `None` if that cannot be read.
     pub(crate) fn touched(&self) -> Option<Vec<TableName>> {
-        let mut tables: Vec<TableName> = Vec::new();
-        for statement in &self.statements {
-            for table in statement.effect.changed_tables()? {
-                if !tables.contains(&table) {
-                    tables.push(table);
-                }
+        self.touched.clone()
+    }
+
+    /// Looks where its statements reach in a schema: by foreign keys that cascade, by triggers, those of
+    /// `extra` included.
+    pub(crate) fn look(&mut self, runner: &Runner, schema: &Schema, extra: &[Object]) {
+        let dialect = runner.dialect();
+        let off = self.transaction && dialect.kind() == DialectKind::Sqlite && self.script.rebuilds();
+        let mut reach = Reach::new(&*dialect, schema, !off);
+        reach.add_triggers(&*dialect, extra);
+        self.touched = reach.of(&*dialect, &self.statements);
+    }
+}
+
+/// Returns the tables that statements name as changed, without repeats; `None` if that cannot be read.
+fn named_tables(statements: &[PlannedStatement]) -> Option<Vec<TableName>> {
+    let mut tables: Vec<TableName> = Vec::new();
+    for statement in statements {
+        for table in statement.effect.changed_tables()? {
+            if !tables.contains(&table) {
+                tables.push(table);
             }
         }
-        Some(tables)
     }
+    Some(tables)
 }
 
 impl PointScope {

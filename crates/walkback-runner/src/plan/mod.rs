@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use walkback_core::statement::{Effect, Location, Severity};
 use walkback_core::{Direction, MigrationId, TableName};
 
+use crate::loss::Loss;
+
 pub(crate) use build::Planner;
 pub(crate) use script::ReadScript;
 pub use verdict::Verdict;
@@ -78,6 +80,8 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// What the rollback point will hold.
     pub point: PointScope,
+    /// What its downs take away that was written since.
+    pub loss: Vec<Loss>,
     /// What a person should know before it runs.
     pub warnings: Vec<String>,
     /// Runs that were killed and left nothing half-done: this one closes their rows in the journal.
@@ -111,6 +115,9 @@ pub struct PlannedStep {
     /// The down that will be stored with it (up only).
     #[serde(skip)]
     pub(crate) paired_down: Option<ReadScript>,
+    /// The tables it changes, also by foreign keys and triggers; `None` if that cannot be known.
+    #[serde(skip)]
+    pub(crate) touched: Option<Vec<TableName>>,
 }
 
 /// One statement of a plan.

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use walkback_core::catalog::Schema;
-use walkback_core::engine::SessionExt as _;
-use walkback_core::statement::Action;
 use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result, Session, TableName};
 use walkback_vault::{Manifest, TableEntry};
 
@@ -12,8 +10,8 @@ use super::{RollbackKind, RollbackPlan, RollbackRequest, RollbackStep, RollbackW
 use crate::delta::SchemaDelta;
 use crate::identity;
 use crate::journal::{Journal, PointRow, RunRecord, RunStatus, StoredMigration, TableThen};
-use crate::loss::{Loss, LossCounter};
-use crate::plan::{PlannedStep, Planner, ReadScript, Verdict};
+use crate::loss::LossCounter;
+use crate::plan::{PlannedStep, Planner, Verdict};
 use crate::restore::{Exchange, RestorePlan, check_manifest};
 use crate::runner::{DownTarget, Runner};
 use crate::state::State;
@@ -68,7 +66,10 @@ impl Runner {
     ) -> Result<RestorePlan> {
         let mut session = self.connect(cx, Access::Read).await?;
         let state = self.load(cx, &mut *session).await?;
-        state.refuse_half_done()?;
+        // Bringing back everything puts right what a killed run left; some tables alone do not.
+        if !tables.is_empty() {
+            state.refuse_half_done()?;
+        }
         let schema = self.schema(cx, &mut *session).await?;
         let mut planning = Planning {
             runner: self,
@@ -96,13 +97,13 @@ impl Runner {
     }
 }
 
-struct Planning<'a> {
-    runner: &'a Runner,
-    cx: &'a Cx,
-    state: &'a State,
-    session: &'a mut dyn Session,
-    schema: Schema,
-    losses: LossCounter,
+pub(super) struct Planning<'a> {
+    pub(super) runner: &'a Runner,
+    pub(super) cx: &'a Cx,
+    pub(super) state: &'a State,
+    pub(super) session: &'a mut dyn Session,
+    pub(super) schema: Schema,
+    pub(super) losses: LossCounter,
 }
 
 impl Planning<'_> {
@@ -261,7 +262,7 @@ impl Planning<'_> {
                 error
             }
         })?;
-        let exchange = Exchange::undoing(&stored.delta, &manifest, &self.schema)?;
+        let exchange = Exchange::undoing(&stored.delta, stored.touched.as_deref(), &manifest, &self.schema)?;
         let mut restore = self.restore_plan(&manifest, &exchange, Some(&stored.id)).await?;
         restore.applied_after.retain(|id| *id != stored.id);
         let loss = std::mem::take(&mut restore.loss);
@@ -280,7 +281,7 @@ impl Planning<'_> {
     async fn back_to_point(&mut self, id: &str, why: &str) -> Result<RollbackPlan> {
         let manifest = self.manifest(id).await?;
         let delta = SchemaDelta::between(&manifest.schema, &self.schema);
-        let exchange = Exchange::undoing(&delta, &manifest, &self.schema)?;
+        let exchange = Exchange::undoing(&delta, None, &manifest, &self.schema)?;
         self.whole(&manifest, &exchange, RollbackKind::Full, why).await
     }
 
@@ -352,61 +353,6 @@ impl Planning<'_> {
             only: None,
             applied_before: self.state.applied.iter().map(|row| row.id.clone()).collect(),
         })
-    }
-
-    /// Returns the tables as a migration left them.
-    async fn after(&mut self, migration: &MigrationId) -> Result<BTreeMap<String, TableThen>> {
-        let dialect = self.runner.dialect();
-        let mut journal = Journal::new(self.session, &*dialect);
-        if journal.exists(self.cx).await? {
-            journal.after(self.cx, migration).await
-        } else {
-            Ok(BTreeMap::new())
-        }
-    }
-
-    async fn loss_of(&mut self, table: &TableName, then: Option<&TableThen>) -> Result<Option<Loss>> {
-        self.losses
-            .since(self.cx, self.session, &self.schema, table, then)
-            .await
-    }
-
-    /// Counts what a down script takes away that the migration did not bring.
-    async fn loss_of_down(&mut self, id: &MigrationId, script: &ReadScript) -> Result<Vec<Loss>> {
-        let dialect = self.runner.dialect();
-        let after = self.after(id).await?;
-        let mut losses = Vec::new();
-        for action in script
-            .statements
-            .iter()
-            .flat_map(|statement| &statement.effect.actions)
-        {
-            match action {
-                Action::DropTable { table } => {
-                    losses.extend(self.loss_of(table, after.get(&table.to_string())).await?);
-                }
-                Action::DropColumn { table, column } if self.schema.table(table).is_some() => {
-                    let sql = format!(
-                        "SELECT count(*) FROM {} WHERE {} IS NOT NULL",
-                        dialect.quote_table(table),
-                        dialect.quote_identifier(column)
-                    );
-                    let row = self.session.fetch_optional(self.cx, &sql, &[]).await?;
-                    let count = row
-                        .and_then(|row| row[0].as_i64())
-                        .and_then(|count| u64::try_from(count).ok());
-                    losses.extend(count.filter(|count| *count > 0).map(|rows| Loss {
-                        table: table.clone(),
-                        rows,
-                        what: format!(
-                            "{rows} values of column `{column}`, what the migration itself wrote included"
-                        ),
-                    }));
-                }
-                _ => {}
-            }
-        }
-        Ok(losses)
     }
 
     async fn manifest(&mut self, id: &str) -> Result<Manifest> {

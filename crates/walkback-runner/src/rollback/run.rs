@@ -1,5 +1,6 @@
 //! Running a rollback: a safety point, then each migration by its means, checked, with the next means ready.
 
+use walkback_core::catalog::Object;
 use walkback_core::engine::Begin;
 use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
 
@@ -66,11 +67,11 @@ impl Execution<'_> {
                 .restore_whole(cx, restore, plan.kind == RollbackKind::Backup)
                 .await;
         }
-        let scope = plan
-            .steps
-            .iter()
-            .map(|step| self.scope_of(step))
-            .fold(PointScope::None, PointScope::and);
+        let mut scope = PointScope::None;
+        let mut triggers: Vec<Object> = Vec::new();
+        for step in &plan.steps {
+            scope = scope.and(self.scope_of(cx, step, &mut triggers).await?);
+        }
         if scope != PointScope::None {
             self.safety_point(cx, "rollback", &scope).await?;
         }
@@ -81,14 +82,37 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Returns what walking a migration back may take away, by whichever means.
-    fn scope_of(&self, step: &RollbackStep) -> PointScope {
-        let down = step
-            .down
-            .as_ref()
-            .map_or(PointScope::None, crate::plan::PlannedStep::safety_scope);
-        let Some(stored) = self.state.stored.get(&step.id) else {
-            return down;
+    /// Returns what walking a migration back may take away, by whichever means. `triggers` are those that
+    /// earlier steps bring back: they may fire in this one.
+    async fn scope_of(
+        &mut self,
+        cx: &Cx,
+        step: &RollbackStep,
+        triggers: &mut Vec<Object>,
+    ) -> Result<PointScope> {
+        let stored = self.state.stored.get(&step.id).cloned();
+        let mut restored = PointScope::None;
+        if let Some(point) = stored.as_ref().and_then(|stored| stored.point.as_deref())
+            && self.runner.vault().is_some()
+        {
+            match self.open_point(cx, point).await {
+                Ok(manifest) => {
+                    triggers.extend(manifest.schema.objects);
+                    let held = manifest.tables.into_iter().map(|entry| entry.table);
+                    restored = PointScope::Tables(held.collect());
+                }
+                Err(error) if step.down.is_none() => return Err(error),
+                // A down script needs no point.
+                Err(_) => {}
+            }
+        }
+        let down = step.down.clone().map_or(PointScope::None, |mut down| {
+            down.look(self.runner, &self.state.schema, triggers);
+            triggers.extend(crate::reach::triggers_of(&down.statements));
+            down.safety_scope()
+        });
+        let Some(stored) = stored else {
+            return Ok(down);
         };
         let changed = stored
             .delta
@@ -100,7 +124,7 @@ impl Execution<'_> {
             .touched
             .clone()
             .map_or(PointScope::Everything, PointScope::Tables);
-        down.and(touched).and(PointScope::Tables(changed))
+        Ok(down.and(touched).and(restored).and(PointScope::Tables(changed)))
     }
 
     /// Walks one migration back: by its script if that is the plan and it proves sound, else from its point.
@@ -159,7 +183,7 @@ impl Execution<'_> {
         self.session.begin(cx, Begin::Rebuild).await?;
         let outcome = async {
             let now = self.runner.schema(cx, &mut *self.session).await?;
-            let exchange = Exchange::undoing(&stored.delta, &manifest, &now)?;
+            let exchange = Exchange::undoing(&stored.delta, stored.touched.as_deref(), &manifest, &now)?;
             self.exchange(cx, &manifest, &exchange).await?;
             self.report.warnings.extend(exchange.warnings);
             self.record_undone(cx, &stored.id).await
@@ -188,10 +212,11 @@ impl Execution<'_> {
                 Exchange::restoring(plan.only.as_deref(), &manifest, &now)?
             } else {
                 let delta = crate::delta::SchemaDelta::between(&manifest.schema, &now);
-                Exchange::undoing(&delta, &manifest, &now)?
+                Exchange::undoing(&delta, None, &manifest, &now)?
             };
             self.exchange(cx, &manifest, &exchange).await?;
             self.report.warnings.extend(exchange.warnings);
+            self.settle_unfinished(cx).await?;
             self.set_ledger(cx, &plan.applied_after).await
         }
         .await;
@@ -201,7 +226,7 @@ impl Execution<'_> {
     }
 
     /// Makes the ledger say exactly this, in the current transaction.
-    async fn set_ledger(&mut self, cx: &Cx, applied: &[MigrationId]) -> Result<()> {
+    pub(crate) async fn set_ledger(&mut self, cx: &Cx, applied: &[MigrationId]) -> Result<()> {
         let gone: Vec<_> = self
             .state
             .applied
