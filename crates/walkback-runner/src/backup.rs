@@ -67,6 +67,23 @@ impl Runner {
         self.needed_vault()?.verify(cx, id).await
     }
 
+    /// Returns the points that applied migrations need and the vault has not, each with the name of its
+    /// migration.
+    ///
+    /// # Errors
+    /// Fails if the vault or the journal cannot be read.
+    pub async fn points_missing(&self, cx: &Cx) -> Result<Vec<(String, String)>> {
+        let points = self.points(cx).await?;
+        let state = self.state(cx).await?;
+        let needed = state
+            .stored
+            .values()
+            .filter_map(|stored| Some((stored.point.clone()?, stored.name())));
+        Ok(needed
+            .filter(|(id, _)| points.iter().all(|point| point.id != *id))
+            .collect())
+    }
+
     /// Removes a point or backup, and the chunks that no other one needs.
     ///
     /// # Errors

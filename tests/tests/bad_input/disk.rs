@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use walkback_tests::{Output, Sandbox};
 
-use crate::{WRITTEN_SINCE, begun, goes_on, project, reconfigure, write_first};
+use crate::{WRITTEN_SINCE, goes_on, project, reconfigure, write_first};
 
 /// A small file system, gone at the end also of a test that fails.
 struct SmallDisk(PathBuf);
@@ -123,11 +123,14 @@ fn a_migration_that_fills_the_disk_of_the_database_is_undone() {
 
 #[test]
 fn a_point_that_does_not_fit_into_the_vault_stops_an_up_before_its_first_change() {
-    let sandbox = begun();
+    let sandbox = project();
     let Some(disk) = SmallDisk::mount(&sandbox, "disk") else {
         return;
     };
     reconfigure(&sandbox, ".walkback/vault", "disk/vault");
+    write_first(&sandbox);
+    sandbox.ok(&["up"]);
+    sandbox.sql(WRITTEN_SINCE);
     sandbox.sql(&fill(4_000));
     sandbox.migration("002_change", "UPDATE t SET a = NULL;\nCREATE TABLE b (a);\n", "");
     let before = sandbox.contents();

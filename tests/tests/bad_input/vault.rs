@@ -49,6 +49,18 @@ fn a_vault_that_has_been_deleted_is_missed_by_name() {
     error: the point `rb_002_change_<time>`, made before migration `002_change`, is no longer in the vault at `.walkback/vault`
     hint: bring the vault back from a copy, or correct `path` of the store, and run the same command again
     ");
+    insta::assert_snapshot!(unchanged(&sandbox, &["backup", "verify"]), @r"
+    $ walkback backup verify
+    exit: 8
+    --- stdout
+    missing  rb_001_begin_<time>
+    missing  rb_002_change_<time>
+    --- stderr
+    error: the point `rb_001_begin_<time>`, made before `001_begin`, which is applied, is not in the vault
+    hint: bring the vault back from a copy, or correct `path` of the store
+    error: the point `rb_002_change_<time>`, made before `002_change`, which is applied, is not in the vault
+    hint: bring the vault back from a copy, or correct `path` of the store
+    ");
     assert!(!sandbox.path(".walkback").exists());
     fs::rename(sandbox.path("taken-away"), sandbox.path(".walkback")).unwrap();
     walks_back(&sandbox);

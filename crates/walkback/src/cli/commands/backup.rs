@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use walkback_core::{ErrorKind, Result};
+use walkback_core::{Error, ErrorKind, Result};
 use walkback_runner::Runner;
 use walkback_runner::vault::{Manifest, PointKind, PointSummary, VerifyReport};
 
@@ -209,10 +209,15 @@ async fn verify(context: &Context, args: &BackupVerify) -> Result<u8> {
     } else {
         args.ids.clone()
     };
-    if ids.is_empty() {
+    let mut reports = if args.ids.is_empty() {
+        report_missing(context, &runner).await
+    } else {
+        Vec::new()
+    };
+    let mut damaged = reports.len();
+    if ids.is_empty() && damaged == 0 {
         context.out.text("the vault is empty: there is nothing to verify");
     }
-    let (mut reports, mut damaged) = (Vec::new(), 0_usize);
     for id in &ids {
         let outcome = runner.point_verify(&context.cx, id).await.and_then(|report| {
             reports.push(json(&report)?);
@@ -241,6 +246,29 @@ async fn verify(context: &Context, args: &BackupVerify) -> Result<u8> {
     } else {
         exit::code(ErrorKind::Damaged)
     })
+}
+
+/// Tells which points applied migrations need and the vault has not. The vault can be verified without the
+/// database, so one that cannot be read is a warning.
+async fn report_missing(context: &Context, runner: &Runner) -> Vec<Value> {
+    let missing = runner.points_missing(&context.cx).await.unwrap_or_else(|error| {
+        context
+            .out
+            .warn(format!("nobody can say whether a point is missing: {error}"));
+        Vec::new()
+    });
+    let mut reports = Vec::with_capacity(missing.len());
+    for (id, migration) in missing {
+        let error = Error::new(
+            ErrorKind::Damaged,
+            format!("the point `{id}`, made before `{migration}`, which is applied, is not in the vault"),
+        )
+        .hint("bring the vault back from a copy, or correct `path` of the store");
+        context.out.text(format!("{}  {id}", style::error("missing")));
+        output::write_error(&render_error::text(&error));
+        reports.push(serde_json::json!({"id": id, "error": render_error::object(&error)["error"]}));
+    }
+    reports
 }
 
 async fn all(context: &Context, runner: &Runner) -> Result<Vec<String>> {
