@@ -301,3 +301,68 @@ fn two_ups_at_once_apply_every_migration_once() {
         assert_eq!(sandbox.value(runs), "3");
     }
 }
+
+#[test]
+fn a_half_done_script_without_a_point_is_named_and_settled_by_a_person() {
+    let half_done = |step| {
+        let sandbox = project();
+        sandbox.write(
+            "walkback.toml",
+            "[env.dev]\nurl = \"sqlite:app.db\"\nstores = []\n",
+        );
+        sandbox.migration(
+            "001_loose",
+            "-- walkback: transaction=off\nCREATE TABLE a (x);\nCREATE TABLE b (x);",
+            "",
+        );
+        sandbox.killed_at(step, &["up", "-y"])?;
+        Some(sandbox)
+    };
+    let mut named = 0;
+    for step in 1.. {
+        let Some(sandbox) = half_done(step) else { break };
+        let recover = sandbox.run(&["recover", "-y"]);
+        if recover.code == Some(0) {
+            continue;
+        }
+        named += 1;
+        assert_eq!(recover.code, Some(4), "{}", recover.transcript());
+        assert!(
+            recover.stderr.contains("001") && recover.stderr.contains("walkback stamp"),
+            "{}",
+            recover.transcript()
+        );
+        sandbox.sql("DROP TABLE IF EXISTS a; DROP TABLE IF EXISTS b");
+        sandbox.ok(&["stamp", "base", "-y"]);
+        sandbox.ok(&["up", "-y"]);
+        assert_eq!(sandbox.contents().rows.len(), 2);
+    }
+    assert!(named >= 4, "only {named} of the kills were inside the script");
+}
+
+#[test]
+fn a_recover_waits_for_a_run_that_is_alive() {
+    let sandbox = project();
+    let slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) INSERT INTO a SELECT i FROM n;";
+    sandbox.migration(
+        "001_loose",
+        &format!("-- walkback: transaction=off\nCREATE TABLE a (x);\n{slow}"),
+        "",
+    );
+    let mut child = sandbox.spawn(&["up", "-y"]);
+    while !sandbox
+        .run(&["recover", "--dry-run", "--lock-timeout", "1ms"])
+        .stderr
+        .contains("walkback up")
+    {
+        assert!(
+            child.try_wait().expect("the child can be asked").is_none(),
+            "the script is too fast to be caught"
+        );
+    }
+    let recover = sandbox.run(&["recover", "-y"]);
+    assert!(child.wait().expect("the child ends").success());
+    assert_eq!(recover.code, Some(0), "{}", recover.transcript());
+    assert_eq!(sandbox.value("SELECT count(*) FROM a"), "2000000");
+    assert_eq!(sandbox.status()["applied"], 1);
+}

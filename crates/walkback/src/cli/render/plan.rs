@@ -36,6 +36,9 @@ pub(crate) fn plan(plan: &Plan, place: &str) -> String {
         text.push_str(&self::step(step, width));
     }
     text.push_str(&point(&plan.point));
+    if plan.steps.iter().any(|step| step.direction == Direction::Down) {
+        text.push_str(&losses(plan.loss.iter()));
+    }
     text.trim_end().to_owned()
 }
 

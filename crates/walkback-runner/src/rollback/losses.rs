@@ -1,0 +1,110 @@
+//! What each step of a rollback takes away, worked out step by step.
+
+use std::collections::BTreeMap;
+
+use walkback_core::engine::SessionExt as _;
+use walkback_core::statement::Action;
+use walkback_core::{Access, Cx, Direction, MigrationId, Result, TableName};
+
+use super::plan::Planning;
+use crate::journal::{Journal, TableThen};
+use crate::loss::{Loss, LossCounter};
+use crate::plan::{Plan, ReadScript};
+use crate::runner::Runner;
+use crate::state::State;
+
+impl Runner {
+    /// Adds to a plan what its downs take away that was written since.
+    pub(crate) async fn with_loss(&self, cx: &Cx, state: &State, mut plan: Plan) -> Result<Plan> {
+        let mut session = self.connect(cx, Access::Read).await?;
+        let schema = self.schema(cx, &mut *session).await?;
+        let losses = LossCounter::default();
+        let mut planning = Planning {
+            runner: self,
+            cx,
+            state,
+            session: &mut *session,
+            schema,
+            losses,
+        };
+        for step in plan.steps.iter().filter(|step| step.direction == Direction::Down) {
+            let loss = planning.loss_of_down(&step.id, &step.script).await?;
+            plan.loss.extend(loss);
+        }
+        Ok(plan)
+    }
+}
+
+impl Planning<'_> {
+    /// Returns the tables as a migration left them.
+    pub(super) async fn after(&mut self, migration: &MigrationId) -> Result<BTreeMap<String, TableThen>> {
+        let dialect = self.runner.dialect();
+        let mut journal = Journal::new(self.session, &*dialect);
+        if journal.exists(self.cx).await? {
+            journal.after(self.cx, migration).await
+        } else {
+            Ok(BTreeMap::new())
+        }
+    }
+
+    pub(super) async fn loss_of(
+        &mut self,
+        table: &TableName,
+        then: Option<&TableThen>,
+    ) -> Result<Option<Loss>> {
+        self.losses
+            .since(self.cx, self.session, &self.schema, table, then)
+            .await
+    }
+
+    /// Counts what a down script takes away that the migration did not bring.
+    pub(super) async fn loss_of_down(&mut self, id: &MigrationId, script: &ReadScript) -> Result<Vec<Loss>> {
+        let dialect = self.runner.dialect();
+        let after = self.after(id).await?;
+        let mut losses = Vec::new();
+        for action in script
+            .statements
+            .iter()
+            .flat_map(|statement| &statement.effect.actions)
+        {
+            match action {
+                Action::DropTable { table } => {
+                    losses.extend(self.loss_of(table, after.get(&table.to_string())).await?);
+                }
+                Action::DropColumn { table, column } if self.schema.table(table).is_some() => {
+                    let sql = format!(
+                        "SELECT count(*) FROM {} WHERE {} IS NOT NULL",
+                        dialect.quote_table(table),
+                        dialect.quote_identifier(column)
+                    );
+                    let row = self.session.fetch_optional(self.cx, &sql, &[]).await?;
+                    let count = row
+                        .and_then(|row| row[0].as_i64())
+                        .and_then(|count| u64::try_from(count).ok());
+                    losses.extend(count.filter(|count| *count > 0).map(|rows| Loss {
+                        table: table.clone(),
+                        rows,
+                        what: format!(
+                            "{rows} values of column `{column}`, what the migration itself wrote included"
+                        ),
+                    }));
+                }
+                Action::Update { table }
+                | Action::Delete { table }
+                | Action::Truncate { table }
+                | Action::Insert {
+                    table,
+                    may_overwrite: true,
+                } => {
+                    let since = self.loss_of(table, after.get(&table.to_string())).await?;
+                    losses.extend(since.map(|loss| Loss {
+                        what: format!("the down changes rows of it, and it was written to since: {}", loss.what),
+                        ..loss
+                    }));
+                }
+                _ => {}
+            }
+        }
+        Ok(losses)
+    }
+}
