@@ -189,6 +189,7 @@ fn a_down_that_fails_leaves_its_migration_applied() {
             drops table `b` (migrations/002_more/down.sql:1)
             does something that cannot be read (`DROP` names no sort of object that is known here) (migrations/002_more/down.sql:2)
       point first: the schema, and the rows of all tables
+      loses nothing that was written since
     --- stderr
     error: statement 2 of `002_more` failed (migrations/002_more/down.sql:2): DROP TABEL t
     caused by: SQLite refused `DROP TABEL t`
