@@ -71,6 +71,13 @@ impl SchemaDelta {
             }
             left.extend(changed.compare(later.get(&key).copied()));
         }
+        // What the migration had left alone, its way back has to leave alone too.
+        let all = Self::between(now_before, now_after);
+        let beyond = all
+            .0
+            .iter()
+            .filter(|other| !self.concerns(other.kind, &other.name));
+        left.extend(beyond.flat_map(|other| other.compare(other.after.as_ref())));
         left
     }
 }

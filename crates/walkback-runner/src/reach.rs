@@ -80,7 +80,9 @@ impl<'a> Reach<'a> {
             .flat_map(|(sql, effect)| triggers_in(sql, effect))
             .collect();
         self.add_triggers(dialect, &own);
-        let actions = effects.iter().flat_map(|(_, effect)| effect.actions.iter().cloned());
+        let actions = effects
+            .iter()
+            .flat_map(|(_, effect)| effect.actions.iter().cloned());
         self.closure(actions.collect())
     }
 

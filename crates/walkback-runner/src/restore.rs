@@ -11,8 +11,8 @@ use walkback_vault::{Manifest, TableEntry};
 
 use crate::delta::SchemaDelta;
 use crate::execute::Execution;
-use crate::loss::Loss;
 use crate::journal::StatementRow;
+use crate::loss::Loss;
 use crate::plan::PlannedStep;
 use crate::reach::{self, Reach};
 
@@ -86,7 +86,9 @@ impl Exchange {
             .collect();
         let is_touched = |entry: &&TableEntry| {
             touched.is_none_or(|touched| {
-                let mut names = touched.iter().filter_map(|name| reach::find(&manifest.schema, name));
+                let mut names = touched
+                    .iter()
+                    .filter_map(|name| reach::find(&manifest.schema, name));
                 names.any(|table| table.name == entry.table)
                     || delta.altered_tables().any(|table| *table == entry.table)
             })
@@ -182,6 +184,13 @@ impl Exchange {
             replaced(object) || (concerned(object) && now.is_none_or(|now| now.facts != object.facts))
         };
         let back: Vec<_> = manifest.schema.objects.iter().filter(missing).cloned().collect();
+        let rowless = back.iter().filter(|object| object.kind == ObjectKind::Other);
+        exchange.warnings.extend(rowless.map(|object| {
+            format!(
+                "the virtual table `{}` comes back without its rows: no point holds them, fill it again",
+                object.name
+            )
+        }));
         exchange.create_objects.splice(0..0, back);
         exchange.replace = replace;
         exchange.drop_tables = drop_tables;
@@ -244,8 +253,11 @@ impl Execution<'_> {
             loaded.name = shadow.clone();
             let print = self.session.fingerprint(cx, &loaded).await?;
             check_loaded(manifest, entry, rows, &print)?;
-            if now.table(&entry.table).is_some() {
-                swap.drop_tables.push(entry.table.clone());
+            // It may be there under a name that differs in case only.
+            if let Some(found) = now.table(&entry.table)
+                && !swap.drop_tables.contains(&found.name)
+            {
+                swap.drop_tables.push(found.name.clone());
             }
             swap.shadows.push((shadow, table.name.clone()));
         }

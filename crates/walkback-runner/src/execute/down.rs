@@ -1,10 +1,13 @@
 //! Walking one migration back by a script.
 
-use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
+use walkback_core::catalog::Schema;
+use walkback_core::fingerprint::TableFingerprint;
+use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result, TableName};
+use walkback_vault::TableEntry;
 
 use super::Execution;
 use crate::journal::StatementState;
-use crate::plan::PlannedStep;
+use crate::plan::{PlannedStep, Verdict};
 
 impl Execution<'_> {
     /// Runs a down script. What it leaves behind is a warning: a person asked for this script.
@@ -33,7 +36,12 @@ impl Execution<'_> {
         }
         self.session.begin(cx, self.mode(&step.script)).await?;
         let mut left = Vec::new();
-        let outcome = match self.down_inside(cx, step).await {
+        let watched = if strict {
+            self.watched(cx, step).await
+        } else {
+            Ok(Vec::new())
+        };
+        let outcome = match self.down_inside(cx, step, watched).await {
             Ok(differences) if strict && !differences.is_empty() => Err(Error::new(
                 ErrorKind::CheckFailed,
                 format!(
@@ -60,7 +68,64 @@ impl Execution<'_> {
         Ok(left)
     }
 
-    async fn down_inside(&mut self, cx: &Cx, step: &PlannedStep) -> Result<Vec<String>> {
+    /// Returns the tables whose rows the way back has to bring back exactly: those the point holds and that
+    /// nobody has written to since the migration. Where the down is known to lose something there are none.
+    async fn watched(&mut self, cx: &Cx, step: &PlannedStep) -> Result<Vec<TableEntry>> {
+        let Some(stored) = self.state.stored.get(&step.id).cloned() else {
+            return Ok(Vec::new());
+        };
+        let (Some(point), true) = (&stored.point, stored.verdict == Verdict::Lossless) else {
+            return Ok(Vec::new());
+        };
+        if self.runner.vault().is_none() {
+            return Ok(Vec::new());
+        }
+        let Ok(manifest) = self.open_point(cx, point).await else {
+            // A point that is gone is no reason to refuse a script that does not need it.
+            return Ok(Vec::new());
+        };
+        let schema = self.runner.schema(cx, &mut *self.session).await?;
+        let left = self.journal().after(cx, &step.id).await?;
+        let mut watched = Vec::new();
+        for entry in manifest.tables {
+            let Some(then) = left.get(&entry.table.to_string()) else {
+                continue;
+            };
+            let now = self.print(cx, &schema, &entry.table, &then.columns).await?;
+            if now.as_ref() == Some(&then.print) {
+                watched.push(entry);
+            }
+        }
+        Ok(watched)
+    }
+
+    /// Returns what the rows of a table add up to, seen through these columns; `None` if it has not all of them.
+    async fn print(
+        &mut self,
+        cx: &Cx,
+        schema: &Schema,
+        table: &TableName,
+        columns: &[String],
+    ) -> Result<Option<TableFingerprint>> {
+        let Some(table) = schema.table(table) else {
+            return Ok(None);
+        };
+        let column = |name: &String| table.columns.iter().find(|column| column.name == *name).cloned();
+        let Some(columns) = columns.iter().map(column).collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        let mut seen = table.clone();
+        seen.columns = columns;
+        self.session.fingerprint(cx, &seen).await.map(Some)
+    }
+
+    async fn down_inside(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        watched: Result<Vec<TableEntry>>,
+    ) -> Result<Vec<String>> {
+        let watched = watched?;
         let before = self.runner.schema(cx, &mut *self.session).await?;
         for index in 0..step.statements.len() {
             self.send(cx, step, index).await?;
@@ -72,11 +137,21 @@ impl Execution<'_> {
             return Ok(Vec::new());
         };
         let left = stored.delta.left_behind(&before, &after);
-        Ok(left
+        let mut left: Vec<String> = left
             .iter()
             .filter(|difference| !difference.is_residue())
             .map(ToString::to_string)
-            .collect())
+            .collect();
+        for entry in watched {
+            let now = self.print(cx, &after, &entry.table, &entry.columns).await?;
+            if now.is_some() && entry.fingerprint.is_some() && now != entry.fingerprint {
+                left.push(format!(
+                    "the rows of table `{}` are not what they were",
+                    entry.table
+                ));
+            }
+        }
+        Ok(left)
     }
 
     /// Outside a transaction there is nothing to roll back: every statement is noted before and after.

@@ -98,7 +98,10 @@ impl Planning<'_> {
                 } => {
                     let since = self.loss_of(table, after.get(&table.to_string())).await?;
                     losses.extend(since.map(|loss| Loss {
-                        what: format!("the down changes rows of it, and it was written to since: {}", loss.what),
+                        what: format!(
+                            "the down changes rows of it, and it was written to since: {}",
+                            loss.what
+                        ),
                         ..loss
                     }));
                 }

@@ -40,7 +40,10 @@ impl Runner {
         };
         match &request.what {
             RollbackWhat::Backup(id) => planning.back_to_backup(id).await,
-            RollbackWhat::Point(id) => planning.back_to_point(id, "it was asked for").await,
+            RollbackWhat::Point(id) => {
+                planning.refuse_unheld(id).await?;
+                planning.back_to_point(id, "it was asked for").await
+            }
             RollbackWhat::Count(count) => {
                 let ids = state.downs(&DownTarget::Count(*count))?;
                 planning.migrations(&ids, request.kind).await
@@ -116,34 +119,59 @@ impl Planning<'_> {
         } else {
             Vec::new()
         };
-        let run = runs.iter().find(|run| changed_something(run)).ok_or_else(|| {
-            let error = Error::not_found("there is no run to walk back");
-            if self.state.applied.is_empty() {
-                error.hint("no migration is applied; `walkback status` shows what is there")
-            } else {
-                error.hint("`walkback rollback -n 1` walks back the newest migration")
+        for run in runs.iter().filter(|run| run.kind != "recover") {
+            if let Some(plan) = self.back_before(run, kind).await? {
+                return Ok(plan);
             }
-        })?;
-        let mut points = journal.points_of(self.cx, &run.id).await?;
+        }
+        let error = Error::not_found("there is no run to walk back");
+        Err(if self.state.applied.is_empty() {
+            error.hint("no migration is applied; `walkback status` shows what is there")
+        } else {
+            error.hint("`walkback rollback -n 1` walks back the newest migration")
+        })
+    }
+
+    /// Plans to undo one run. `None`: it changed nothing.
+    async fn back_before(&mut self, run: &RunRecord, kind: RollbackKind) -> Result<Option<RollbackPlan>> {
+        let moved = run.from != run.to;
+        let done = run.status == RunStatus::Done;
+        if run.kind == "stamp" {
+            return if moved { Err(only_stamped(run)) } else { Ok(None) };
+        }
+        let dialect = self.runner.dialect();
+        let mut points = Journal::new(self.session, &*dialect)
+            .points_of(self.cx, &run.id)
+            .await?;
         points.retain(|point: &PointRow| point.kind == "safety");
-        if let (Some(point), true) = (points.first(), kind == RollbackKind::Auto) {
+        if let (Some(point), true, true) = (points.first(), kind == RollbackKind::Auto, done || moved) {
             let why = format!(
                 "the last run, `{}` ({}), walked back, and this is its safety point",
                 run.id, run.kind
             );
             let plan = self.back_to_point(&point.id, &why).await;
-            return plan.map_err(|error| self.gone(error, &point.id, &format!("run `{}`", run.id)));
+            let about = format!("the last run, `{}` ({})", run.id, run.kind);
+            return plan
+                .map(Some)
+                .map_err(|error| self.gone(error, &point.id, &about));
+        }
+        if !moved && run.kind != "restore" && run.kind != "redo" {
+            return Ok(None);
         }
         let before: BTreeSet<_> = split(&run.from);
         let applied = self.state.applied_set();
         let kept = self.state.graph.ancestors(&before);
         let undo: BTreeSet<_> = applied.iter().filter(|id| !kept.contains(*id)).cloned().collect();
-        if undo.is_empty() {
+        if !undo.is_empty() {
+            let ids = self.newest_first(&undo);
+            return self.migrations(&ids, kind).await.map(Some);
+        }
+        if done {
             return Err(Error::not_found(format!("the last run, `{}` ({}), left nothing to walk back", run.id, run.kind))
                 .hint("`walkback up` applies what it walked back; `walkback rollback -n 1` walks back the newest migration"));
         }
-        let ids = self.newest_first(&undo);
-        self.migrations(&ids, kind).await
+        // It failed or was killed before it had changed anything.
+        Ok(None)
     }
 
     /// Plans to walk back migrations, newest first.
@@ -283,6 +311,42 @@ impl Planning<'_> {
         let delta = SchemaDelta::between(&manifest.schema, &self.schema);
         let exchange = Exchange::undoing(&delta, None, &manifest, &self.schema)?;
         self.whole(&manifest, &exchange, RollbackKind::Full, why).await
+    }
+
+    /// Refuses to go back to a point that does not hold what migrations have changed since: the ledger would
+    /// say that they are walked back, and what they wrote would still be there.
+    async fn refuse_unheld(&mut self, id: &str) -> Result<()> {
+        let manifest = self.manifest(id).await?;
+        let dialect = self.runner.dialect();
+        let mut journal = Journal::new(self.session, &*dialect);
+        let stored = if journal.exists(self.cx).await? {
+            journal.stored_migrations(self.cx).await?
+        } else {
+            BTreeMap::new()
+        };
+        let then: BTreeSet<_> = manifest.ledger.applied.iter().map(MigrationId::new).collect();
+        let now = self.state.applied_set();
+        let made = identity::moment(manifest.created_at);
+        let again = |id: &&MigrationId| stored.get(*id).is_some_and(|stored| stored.stored_at > made);
+        let since = then
+            .symmetric_difference(&now)
+            .chain(then.intersection(&now).filter(again));
+        for migration in since {
+            let Some(table) = unheld(&manifest, stored.get(migration)) else {
+                continue;
+            };
+            let name = self.state.named(migration).name;
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "the point `{}` does not hold table `{table}`, which migration `{name}` has changed since",
+                    manifest.id
+                ),
+            )
+            .hint(format!("`walkback rollback --to {}` walks back one migration after the other", target_of(&manifest)))
+            .hint("`walkback rollback --backup-file <BACKUP>` restores a whole backup; `walkback backup list` shows them"));
+        }
+        Ok(())
     }
 
     async fn back_to_backup(&mut self, id: &str) -> Result<RollbackPlan> {
@@ -437,6 +501,35 @@ fn plan_transaction(state: &State) -> Result<RollbackPlan> {
     })
 }
 
+/// Returns a table that a migration changes and that a point knows but does not hold.
+fn unheld(manifest: &Manifest, migration: Option<&StoredMigration>) -> Option<TableName> {
+    let known = |name: &TableName| crate::reach::find(&manifest.schema, name).map(|table| table.name.clone());
+    let changed: Vec<TableName> = match migration {
+        Some(StoredMigration {
+            touched: Some(touched),
+            delta,
+            ..
+        }) => touched
+            .iter()
+            .chain(delta.altered_tables())
+            .chain(delta.created_tables())
+            .filter_map(known)
+            .collect(),
+        _ => manifest
+            .schema
+            .tables
+            .iter()
+            .map(|table| table.name.clone())
+            .collect(),
+    };
+    changed.into_iter().find(|table| manifest.table(table).is_none())
+}
+
+/// Returns what was applied when a point was made, as a target.
+fn target_of(manifest: &Manifest) -> &str {
+    manifest.ledger.heads.first().map_or("base", String::as_str)
+}
+
 /// Returns the tables as a point holds them.
 fn held(manifest: &Manifest) -> BTreeMap<String, TableThen> {
     let then = |entry: &TableEntry| {
@@ -452,10 +545,18 @@ fn held(manifest: &Manifest) -> BTreeMap<String, TableThen> {
     manifest.tables.iter().filter_map(then).collect()
 }
 
-fn changed_something(run: &RunRecord) -> bool {
-    let kind = run.kind.as_str();
-    let moved = run.from != run.to || kind == "restore" || kind == "redo";
-    moved && kind != "recover" && run.status != RunStatus::Running
+/// Says that a stamp is taken back by a stamp: it ran no script, and none may run to undo it.
+fn only_stamped(run: &RunRecord) -> Error {
+    let to = if run.from.is_empty() { "base" } else { &run.from };
+    Error::new(
+        ErrorKind::Refused,
+        format!(
+            "the last run, `{}`, was a stamp: it ran no script, and there is nothing to walk back",
+            run.id
+        ),
+    )
+    .hint(format!("run `walkback stamp {to}` to take the stamp back"))
+    .hint("or `walkback rollback -n 1` to walk back the newest migration all the same")
 }
 
 fn split(heads: &str) -> BTreeSet<MigrationId> {
