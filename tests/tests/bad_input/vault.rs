@@ -97,7 +97,7 @@ fn a_safety_point_that_has_been_deleted_is_missed_by_name() {
     $ walkback rollback -y
     exit: 8
     --- stderr
-    error: the point `safety_rollback_<time>`, made before run `run_<id>`, is no longer in the vault at `.walkback/vault`
+    error: the point `safety_rollback_<time>`, made before the last run, `run_<id>` (rollback), is no longer in the vault at `.walkback/vault`
     hint: bring the vault back from a copy, or correct `path` of the store, and run the same command again
     ");
     fs::rename(sandbox.path("taken-away"), sandbox.path(".walkback")).unwrap();
