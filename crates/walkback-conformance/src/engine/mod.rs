@@ -1,4 +1,4 @@
-//! What every engine must pass: checks for each line of the contracts of [`Engine`](walkback_core::Engine) and
+//! What every engine must pass: checks for each line of the contracts of [`Engine`] and
 //! [`Session`](walkback_core::Session).
 //!
 //! The SQL in them is what all engines speak; quotes, placeholders and types come from the dialect. What is

@@ -1,5 +1,5 @@
 //! What every store must pass: one check for each line of the contract of
-//! [`BackupStore`](walkback_core::BackupStore), and what an operator would notice beyond it.
+//! [`BackupStore`], and what an operator would notice beyond it.
 //!
 //! The whole test of an adapter:
 //! ```ignore
