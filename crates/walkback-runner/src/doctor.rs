@@ -192,12 +192,31 @@ impl Runner {
                         ),
                         hint: Some(format!("`walkback backup verify {}` says how", point.id)),
                     },
-                    None => Check::ok(
-                        "vault",
-                        format!("{} points and backups at {}", points.len(), vault.location()),
-                    ),
+                    None => self.check_points(cx, points.len(), &vault.location()).await,
                 }
             }
+        }
+    }
+
+    /// Looks whether every applied migration that needs a point still has it.
+    async fn check_points(&self, cx: &Cx, found: usize, location: &str) -> Check {
+        match self.points_missing(cx).await {
+            Err(error) => Check::fail("vault", &error),
+            Ok(missing) => match missing.first() {
+                None => Check::ok("vault", format!("{found} points and backups at {location}")),
+                Some((point, migration)) => Check {
+                    name: "vault",
+                    state: CheckState::Fail,
+                    message: format!(
+                        "the points of {} applied migrations are missing, such as `{point}` of `{migration}`",
+                        missing.len()
+                    ),
+                    hint: Some(
+                        "bring the vault back from a copy; `walkback backup create` keeps what is there now"
+                            .to_owned(),
+                    ),
+                },
+            },
         }
     }
 }

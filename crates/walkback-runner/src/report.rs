@@ -26,6 +26,8 @@ pub struct RunReport {
     pub applied: Vec<Named>,
     /// Migrations that were walked back, in order.
     pub undone: Vec<Named>,
+    /// The point or backup that was brought back, where it was one for all.
+    pub restored_from: Option<String>,
     /// Points that were made, oldest first.
     pub points: Vec<String>,
     /// Heads before.

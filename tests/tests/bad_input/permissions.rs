@@ -119,7 +119,7 @@ fn a_database_that_may_only_be_read_is_looked_at_and_not_changed() {
         rollback (down) on app.db (environment `dev`): from `001` to base
           down  001_begin: its way down is lossless
                 drops table `t` (migrations/001_begin/down.sql:1)
-          loses from `t`: 1 row more than then, and perhaps others changed (1 row)
+          loses from `t`: 1 row more than then, and perhaps others changed (at least 1 row)
         --- stderr
         error: `app.db` can only be read
         caused by: attempt to write a readonly database

@@ -96,6 +96,7 @@ impl<'a> Execution<'a> {
             kind,
             applied: Vec::new(),
             undone: Vec::new(),
+            restored_from: None,
             points: Vec::new(),
             from: Vec::new(),
             to: Vec::new(),
@@ -388,6 +389,9 @@ fn summary(report: &RunReport) -> String {
             .join(", ")
     };
     let mut parts = Vec::new();
+    if let Some(point) = &report.restored_from {
+        parts.push(format!("restored `{point}`"));
+    }
     if !report.undone.is_empty() {
         parts.push(format!("walked back {}", names(&report.undone)));
     }

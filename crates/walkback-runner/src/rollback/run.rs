@@ -222,6 +222,7 @@ impl Execution<'_> {
         .await;
         self.end_transaction(cx, outcome).await?;
         cx.step("restore.committed");
+        self.report.restored_from = Some(manifest.id);
         Ok(())
     }
 

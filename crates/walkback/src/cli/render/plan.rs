@@ -199,7 +199,7 @@ fn losses<'a>(losses: impl Iterator<Item = &'a Loss>) -> String {
     let mut text = String::new();
     for loss in losses {
         let line = format!(
-            "loses from `{}`: {} ({})",
+            "loses from `{}`: {} (at least {})",
             loss.table,
             loss.what,
             count(loss.rows, "row")
