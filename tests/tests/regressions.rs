@@ -71,11 +71,11 @@ fn rows_that_a_trigger_wrote_go_and_those_it_took_come_back() {
 #[test]
 fn tables_that_change_their_names_come_back_under_the_old_ones() {
     let begin = "CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT); CREATE TABLE b (id INTEGER PRIMARY KEY, y TEXT, a INTEGER REFERENCES a (id));\n\
-        CREATE INDEX a_x ON a (x); CREATE VIEW v AS SELECT x FROM a;\nINSERT INTO a VALUES (1, 'in a'); INSERT INTO b VALUES (2, 'in b', 1);";
+        CREATE INDEX a_x ON a (x); CREATE VIEW v AS SELECT x FROM a;\nCREATE TABLE lone (x); INSERT INTO lone VALUES ('low');\nINSERT INTO a VALUES (1, 'in a'); INSERT INTO b VALUES (2, 'in b', 1);";
     for change in [
         "ALTER TABLE a RENAME TO c;\nUPDATE c SET x = 'later';",
         "ALTER TABLE a RENAME TO t;\nALTER TABLE b RENAME TO a;\nALTER TABLE t RENAME TO b;\nDELETE FROM a;\nDELETE FROM b;",
-        "ALTER TABLE a RENAME TO t;\nALTER TABLE t RENAME TO A;\nUPDATE A SET x = 'upper';",
+        "ALTER TABLE lone RENAME TO t;\nALTER TABLE t RENAME TO LONE;\nUPDATE LONE SET x = 'upper';",
         "CREATE TABLE tmp (x);\nINSERT INTO tmp SELECT x FROM a;\nUPDATE a SET x = 'z';\nDROP TABLE tmp;",
         "UPDATE a SET x = 1;\nUPDATE A SET x = 2;\nUPDATE \"a\" SET x = 3;\nUPDATE main.a SET x = 4;",
         "DROP VIEW v;\nDROP INDEX a_x;\nDROP TABLE b;\nALTER TABLE a DROP COLUMN x;",

@@ -1,0 +1,333 @@
+//! Random sequences of migrations, application writes, rollbacks, restores and kills, against what was seen
+//! before each of them.
+//!
+//! `WALKBACK_MODEL_SEED` repeats a sequence that failed; `WALKBACK_MODEL_ROUNDS` asks for more of them.
+
+use std::collections::BTreeSet;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use walkback_tests::{Contents, Output, Sandbox, report};
+
+const BEGIN: &str = "CREATE TABLE p (id INTEGER PRIMARY KEY, a TEXT);\n\
+    CREATE TABLE c (id INTEGER PRIMARY KEY, a TEXT, p INTEGER REFERENCES p (id) ON DELETE CASCADE);\n\
+    CREATE TABLE s (id INTEGER PRIMARY KEY AUTOINCREMENT, a TEXT, p INTEGER REFERENCES p (id) ON DELETE SET NULL);\n\
+    CREATE TABLE w (id INTEGER PRIMARY KEY, a TEXT) WITHOUT ROWID;\n\
+    CREATE TABLE log (id INTEGER PRIMARY KEY, a TEXT);\n\
+    CREATE INDEX w_a ON w (a);\nCREATE VIEW v AS SELECT id, a FROM w;\n\
+    CREATE TRIGGER p_log AFTER UPDATE ON p BEGIN INSERT INTO log (a) VALUES (old.a); END;\n\
+    INSERT INTO p VALUES (1, 'one'), (2, 'two'), (3, 'three'), (4, 'four');\n\
+    INSERT INTO c SELECT id, 'c' || a, id FROM p; INSERT INTO s (a, p) SELECT a, id FROM p; INSERT INTO w SELECT id, a FROM p;";
+
+/// An applied migration.
+#[derive(Debug, Clone)]
+struct Applied {
+    id: String,
+    before: Contents,
+    /// Whether the application has written since.
+    dirty: bool,
+    /// Tables that it changed.
+    changed: BTreeSet<String>,
+}
+
+struct Model {
+    sandbox: Sandbox,
+    random: StdRng,
+    number: usize,
+    applied: Vec<Applied>,
+    pending: Vec<String>,
+    /// What happened, for the message of a failure.
+    story: Vec<String>,
+}
+
+#[test]
+fn random_sequences_never_leave_what_was_not_there() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seed = number("WALKBACK_MODEL_SEED").unwrap_or_else(|| rand::rng().random());
+    let rounds = number("WALKBACK_MODEL_ROUNDS").unwrap_or(12);
+    let mut operations = 0;
+    for round in 0..rounds {
+        let seed = seed.wrapping_add(round);
+        report(&format!("model: WALKBACK_MODEL_SEED={seed}"));
+        let mut model = Model::new(seed);
+        for _ in 0..14 {
+            model.step();
+            operations += 1;
+        }
+    }
+    report(&format!("model: {operations} operations in {rounds} rounds"));
+}
+
+impl Model {
+    fn new(seed: u64) -> Self {
+        let sandbox = Sandbox::with_project(env!("CARGO_BIN_EXE_walkback-under-test"));
+        sandbox.migration("001_begin", BEGIN, "");
+        sandbox.ok(&["up", "-y"]);
+        Self {
+            sandbox,
+            random: StdRng::seed_from_u64(seed),
+            number: 1,
+            applied: Vec::new(),
+            pending: Vec::new(),
+            story: vec![format!("WALKBACK_MODEL_SEED={seed} WALKBACK_MODEL_ROUNDS=1")],
+        }
+    }
+
+    fn step(&mut self) {
+        match self.random.random_range(0..12) {
+            0..=4 => self.up(),
+            5..=7 => self.write(),
+            8..=10 if !self.applied.is_empty() => self.roll_back(),
+            11 => self.back_up_and_restore(),
+            _ => self.up(),
+        }
+    }
+
+    #[track_caller]
+    fn check(&self, holds: bool, what: &str) {
+        assert!(holds, "{what}\n{}", self.story.join("\n"));
+    }
+
+    #[track_caller]
+    fn same(&self, expected: &Contents, what: &str) {
+        let found = self.sandbox.contents();
+        assert!(
+            found == *expected,
+            "{what}\nexpected: {expected:#?}\nfound: {found:#?}\n{}",
+            self.story.join("\n")
+        );
+    }
+
+    fn pick(&mut self, from: &[&str]) -> String {
+        from[self.random.random_range(0..from.len())].to_owned()
+    }
+
+    fn table(&mut self) -> String {
+        let tables: Vec<String> = self.sandbox.contents().rows.into_keys().collect();
+        tables[self.random.random_range(0..tables.len())].clone()
+    }
+
+    /// Makes up a statement over what is there; it need not succeed.
+    fn statement(&mut self) -> String {
+        let (k, t) = (self.number, self.table());
+        let n = self.random.random_range(0..100);
+        match self.random.random_range(0..16) {
+            0 => format!(
+                "CREATE TABLE t{k}_{n} (id INTEGER PRIMARY KEY, a TEXT, p INTEGER REFERENCES p (id) ON DELETE CASCADE);\n\
+                 INSERT INTO t{k}_{n} (a) VALUES ('new'), (NULL);"
+            ),
+            1 => format!("ALTER TABLE {t} ADD COLUMN n{k}_{n} TEXT DEFAULT 'd';"),
+            2 => format!(
+                "ALTER TABLE {t} RENAME TO r{k}_{n};\nUPDATE r{k}_{n} SET a = 'renamed' WHERE id = 1;"
+            ),
+            3 => format!("ALTER TABLE {t} RENAME COLUMN a TO b{n};"),
+            4 => format!("DROP TABLE {t};"),
+            5 => format!("UPDATE {t} SET a = coalesce(a, '') || '{n}';"),
+            6 => format!("DELETE FROM {t} WHERE id % 2 = {};", n % 2),
+            7 => format!("INSERT INTO {t} (a) VALUES ('row {n}');"),
+            8 => format!("CREATE INDEX i{k}_{n} ON {t} (a);"),
+            9 => format!("CREATE VIEW v{k}_{n} AS SELECT * FROM {t};"),
+            10 => format!(
+                "CREATE TRIGGER tr{k}_{n} AFTER UPDATE ON {t} BEGIN DELETE FROM w WHERE id = new.id; END;"
+            ),
+            11 => self.pick(&["DROP VIEW v;", "DROP INDEX w_a;", "DROP TRIGGER p_log;"]),
+            12 => format!("REPLACE INTO {t} (id, a) VALUES ({}, 'replaced');", n % 5),
+            13 => format!("ALTER TABLE {t} DROP COLUMN a;"),
+            14 => format!(
+                "CREATE TABLE new_{k} (id INTEGER PRIMARY KEY, a TEXT NOT NULL DEFAULT '');\n\
+                 INSERT INTO new_{k} SELECT id, coalesce(a, '') FROM {t};\nDROP TABLE {t};\nALTER TABLE new_{k} RENAME TO {t};"
+            ),
+            _ => format!("DELETE FROM p WHERE id = {};", n % 5),
+        }
+    }
+
+    fn new_migration(&mut self) {
+        self.number += 1;
+        let mut up = String::new();
+        if self.random.random_ratio(1, 6) {
+            up.push_str("-- walkback: transaction=off\n");
+        }
+        for _ in 0..self.random.random_range(1..4) {
+            up.push_str(&self.statement());
+            up.push('\n');
+        }
+        let down = self.pick(&[
+            "",
+            "",
+            "",
+            "SELECT 1;",
+            "DROP TABLE no_such_table;",
+            "CREATE TABLE left_over (x);",
+        ]);
+        let name = format!("{:03}_m", self.number);
+        self.sandbox.migration(&name, &up, &down);
+        self.story
+            .push(format!("migration {name}: up {up:?} down {down:?}"));
+        self.pending.push(name);
+    }
+
+    /// Runs a command, killed at some step in one of a few cases; then recovers.
+    fn run(&mut self, arguments: &[&str]) -> Option<Output> {
+        if self.random.random_ratio(1, 5) {
+            let step = self.random.random_range(1..16);
+            self.story.push(format!("{arguments:?} killed at step {step}"));
+            if self.sandbox.killed_at(step, arguments).is_some() {
+                let output = self.sandbox.run(&["recover", "-y"]);
+                self.check(output.code == Some(0), &output.transcript());
+                return None;
+            }
+            self.story.push("it ended before".to_owned());
+            // It did what it was to do: the caller looks at what is there.
+            return None;
+        }
+        let output = self.sandbox.run(arguments);
+        self.story.push(output.transcript());
+        let settled = matches!(output.code, Some(0 | 1 | 2 | 6));
+        self.check(settled, "an exit code that nobody expects");
+        Some(output)
+    }
+
+    /// Returns how many migrations of the model count as applied.
+    fn count(&self) -> usize {
+        let applied = self.sandbox.status()["applied"].as_u64().expect("a count");
+        usize::try_from(applied).expect("a small count") - 1
+    }
+
+    fn up(&mut self) {
+        if self.pending.is_empty() {
+            self.new_migration();
+        }
+        let name = self.pending[0].clone();
+        let before = self.sandbox.contents();
+        let output = self.run(&["up", "-n", "1", "-y"]);
+        if self.count() == self.applied.len() {
+            self.same(&before, "an up that was not applied has changed something");
+            if output.is_some() {
+                for name in std::mem::take(&mut self.pending) {
+                    self.sandbox.remove(&format!("migrations/{name}"));
+                }
+            }
+            return;
+        }
+        self.pending.remove(0);
+        let after = self.sandbox.contents();
+        let names = before.rows.keys().chain(after.rows.keys());
+        let changed = names
+            .filter(|name| {
+                let key = format!("table {name}");
+                before.rows.get(*name) != after.rows.get(*name)
+                    || before.definitions.get(&key) != after.definitions.get(&key)
+            })
+            .cloned()
+            .collect();
+        self.applied.push(Applied {
+            id: name[..3].to_owned(),
+            before,
+            dirty: false,
+            changed,
+        });
+    }
+
+    fn write(&mut self) {
+        let table = self.table();
+        let n = self.random.random_range(0..100);
+        let sql = match self.random.random_range(0..3) {
+            0 => format!("INSERT INTO {table} (a) VALUES ('app {n}')"),
+            1 => format!("UPDATE {table} SET a = 'app {n}' WHERE id = {}", n % 5),
+            _ => format!("DELETE FROM {table} WHERE id = {}", n % 5),
+        };
+        let before = self.sandbox.contents();
+        let done = self.sandbox.database().execute_batch(&sql).is_ok();
+        self.story.push(format!("application: {sql} ({done})"));
+        if self.sandbox.contents() != before {
+            self.applied.iter_mut().for_each(|one| one.dirty = true);
+        }
+    }
+
+    fn roll_back(&mut self) {
+        let count = self.random.random_range(1..=self.applied.len().min(3));
+        let keep = self.applied.len() - count;
+        let to = keep
+            .checked_sub(1)
+            .map_or("001".to_owned(), |last| self.applied[last].id.clone());
+        let arguments = match self.random.random_range(0..3) {
+            0 => vec!["rollback".to_owned(), "--to".to_owned(), to],
+            1 => vec![
+                "rollback".to_owned(),
+                "-n".to_owned(),
+                count.to_string(),
+                "--type".to_owned(),
+                "full".to_owned(),
+            ],
+            _ => vec!["rollback".to_owned(), "-n".to_owned(), count.to_string()],
+        };
+        let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let before = self.sandbox.contents();
+        let stack = self.applied.clone();
+        arguments.push("--dry-run");
+        let planned = self.sandbox.run(&arguments);
+        arguments.pop();
+        arguments.push("-y");
+        let output = self.run(&arguments);
+        let left = self.count();
+        self.check(
+            (keep..=stack.len()).contains(&left),
+            "more was walked back than was asked for",
+        );
+        self.judge(&stack, left, &before, &planned);
+        let undone = self.applied.split_off(left);
+        let names = undone.iter().map(|one| format!("{}_m", one.id));
+        self.pending = names.chain(std::mem::take(&mut self.pending)).collect();
+        let succeeded = output.is_some_and(|output| output.code == Some(0));
+        if succeeded && left == keep && self.random.random_ratio(1, 2) {
+            let output = self.sandbox.run(&["rollback", "-y"]);
+            self.story.push(output.transcript());
+            self.check(output.code == Some(0), "a rollback could not be walked back");
+            self.same(&before, "the rollback of a rollback");
+            self.pending.drain(..stack.len() - left);
+            self.applied = stack;
+        }
+    }
+
+    fn judge(&self, stack: &[Applied], left: usize, before: &Contents, planned: &Output) {
+        let Some(oldest) = stack.get(left) else {
+            return self.same(
+                before,
+                "a rollback that walked nothing back has changed something",
+            );
+        };
+        if !oldest.dirty {
+            return self.same(&oldest.before, "walked back, and not as it was before");
+        }
+        let after = self.sandbox.contents();
+        for (table, rows) in &before.rows {
+            let changed = stack[left..].iter().any(|one| one.changed.contains(table));
+            let named = planned.stdout.contains(&format!("`{table}`"));
+            if !changed && !named {
+                self.check(
+                    after.rows.get(table) == Some(rows),
+                    &format!("`{table}` was not to change"),
+                );
+            }
+        }
+    }
+
+    fn back_up_and_restore(&mut self) {
+        let before = self.sandbox.contents();
+        let id = self.sandbox.backup();
+        let stack = self.applied.clone();
+        self.story.push(format!("backup {id}"));
+        for _ in 0..2 {
+            self.up();
+            self.write();
+        }
+        let output = self.sandbox.run(&["restore", &id, "-y"]);
+        self.story.push(output.transcript());
+        self.check(output.code == Some(0), "a backup could not be restored");
+        self.same(&before, "a restored backup");
+        let undone = self.applied.split_off(stack.len());
+        let names = undone.iter().map(|one| format!("{}_m", one.id));
+        self.pending = names.chain(std::mem::take(&mut self.pending)).collect();
+        self.applied = stack;
+    }
+}
