@@ -387,6 +387,57 @@ fn a_full_rollback_of_a_loose_script_leaves_tables_it_never_touched_alone() {
 }
 
 #[test]
+fn a_write_between_the_point_and_the_migration_is_not_lost() {
+    let sandbox = project();
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE t (a); WITH RECURSIVE n (a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM n WHERE a < 200000) INSERT INTO t SELECT a FROM n;",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    sandbox.sql("PRAGMA journal_mode = wal");
+    sandbox.migration("002_change", "UPDATE t SET a = -a WHERE a > 0;", "");
+    let mut child = sandbox.spawn(&["up", "-y"]);
+    let application = sandbox.database();
+    application
+        .busy_timeout(std::time::Duration::from_secs(20))
+        .expect("a timeout");
+    application
+        .execute_batch("CREATE TABLE written (a)")
+        .expect("a table");
+    // Rows of 0 are those of the application; what it had written before the migration has to come back.
+    let mut before = 0;
+    while child.try_wait().expect("a child").is_none() {
+        let rolled: i64 = application
+            .query_row(
+                "SELECT count(*) FROM (SELECT 1 FROM t WHERE a < 0 LIMIT 1)",
+                [],
+                |row| row.get(0),
+            )
+            .expect("a count");
+        if rolled > 0 {
+            break;
+        }
+        application
+            .execute_batch("INSERT INTO t SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM t WHERE a < 0)")
+            .expect("a row");
+        before = application
+            .query_row("SELECT count(*) FROM t WHERE a = 0", [], |row| {
+                row.get::<_, i64>(0)
+            })
+            .expect("a count");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(child.wait().expect("it ends").success());
+    assert!(before > 0);
+    sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    assert_eq!(
+        sandbox.value("SELECT count(*) FROM t WHERE a = 0"),
+        before.to_string()
+    );
+}
+
+#[test]
 fn restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back() {
     let sandbox = project();
     sandbox.migration(

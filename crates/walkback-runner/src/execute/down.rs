@@ -100,7 +100,7 @@ impl Execution<'_> {
     }
 
     /// Returns what the rows of a table add up to, seen through these columns; `None` if it has not all of them.
-    async fn print(
+    pub(super) async fn print(
         &mut self,
         cx: &Cx,
         schema: &Schema,

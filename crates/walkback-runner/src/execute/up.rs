@@ -3,8 +3,8 @@
 use walkback_core::catalog::Schema;
 use walkback_core::dialect::Inverse;
 use walkback_core::engine::Begin;
-use walkback_core::{Cx, Result, ResultExt as _, Statement, TableName};
-use walkback_vault::PointKind;
+use walkback_core::{Cx, Error, ErrorKind, Result, ResultExt as _, Statement, TableName};
+use walkback_vault::{Manifest, PointKind};
 
 use super::Execution;
 use crate::delta::SchemaDelta;
@@ -54,6 +54,7 @@ impl Execution<'_> {
         loop {
             let point = self.point_before(cx, step, &scope).await?;
             if !step.transaction || !self.session.capability().transactional_ddl {
+                let point = point.map(|point| point.id);
                 return self.up_statement_by_statement(cx, step, point).await;
             }
             match self.up_in_transaction(cx, step, &scope, point).await? {
@@ -69,15 +70,54 @@ impl Execution<'_> {
         cx: &Cx,
         step: &PlannedStep,
         scope: &PointScope,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<Manifest>> {
         if *scope == PointScope::None {
             return Ok(None);
         }
         let description = format!("before migration {}", step.name);
-        let point = self
-            .point(cx, PointKind::BeforeUp, "rb", &step.name, scope, description)
-            .await?;
-        Ok(point.map(|point| point.id))
+        self.point(cx, PointKind::BeforeUp, "rb", &step.name, scope, description)
+            .await
+    }
+
+    /// Makes the point anew where the application has written to its tables since: what came between the point
+    /// and the lock would be lost by a restore, and nobody would count it. Here nobody can write any more.
+    async fn point_still_true(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        scope: &PointScope,
+        point: Option<Manifest>,
+    ) -> Result<Option<String>> {
+        let Some(point) = point else { return Ok(None) };
+        if self.is_true(cx, &point).await? {
+            return Ok(Some(point.id));
+        }
+        let Some(again) = self.point_before(cx, step, scope).await? else {
+            return Ok(None);
+        };
+        if self.is_true(cx, &again).await? {
+            return Ok(Some(again.id));
+        }
+        Err(Error::new(
+            ErrorKind::Locked,
+            format!(
+                "the tables that `{}` changes are written to while its point is made",
+                step.name
+            ),
+        )
+        .hint("nothing was changed; stop the application for the time of the run, or run it again"))
+    }
+
+    /// Returns whether the tables of a point are still as it holds them.
+    async fn is_true(&mut self, cx: &Cx, point: &Manifest) -> Result<bool> {
+        let schema = self.runner.schema(cx, &mut *self.session).await?;
+        for entry in &point.tables {
+            let now = self.print(cx, &schema, &entry.table, &entry.columns).await?;
+            if entry.fingerprint.is_some() && now != entry.fingerprint {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn up_in_transaction(
@@ -85,9 +125,18 @@ impl Execution<'_> {
         cx: &Cx,
         step: &PlannedStep,
         scope: &PointScope,
-        point: Option<String>,
+        point: Option<Manifest>,
     ) -> Result<Attempt> {
         self.session.begin(cx, self.mode(&step.script)).await?;
+        let point = match self.point_still_true(cx, step, scope, point).await {
+            Ok(point) => point,
+            Err(error) => {
+                return self
+                    .end_transaction(cx, Err(error))
+                    .await
+                    .map(|()| Attempt::Applied);
+            }
+        };
         let outcome = match self.statements_inside(cx, step).await {
             Ok(outcome) => outcome,
             Err(error) => {
