@@ -438,6 +438,31 @@ fn a_write_between_the_point_and_the_migration_is_not_lost() {
 }
 
 #[test]
+fn restoring_one_branch_does_not_undo_the_other() {
+    let sandbox = project();
+    sandbox.migration("001_begin", "CREATE TABLE t (a); INSERT INTO t VALUES (1);", "");
+    sandbox.migration(
+        "002_left",
+        "-- walkback: parents=001\nUPDATE t SET a = a + 10;",
+        "",
+    );
+    sandbox.migration(
+        "003_right",
+        "-- walkback: parents=001\nUPDATE t SET a = a + 100;",
+        "",
+    );
+    sandbox.ok(&["up", "--to", "003", "-y"]);
+    sandbox.ok(&["up", "--to", "heads", "-y"]);
+    let before = sandbox.contents();
+    assert_eq!(sandbox.value("SELECT a FROM t"), "111");
+    let output = sandbox.run(&["rollback", "-n", "1", "-y"]);
+    assert_ne!(output.code, Some(0), "{}", output.transcript());
+    assert_eq!(sandbox.contents(), before, "{}", output.transcript());
+    sandbox.ok(&["rollback", "--to", "001", "-y"]);
+    assert_eq!(sandbox.value("SELECT a FROM t"), "1");
+}
+
+#[test]
 fn restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back() {
     let sandbox = project();
     sandbox.migration(

@@ -123,3 +123,56 @@ fn facts(schema: &Schema) -> BTreeMap<(ObjectKind, TableName), &BTreeMap<String,
         .map(|object| ((object.kind, object.name.clone()), &object.facts));
     tables.chain(objects).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use walkback_core::catalog::Table;
+
+    use super::*;
+
+    fn schema(tables: &[(&str, &str)]) -> Schema {
+        let table = |(name, column): &(&str, &str)| Table {
+            name: TableName::new(*name),
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            foreign_keys: Vec::new(),
+            definition: String::new(),
+            facts: BTreeMap::from([("column a".to_owned(), (*column).to_owned())]),
+        };
+        Schema {
+            tables: tables.iter().map(table).collect(),
+            objects: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_way_back_is_judged_by_what_the_migration_changed_and_by_what_it_left_alone() {
+        let before = schema(&[("old", "TEXT"), ("kept", "TEXT")]);
+        let after = schema(&[("old", "INTEGER"), ("kept", "TEXT"), ("new", "TEXT")]);
+        let delta = SchemaDelta::between(&before, &after);
+        for (now_before, now_after, left) in [
+            (after.clone(), before.clone(), 0),
+            // Nothing is undone.
+            (after.clone(), after.clone(), 2),
+            // The new table is left over.
+            (
+                after.clone(),
+                schema(&[("old", "TEXT"), ("kept", "TEXT"), ("new", "TEXT")]),
+                1,
+            ),
+            // What the migration had left alone is gone.
+            (after.clone(), schema(&[("old", "TEXT")]), 1),
+            // Somebody had changed `old` since: it is not blamed on the way back.
+            (
+                schema(&[("old", "BLOB"), ("kept", "TEXT"), ("new", "TEXT")]),
+                schema(&[("old", "BLOB"), ("kept", "TEXT")]),
+                0,
+            ),
+        ] {
+            let found = delta.left_behind(&now_before, &now_after);
+            assert_eq!(found.len(), left, "{found:?}");
+        }
+        assert_eq!(delta.created_tables().count(), 1);
+        assert_eq!(delta.altered_tables().count(), 1);
+    }
+}

@@ -255,3 +255,44 @@ fn events(action: &Action) -> &'static [Event] {
         _ => &[],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_same_in_any_case_and_with_the_schema_left_out() {
+        let main = TableName::in_schema("main", "T");
+        assert!(same(&main, &TableName::new("t")));
+        assert!(!same(&main, &TableName::in_schema("other", "t")));
+        assert!(!same(&main, &TableName::new("tt")));
+    }
+
+    #[test]
+    fn what_overwrites_sets_off_every_event_and_what_renames_none() {
+        let table = TableName::new("t");
+        let of = |action: Action| events(&action).len();
+        assert_eq!(
+            of(Action::Insert {
+                table: table.clone(),
+                may_overwrite: true
+            }),
+            3
+        );
+        assert_eq!(
+            of(Action::Insert {
+                table: table.clone(),
+                may_overwrite: false
+            }),
+            1
+        );
+        assert_eq!(of(Action::Truncate { table: table.clone() }), 1);
+        assert_eq!(
+            of(Action::RenameTable {
+                from: table.clone(),
+                to: table
+            }),
+            0
+        );
+    }
+}

@@ -276,3 +276,53 @@ fn with_stored(
 pub(crate) fn journal_path(name: &str) -> PathBuf {
     PathBuf::from(format!("<journal>/{name}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(migration: &str, direction: &str, state: StatementState) -> StatementRow {
+        StatementRow {
+            run_id: "run".to_owned(),
+            seq: 0,
+            migration: migration.to_owned(),
+            direction: direction.to_owned(),
+            place: String::new(),
+            statement: String::new(),
+            effect: String::new(),
+            state,
+            noted_at: String::new(),
+        }
+    }
+
+    #[test]
+    fn only_the_last_script_of_a_run_can_be_half_done() {
+        use StatementState::{Done, Intent};
+        let applied = |id: &str| Applied {
+            id: MigrationId::new(id),
+            slug: None,
+            up_hash: None,
+            applied_at: None,
+            run_id: None,
+        };
+        for (rows, ledger, half_done) in [
+            (vec![], vec![], 0),
+            (vec![row("1", "up", Done)], vec!["1"], 0),
+            (vec![row("1", "up", Done)], vec![], 1),
+            (vec![row("1", "up", Done), row("2", "up", Intent)], vec!["1"], 1),
+            (
+                vec![row("1", "up", Done), row("2", "up", Done), row("2", "up", Intent)],
+                vec!["1"],
+                2,
+            ),
+            (vec![row("1", "down", Done)], vec![], 0),
+            (vec![row("1", "down", Done)], vec!["1"], 1),
+            (vec![row("1", "down", Done), row("1", "up", Done)], vec!["1"], 0),
+            (vec![row("1", "down", Done), row("1", "up", Intent)], vec![], 1),
+        ] {
+            let ledger: Vec<_> = ledger.into_iter().map(applied).collect();
+            let found = half_done_of(rows.clone(), &ledger);
+            assert_eq!(found.len(), half_done, "{rows:?}");
+        }
+    }
+}

@@ -178,9 +178,23 @@ impl Planning<'_> {
     async fn migrations(&mut self, ids: &[MigrationId], kind: RollbackKind) -> Result<RollbackPlan> {
         let applied = self.state.applied_set();
         let after: BTreeSet<_> = applied.iter().filter(|id| !ids.contains(id)).cloned().collect();
+        // A point holds what was there when its migration ran, branches that ran before it included: they are
+        // taken in the reverse of the order in which they ran, not of the graph.
+        let mut ids = ids.to_vec();
+        if ids.iter().all(|id| self.state.stored.contains_key(id)) {
+            ids.sort_by(|left, right| {
+                self.state.stored[right]
+                    .stored_at
+                    .cmp(&self.state.stored[left].stored_at)
+            });
+        }
+        let ids = &ids[..];
         let mut steps = Vec::new();
         for id in ids {
             steps.push(self.step(id, kind).await?);
+        }
+        for step in &steps {
+            self.refuse_to_undo_others(step, ids)?;
         }
         let one = steps
             .first()
@@ -311,6 +325,48 @@ impl Planning<'_> {
         let delta = SchemaDelta::between(&manifest.schema, &self.schema);
         let exchange = Exchange::undoing(&delta, None, &manifest, &self.schema)?;
         self.whole(&manifest, &exchange, RollbackKind::Full, why).await
+    }
+
+    /// Refuses to restore tables that a later migration, which stays applied, has changed too: its work would
+    /// be gone, and the ledger would still say that it is there.
+    fn refuse_to_undo_others(&self, step: &RollbackStep, undone: &[MigrationId]) -> Result<()> {
+        let (Some(restore), Some(stored)) = (&step.restore, self.state.stored.get(&step.id)) else {
+            return Ok(());
+        };
+        let mut later = self
+            .state
+            .stored
+            .values()
+            .filter(|other| other.stored_at > stored.stored_at && !undone.contains(&other.id));
+        let tables: Vec<&TableName> = restore.replace.iter().map(|(table, _)| table).collect();
+        let shared = |other: &StoredMigration| {
+            let mut touched = other.touched.iter().flatten().chain(other.delta.altered_tables());
+            let is_replaced = |name: &&TableName| {
+                tables
+                    .iter()
+                    .any(|table| table.name.eq_ignore_ascii_case(&name.name))
+            };
+            touched.find(is_replaced).cloned()
+        };
+        let Some((other, table)) = later.find_map(|other| shared(other).map(|table| (other, table))) else {
+            return Ok(());
+        };
+        Err(Error::new(
+            ErrorKind::Refused,
+            format!(
+                "restoring `{table}` as it was before `{}` would also undo `{}`, which stays applied",
+                step.name,
+                other.name()
+            ),
+        )
+        .hint(format!(
+            "walk back `{}` first, or both at once with `--to`",
+            other.name()
+        ))
+        .hint(format!(
+            "`walkback rollback --type down` runs the down script of `{}`, if it has one",
+            step.name
+        )))
     }
 
     /// Refuses to go back to a point that does not hold what migrations have changed since: the ledger would
