@@ -334,3 +334,27 @@ fn goto_redo_and_stamp_do_what_they_say() {
     sandbox.ok(&["stamp", "20240603", "-y"]);
     assert_eq!(sandbox.status()["applied"], 10);
 }
+
+#[test]
+fn type_down_runs_the_script_and_nothing_else() {
+    let sandbox = project();
+    sandbox.migration("001_begin", "CREATE TABLE s (a);", "DROP TABLE s;");
+    sandbox.migration(
+        "002_fails",
+        "CREATE TABLE t (a);",
+        "DROP TABLE nothing_of_that_name;",
+    );
+    sandbox.ok(&["up"]);
+    let before = sandbox.contents();
+    let output = sandbox.run(&["rollback", "-n", "1", "--type", "down", "-y"]);
+    assert_eq!(output.code, Some(1), "{}", output.transcript());
+    assert_eq!(sandbox.contents(), before);
+    sandbox.migration("002_fails", "CREATE TABLE t (a);", "SELECT 1;");
+    let output = sandbox.ok(&["rollback", "-n", "1", "--type", "down", "-y"]);
+    assert!(
+        output.stderr.contains("table `t` is left over"),
+        "{}",
+        output.transcript()
+    );
+    assert_eq!(sandbox.status()["applied"], 1);
+}

@@ -11,7 +11,7 @@ use crate::plan::{PlannedStep, Verdict};
 
 impl Execution<'_> {
     /// Runs a down script. What it leaves behind is a warning: a person asked for this script.
-    pub(super) async fn down(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
+    pub(crate) async fn down(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
         let left = self.down_checked(cx, step, false).await?;
         for difference in left {
             self.report.warnings.push(format!(

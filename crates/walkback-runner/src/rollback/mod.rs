@@ -3,6 +3,8 @@
 mod losses;
 mod plan;
 mod run;
+mod step;
+mod whole;
 
 use serde::{Deserialize, Serialize};
 use walkback_core::MigrationId;
@@ -105,6 +107,9 @@ pub struct RollbackPlan {
     pub restore: Option<RestorePlan>,
     /// What a person should know.
     pub warnings: Vec<String>,
+    /// Whether nothing but the scripts was asked for (`--type down`).
+    #[serde(skip)]
+    pub(crate) only_scripts: bool,
     #[serde(skip)]
     pub(crate) applied: Vec<MigrationId>,
 }

@@ -77,7 +77,7 @@ impl Execution<'_> {
         }
         for step in &plan.steps {
             cx.check()?;
-            self.walk_back(cx, step).await?;
+            self.walk_back(cx, step, plan.only_scripts).await?;
         }
         Ok(())
     }
@@ -128,13 +128,17 @@ impl Execution<'_> {
     }
 
     /// Walks one migration back: by its script if that is the plan and it proves sound, else from its point.
-    async fn walk_back(&mut self, cx: &Cx, step: &RollbackStep) -> Result<()> {
+    /// With `only_scripts` the script is run as it is, and what it leaves behind is a warning.
+    async fn walk_back(&mut self, cx: &Cx, step: &RollbackStep, only_scripts: bool) -> Result<()> {
         let stored = self.state.stored.get(&step.id).cloned();
         let Some(down) = &step.down else {
             let stored =
                 stored.ok_or_else(|| Error::internal("a full rollback was planned without a point"))?;
             return self.restore_migration(cx, &stored).await;
         };
+        if only_scripts {
+            return self.down(cx, down).await;
+        }
         let strict = stored.is_some();
         let error = match self.down_checked(cx, down, strict).await {
             Ok(_) => return Ok(()),
