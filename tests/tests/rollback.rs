@@ -358,3 +358,30 @@ fn type_down_runs_the_script_and_nothing_else() {
     );
     assert_eq!(sandbox.status()["applied"], 1);
 }
+
+#[test]
+fn a_loose_script_that_leaves_its_own_transaction_open_is_undone() {
+    let sandbox = project();
+    sandbox.migration("001_begin", "CREATE TABLE s (a);", "DROP TABLE s;");
+    sandbox.ok(&["up"]);
+    let before = sandbox.contents();
+    for script in [
+        "CREATE TABLE t (a);\nBEGIN;\nINSERT INTO s VALUES (1);",
+        "CREATE TABLE t (a);\nBEGIN;\nINSERT INTO s VALUES (1);\nINSERT INTO nowhere VALUES (1);\nCOMMIT;",
+    ] {
+        sandbox.migration(
+            "002_loose",
+            &format!("-- walkback: transaction=off\n{script}"),
+            "",
+        );
+        let output = sandbox.run(&["up", "-y"]);
+        assert_eq!(output.code, Some(1), "{}", output.transcript());
+        assert_eq!(sandbox.contents(), before, "{}", output.transcript());
+    }
+    let whole =
+        "-- walkback: transaction=off\nCREATE TABLE t (a);\nBEGIN;\nINSERT INTO s VALUES (1);\nCOMMIT;";
+    sandbox.migration("002_loose", whole, "");
+    sandbox.ok(&["up", "-y"]);
+    sandbox.ok(&["rollback", "-y"]);
+    assert_eq!(sandbox.contents(), before);
+}

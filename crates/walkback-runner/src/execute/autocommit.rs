@@ -1,5 +1,6 @@
 //! Applying a migration outside a transaction: intent durable, statement, outcome durable, one by one.
 
+use walkback_core::catalog::Schema;
 use walkback_core::engine::Begin;
 use walkback_core::{Cx, Error, ErrorKind, Result};
 
@@ -22,24 +23,39 @@ impl Execution<'_> {
         if let Err(error) = outcome {
             return Err(self.undo_half(cx, step, point.as_deref(), error).await);
         }
-        let after = self.runner.schema(cx, &mut *self.session).await?;
-        self.session.begin(cx, Begin::Write).await?;
-        let recorded = self
-            .record_applied(
-                cx,
-                step,
-                point,
-                Outcome {
-                    before,
-                    after,
-                    derivation,
-                },
-            )
+        let outcome = self
+            .finish_loose(cx, step, point.clone(), before, derivation)
             .await;
-        self.end_transaction(cx, recorded).await?;
+        if let Err(error) = outcome {
+            return Err(self.undo_half(cx, step, point.as_deref(), error).await);
+        }
         cx.step("migration.committed");
         self.note_applied(step);
         Ok(())
+    }
+
+    async fn finish_loose(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        point: Option<String>,
+        before: Schema,
+        derivation: Derivation,
+    ) -> Result<()> {
+        let after = self.runner.schema(cx, &mut *self.session).await?;
+        self.session.begin(cx, Begin::Write).await.map_err(|error| {
+            error
+                .wrap(format!("`{}` leaves a transaction of its own open", step.name))
+                .with_kind(ErrorKind::Database)
+                .hint("end it with `COMMIT` in the script")
+        })?;
+        let outcome = Outcome {
+            before,
+            after,
+            derivation,
+        };
+        let recorded = self.record_applied(cx, step, point, outcome).await;
+        self.end_transaction(cx, recorded).await
     }
 
     async fn one_by_one(&mut self, cx: &Cx, step: &PlannedStep) -> (Derivation, Result<()>) {
@@ -75,6 +91,8 @@ impl Execution<'_> {
     /// Undoes a migration that failed half-way from its point, and returns the error to report.
     async fn undo_half(&mut self, cx: &Cx, step: &PlannedStep, point: Option<&str>, error: Error) -> Error {
         let cx = &cx.shielded();
+        // The script may have begun a transaction of its own; there is none to end in most cases.
+        self.session.rollback(cx).await.ok();
         let changed = step
             .statements
             .iter()
