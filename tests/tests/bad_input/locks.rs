@@ -60,7 +60,7 @@ fn a_writer_that_does_not_end_is_waited_for_and_nothing_is_half_done() {
     exit: 5
     --- stdout
     up on app.db (environment `dev`): 1 migration, from `001` to `002`
-      up    002_more  irreversible: it has no down script
+      up    002_more  unknown: it has no down script; one is derived while it runs
     --- stderr
     error: `app.db` is in use by another connection
     caused by: database is locked
@@ -96,7 +96,7 @@ fn the_lock_of_another_run_says_who_holds_it_and_is_waited_for() {
     exit: 5
     --- stdout
     up on app.db (environment `dev`): 1 migration, from `001` to `002`
-      up    002_more  irreversible: it has no down script
+      up    002_more  unknown: it has no down script; one is derived while it runs
     --- stderr
     waiting for the lock: held by walkback up by <user> since <time>
     error: the database is locked: held by walkback up by <user> since <time>

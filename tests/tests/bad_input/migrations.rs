@@ -123,7 +123,7 @@ fn the_migrations_before_one_that_fails_stay_and_are_named() {
     exit: 1
     --- stdout
     up on app.db (environment `dev`): 2 migrations, from `001` to `003`
-      up    002_more      irreversible: it has no down script
+      up    002_more      unknown: it has no down script; one is derived while it runs
       up    003_misspelt  irreversible: it has no down script
             does something that cannot be read (`CREATE` names no sort of object that is known here) (migrations/003_misspelt/up.sql:4)
             drops table `t` (migrations/003_misspelt/up.sql:5)

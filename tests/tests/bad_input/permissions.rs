@@ -106,7 +106,7 @@ fn a_database_that_may_only_be_read_is_looked_at_and_not_changed() {
         exit: 1
         --- stdout
         up on app.db (environment `dev`): 1 migration, from `001` to `002`
-          up    002_more  irreversible: it has no down script
+          up    002_more  unknown: it has no down script; one is derived while it runs
         --- stderr
         error: `app.db` can only be read
         caused by: attempt to write a readonly database
@@ -143,7 +143,7 @@ fn a_folder_that_may_only_be_read_is_looked_at_and_not_changed() {
         exit: 1
         --- stdout
         up on app.db (environment `dev`): 1 migration, from `001` to `002`
-          up    002_more  irreversible: it has no down script
+          up    002_more  unknown: it has no down script; one is derived while it runs
         --- stderr
         error: cannot lock `<folder>/app.db-walkback-lock`
         caused by: Permission denied (os error 13)

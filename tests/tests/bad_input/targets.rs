@@ -145,7 +145,7 @@ fn a_ticket_that_is_required_and_missing_is_asked_for() {
     exit: 6
     --- stdout
     up on app.db (environment `dev`): 1 migration, from `001` to `002`
-      up    002_more  irreversible: it has no down script
+      up    002_more  unknown: it has no down script; one is derived while it runs
     --- stderr
     error: a change in `dev` needs a ticket
     hint: name it with `--ticket <ID>`

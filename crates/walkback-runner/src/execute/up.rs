@@ -11,7 +11,7 @@ use crate::delta::SchemaDelta;
 use crate::identity;
 use crate::journal::{StatementState, StoredMigration, TableThen};
 use crate::ledger::{Applied, NewRow};
-use crate::plan::{PlannedStatement, PlannedStep, PointScope, ReadScript, Verdict};
+use crate::plan::{PlannedStatement, PlannedStep, PointScope, ReadScript};
 use crate::point;
 
 /// The way back as it is derived, statement by statement.
@@ -235,6 +235,16 @@ impl Execution<'_> {
         self.note_tables(cx, step, &delta, &outcome.after).await?;
         let (derived_sql, derived_loses) = outcome.derivation.finish();
         let down = step.paired_down.as_ref();
+        let declared = self
+            .state
+            .graph
+            .get(&step.id)
+            .is_some_and(|migration| migration.irreversible.is_some());
+        let verdict = match &step.verdict {
+            // What its author says stands, and what a down of its author's is worth was judged before.
+            judged if declared || down.is_some() => judged.clone(),
+            judged => judged.clone().derived(derived_sql.is_some(), &derived_loses),
+        };
         let stored = StoredMigration {
             id: step.id.clone(),
             slug,
@@ -243,7 +253,7 @@ impl Execution<'_> {
             down_sql: down.map(|down| down.text.clone()),
             down_hash: down.map(|down| down.hash.clone()),
             down_transaction: down.is_none_or(|down| down.transaction),
-            verdict: verdict(step, derived_sql.is_some(), &derived_loses),
+            verdict,
             derived_sql,
             derived_loses,
             delta,
@@ -356,22 +366,6 @@ fn missing(outcome: &Outcome, scope: &PointScope) -> Vec<TableName> {
         .filter(|table| !is_held(table))
         .cloned()
         .collect()
-}
-
-/// Judges again, now that it is known whether a way back could be derived.
-fn verdict(step: &PlannedStep, derived: bool, loses: &[String]) -> Verdict {
-    match &step.verdict {
-        Verdict::Irreversible { .. } if step.paired_down.is_none() && derived => {
-            if loses.is_empty() {
-                Verdict::Lossless
-            } else {
-                Verdict::Lossy {
-                    loses: loses.to_vec(),
-                }
-            }
-        }
-        other => other.clone(),
-    }
 }
 
 /// Returns whether the schema has to be read again after a statement.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use walkback_core::name::ObjectKind;
-use walkback_core::statement::Action;
+use walkback_core::statement::{Action, Severity};
 
 use super::PlannedStatement;
 
@@ -44,19 +44,39 @@ impl Verdict {
         }
     }
 
+    /// Judges again, once it is known whether a way back could be derived for a migration without a down.
+    #[must_use]
+    pub(crate) fn derived(self, derived: bool, loses: &[String]) -> Self {
+        match self {
+            Self::Irreversible { .. } | Self::Unknown { .. } if derived && loses.is_empty() => Self::Lossless,
+            Self::Irreversible { .. } | Self::Unknown { .. } if derived => Self::Lossy {
+                loses: loses.to_vec(),
+            },
+            Self::Unknown { .. } => Self::Irreversible {
+                why: "it has no down script".to_owned(),
+            },
+            other => other,
+        }
+    }
+
     /// Judges an up script by its statements, given whether there is a down.
     #[must_use]
     pub(crate) fn of_up(statements: &[PlannedStatement], has_down: bool, irreversible: Option<&str>) -> Self {
         if let Some(why) = irreversible {
             return Self::Irreversible { why: why.to_owned() };
         }
-        let changes = statements
-            .iter()
-            .any(|statement| statement.severity > walkback_core::statement::Severity::None);
-        if !has_down && changes {
-            return Self::Irreversible {
-                why: "it has no down script".to_owned(),
-            };
+        let worst = statements.iter().map(|statement| statement.severity).max();
+        let why = "it has no down script";
+        match worst {
+            Some(Severity::Additive) if !has_down => {
+                return Self::Unknown {
+                    why: format!("{why}; one is derived while it runs"),
+                };
+            }
+            Some(worst) if !has_down && worst > Severity::Additive => {
+                return Self::Irreversible { why: why.to_owned() };
+            }
+            _ => {}
         }
         let actions: Vec<_> = statements
             .iter()
@@ -160,5 +180,95 @@ impl fmt::Display for Verdict {
             Self::Irreversible { why } => write!(f, "irreversible: {why}"),
             Self::Unknown { why } => write!(f, "unknown: {why}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use walkback_core::migration::SqlScript;
+    use walkback_core::statement::Location;
+    use walkback_core::{DialectKind, Statement};
+
+    use super::*;
+
+    fn judged(script: &str, has_down: bool) -> String {
+        let script = SqlScript::new(script, "up.sql");
+        let statements =
+            walkback_sql::split(DialectKind::Sqlite, &script.text, &script.location.file).unwrap();
+        let planned = |statement: Statement| {
+            let effect = walkback_sql::effect(DialectKind::Sqlite, &statement);
+            let at = Location {
+                file: "up.sql".into(),
+                line: statement.line,
+            };
+            PlannedStatement {
+                severity: effect.severity(),
+                sql: statement.sql,
+                at,
+                effect,
+            }
+        };
+        let statements: Vec<_> = statements.into_iter().map(planned).collect();
+        Verdict::of_up(&statements, has_down, None).to_string()
+    }
+
+    #[test]
+    fn a_verdict_names_what_no_script_can_bring_back() {
+        for (script, expected) in [
+            (
+                "CREATE TABLE t (a); CREATE INDEX i ON t (a); INSERT INTO t VALUES (1);",
+                "lossless",
+            ),
+            (
+                "ALTER TABLE t RENAME TO u; ALTER TABLE u RENAME COLUMN a TO b;",
+                "lossless",
+            ),
+            (
+                "CREATE TABLE t (a); INSERT INTO t VALUES (1); DELETE FROM t; DROP TABLE t;",
+                "lossless",
+            ),
+            (
+                "UPDATE t SET a = 1; UPDATE t SET b = 1;",
+                "lossy: the old values of the rows updated in `t`",
+            ),
+            ("DELETE FROM t;", "lossy: the rows deleted from `t`"),
+            ("DROP TABLE t;", "lossy: the rows of table `t`"),
+            (
+                "ALTER TABLE t DROP COLUMN a;",
+                "lossy: the values of column `t.a`",
+            ),
+            (
+                "INSERT OR REPLACE INTO t VALUES (1);",
+                "lossy: the rows overwritten in `t`",
+            ),
+            (
+                "CREATE TABLE IF NOT EXISTS t (a); DELETE FROM t;",
+                "lossy: the rows deleted from `t`",
+            ),
+            (
+                "CREATE TABLE n (a); INSERT INTO n SELECT a FROM t; DROP TABLE t; ALTER TABLE n RENAME TO t;",
+                "unknown: it rebuilds table `t`",
+            ),
+            ("SELECT 1;", "lossless"),
+        ] {
+            assert_eq!(judged(script, true), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn without_a_down_an_addition_waits_for_the_derived_one_and_anything_else_is_irreversible() {
+        let waiting = "unknown: it has no down script; one is derived while it runs";
+        assert_eq!(judged("CREATE TABLE t (a);", false), waiting);
+        assert_eq!(
+            judged("INSERT INTO t VALUES (1);", false),
+            "irreversible: it has no down script"
+        );
+        assert_eq!(judged("PRAGMA foreign_keys = off; SELECT 1;", false), "lossless");
+        let verdict = || Verdict::of_up(&[], false, Some("sent by post"));
+        assert_eq!(verdict().to_string(), "irreversible: sent by post");
+        let unknown = || Verdict::Unknown { why: String::new() };
+        assert_eq!(unknown().derived(true, &[]), Verdict::Lossless);
+        assert_eq!(unknown().derived(true, &["x".to_owned()]).word(), "lossy");
+        assert_eq!(unknown().derived(false, &[]).word(), "irreversible");
     }
 }
