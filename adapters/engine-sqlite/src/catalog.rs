@@ -79,7 +79,11 @@ fn read_now(connection: &Connection) -> rusqlite::Result<Schema> {
         objects.push(object(ObjectKind::Trigger, entry, on, facts::of_text(&entry.sql)));
     }
     objects.extend(sequences(connection, &tables)?);
-    Ok(Schema { tables, objects })
+    Ok(Schema {
+        tables,
+        objects,
+        home: None,
+    })
 }
 
 /// Reads what people have made: nothing of SQLite's or walkback's own, and no index without a definition,

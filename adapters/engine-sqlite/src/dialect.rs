@@ -53,6 +53,10 @@ impl Dialect for SqliteDialect {
         walkback_sql::refuses_transaction(KIND, statement)
     }
 
+    fn commits_implicitly(&self, statement: &Statement) -> bool {
+        walkback_sql::is_implicit_commit(KIND, statement)
+    }
+
     fn inverse(&self, statement: &Statement, before: &Schema) -> Inverse {
         walkback_sql::inverse(KIND, statement, before)
     }

@@ -9,7 +9,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 use walkback_core::cx::Unit;
-use walkback_core::engine::{EngineInfo, Physical, Scratch, ScratchDatabase};
+use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Error, ErrorKind, Result, Session};
 
 use crate::config::Config;
@@ -58,6 +58,11 @@ impl Engine for SqliteEngine {
 
     fn physical(&self) -> Option<&dyn Physical> {
         Some(self)
+    }
+
+    fn control(&self) -> Option<&dyn Control> {
+        // A file has no server that could refuse other programs; its permissions are the operator's.
+        None
     }
 }
 

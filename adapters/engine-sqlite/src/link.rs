@@ -133,6 +133,12 @@ impl Link {
         Ok(link)
     }
 
+    /// Sets how long a statement waits for another writer.
+    pub(crate) fn set_lock_timeout(&mut self, timeout: Duration) -> Result<()> {
+        self.watch(timeout)
+            .map_err(|error| self.place.failed("cannot set the lock timeout", error))
+    }
+
     fn watch(&mut self, busy_timeout: Duration) -> rusqlite::Result<()> {
         let current = Arc::clone(&self.current);
         self.connection

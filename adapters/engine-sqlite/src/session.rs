@@ -1,6 +1,7 @@
 //! A session: a connection on a thread, seen from the outside.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
@@ -8,6 +9,7 @@ use walkback_core::bulk::{ChunkStream, ImportTarget, TableSlice};
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::engine::{Begin, LockAttempt, LockHolder, RowStream, SnapshotId, Swap};
 use walkback_core::fingerprint::TableFingerprint;
+use walkback_core::statement::Action;
 use walkback_core::{Access, Capability, Cx, Error, Result, Session, TableName, Value};
 
 use crate::config::Config;
@@ -46,6 +48,8 @@ fn capability() -> Capability {
     capability.transactional_ddl = true;
     capability.alters_by_rebuild = true;
     capability.names_lock_holder = true;
+    // A write transaction keeps every other writer out.
+    capability.holds_tables = true;
     capability
 }
 
@@ -99,6 +103,21 @@ impl Session for SqliteSession {
 
     async fn unlock(&mut self, _: &Cx, name: &str) -> Result<()> {
         self.locks.free(name)
+    }
+
+    async fn set_lock_timeout(&mut self, cx: &Cx, timeout: Duration) -> Result<()> {
+        self.worker
+            .call(cx, move |link| link.set_lock_timeout(timeout))
+            .await
+    }
+
+    async fn hold_tables(&mut self, cx: &Cx, _: &[TableName]) -> Result<()> {
+        cx.check()
+    }
+
+    async fn missing_rights(&mut self, cx: &Cx, _: &[Action]) -> Result<Vec<String>> {
+        // Rights are those of the file, and opening it to write has asked for them.
+        cx.check().map(|()| Vec::new())
     }
 
     async fn has_table(&mut self, cx: &Cx, table: &TableName) -> Result<bool> {

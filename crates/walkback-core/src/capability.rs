@@ -22,6 +22,14 @@ pub struct Capability {
     pub shared_snapshot: bool,
     /// [`Session::try_lock`](crate::Session::try_lock) can say who holds the lock.
     pub names_lock_holder: bool,
+    /// [`Session::hold_tables`](crate::Session::hold_tables) keeps others from writing.
+    pub holds_tables: bool,
+    /// A statement goes on at the server when the process that sent it is killed. Who comes next waits for it
+    /// by a lock that the working session itself holds.
+    pub statements_outlive_client: bool,
+    /// What a person should know of this connection, a line each: a pooler between us and the server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 impl Capability {
@@ -36,6 +44,9 @@ impl Capability {
             alters_by_rebuild: false,
             shared_snapshot: false,
             names_lock_holder: false,
+            holds_tables: false,
+            statements_outlive_client: false,
+            notices: Vec::new(),
         }
     }
 }

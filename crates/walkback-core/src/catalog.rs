@@ -16,6 +16,10 @@ pub struct Schema {
     pub tables: Vec<Table>,
     /// Everything else, in an order in which it can be created.
     pub objects: Vec<Object>,
+    /// The schema (PostgreSQL) or database (MySQL) the session works in: what is in it has names without one,
+    /// and is found under both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
 }
 
 /// A table.
@@ -91,6 +95,7 @@ impl Schema {
     /// Returns the table of that name. Names are compared as they are, then without regard to case.
     #[must_use]
     pub fn table(&self, name: &TableName) -> Option<&Table> {
+        let name = &self.at_home(name);
         self.tables.iter().find(|table| table.name == *name).or_else(|| {
             self.tables.iter().find(|table| {
                 table.name.name.eq_ignore_ascii_case(&name.name)
@@ -102,11 +107,22 @@ impl Schema {
     /// Returns the object of that kind and name, without regard to case.
     #[must_use]
     pub fn object(&self, kind: ObjectKind, name: &TableName) -> Option<&Object> {
+        let name = &self.at_home(name);
         self.objects.iter().find(|object| {
             object.kind == kind
                 && object.name.name.eq_ignore_ascii_case(&name.name)
                 && (name.schema.is_none() || object.name.schema == name.schema)
         })
+    }
+
+    /// Returns a name without its schema, if that is the one the session works in anyway.
+    #[must_use]
+    pub fn at_home(&self, name: &TableName) -> TableName {
+        if name.schema.is_some() && name.schema == self.home {
+            TableName::new(&name.name)
+        } else {
+            name.clone()
+        }
     }
 
     /// Returns the objects that belong to a table: its indexes and triggers.

@@ -124,6 +124,10 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// `CREATE INDEX CONCURRENTLY`).
     fn refuses_transaction(&self, statement: &Statement) -> bool;
 
+    /// Says whether the server ends the current transaction by itself when this statement runs, as MySQL does
+    /// around definitions.
+    fn commits_implicitly(&self, statement: &Statement) -> bool;
+
     /// Derives the statements that take a statement back, given the schema just before it.
     fn inverse(&self, statement: &Statement, before: &Schema) -> Inverse;
 }

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -23,6 +24,7 @@ use crate::dialect::Dialect;
 use crate::error::Result;
 use crate::fingerprint::TableFingerprint;
 use crate::name::TableName;
+use crate::statement::Action;
 use crate::value::{Row, Value};
 
 /// What is known of an engine without connecting.
@@ -65,8 +67,11 @@ pub enum Begin {
     Snapshot(SnapshotId),
     /// Writes.
     Write,
-    /// Writes, while tables are rebuilt or restored: foreign keys are not enforced statement by statement and
-    /// no action of theirs fires; `commit` checks that none is violated that was not violated before.
+    /// Writes, while tables are rebuilt or restored: shadows are made, loaded and swapped, and `commit` checks
+    /// that no foreign key is violated that was not violated before. Where the engine
+    /// [alters by rebuild](Capability::alters_by_rebuild), foreign keys are not enforced statement by statement
+    /// meanwhile, and no action of theirs fires. Without transactional DDL it is `Unsupported`: shadows are
+    /// made and loaded outside of a transaction there, and [`Session::swap`] checks foreign keys itself.
     Rebuild,
 }
 
@@ -117,6 +122,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Returns the way to copy the database as files, if there is one.
     fn physical(&self) -> Option<&dyn Physical>;
+
+    /// Returns the way to control the database as a whole, if there is one.
+    fn control(&self) -> Option<&dyn Control>;
 }
 
 /// Scratch databases: empty, private, gone when dropped.
@@ -138,6 +146,17 @@ pub trait Physical: Send + Sync {
     /// Copies the whole database, in one consistent state, into a new file while others go on writing.
     /// Fails with `AlreadyExists` if there is one, and leaves no file behind on any failure.
     async fn copy_to(&self, cx: &Cx, file: &Path) -> Result<()>;
+}
+
+/// Control of a database as a whole, for maintenance.
+#[async_trait]
+pub trait Control: Send + Sync {
+    /// Returns whether applications are kept from writing.
+    async fn read_only(&self, cx: &Cx) -> Result<bool>;
+
+    /// Keeps applications from writing, or lets them again. Sessions that walkback opens to write still can.
+    /// What this means for sessions that are open already is the engine's to document.
+    async fn set_read_only(&self, cx: &Cx, read_only: bool) -> Result<()>;
 }
 
 /// One connection to a server.
@@ -179,6 +198,18 @@ pub trait Session: fmt::Debug + Send {
     /// Frees a lock this session holds.
     async fn unlock(&mut self, cx: &Cx, name: &str) -> Result<()>;
 
+    /// Sets how long a statement of this session waits for a lock that another session holds, until it fails
+    /// with `Locked`.
+    async fn set_lock_timeout(&mut self, cx: &Cx, timeout: Duration) -> Result<()>;
+
+    /// Keeps every other session from writing to these tables until the current transaction ends. Where
+    /// [`Begin::Write`] does so by itself there is nothing to do. Waits as any statement does.
+    async fn hold_tables(&mut self, cx: &Cx, tables: &[TableName]) -> Result<()>;
+
+    /// Returns the rights that this session's user lacks for these actions, in words with the statement that
+    /// grants each. `Create` of a table of walkback's own stands for the journal. Nothing is changed.
+    async fn missing_rights(&mut self, cx: &Cx, actions: &[Action]) -> Result<Vec<String>>;
+
     /// Returns whether there is a table of that name, walkback's own included.
     async fn has_table(&mut self, cx: &Cx, table: &TableName) -> Result<bool>;
 
@@ -200,7 +231,8 @@ pub trait Session: fmt::Debug + Send {
     async fn create_shadow(&mut self, cx: &Cx, table: &Table, shadow: &TableName) -> Result<()>;
 
     /// Puts shadows in the place of live tables, all at once, inside the current transaction where the
-    /// engine has transactional DDL.
+    /// engine has transactional DDL. Elsewhere it may be killed in the middle, and the whole exchange is
+    /// done again from the beginning: no row of the shadows may be needed for that.
     async fn swap(&mut self, cx: &Cx, swap: &Swap) -> Result<()>;
 }
 

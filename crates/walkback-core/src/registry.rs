@@ -83,6 +83,10 @@ macro_rules! register_source {
 /// answered with. Kept here so that the answer does not depend on what was linked.
 const FEATURES: &[(&str, &str)] = &[
     ("sqlite", "sqlite"),
+    ("postgres", "postgres"),
+    ("postgresql", "postgres"),
+    ("mysql", "mysql"),
+    ("mariadb", "mysql"),
     ("fs", "fs"),
     ("sql", "sql"),
     ("diesel", "diesel"),

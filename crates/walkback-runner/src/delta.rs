@@ -142,6 +142,7 @@ mod tests {
         Schema {
             tables: tables.iter().map(table).collect(),
             objects: Vec::new(),
+            home: None,
         }
     }
 

@@ -51,6 +51,7 @@ fn shop() -> Schema {
         facts: BTreeMap::from([("check must > 0".to_owned(), "must > 0".to_owned())]),
     };
     Schema {
+        home: None,
         tables: vec![orders],
         objects: vec![
             object(

@@ -23,6 +23,7 @@ mod catalog;
 mod crash;
 pub mod faulty;
 mod fingerprints;
+mod holding;
 mod locks;
 mod scratch;
 mod snapshots;
@@ -145,6 +146,10 @@ pub static CHECKS: &[Check<EngineFixture>] = crate::checks![
     locks::transactions_do_not_matter_to_a_lock,
     locks::locks_of_different_names_are_different_locks,
     locks::a_lock_that_is_not_held_cannot_be_freed,
+    holding::a_statement_waits_for_a_lock_only_so_long,
+    holding::held_tables_are_written_by_nobody_else_where_that_is_claimed,
+    holding::an_owner_lacks_no_right,
+    holding::a_database_that_is_read_only_keeps_applications_from_writing,
     catalog::a_table_is_found_by_its_name,
     catalog::a_schema_describes_tables_as_they_were_made,
     catalog::a_schema_shows_what_its_own_transaction_changed,

@@ -71,6 +71,23 @@ impl EngineFixture {
         session.commit(&cx()).await
     }
 
+    /// Begins what exchanges tables: a rebuild, where definitions are transactional.
+    pub(super) async fn begin_exchange(&self, session: &mut dyn Session) -> Result<()> {
+        use walkback_core::engine::Begin;
+        if session.capability().transactional_ddl {
+            session.begin(&cx(), Begin::Rebuild).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends it.
+    pub(super) async fn end_exchange(&self, session: &mut dyn Session) -> Result<()> {
+        if session.capability().transactional_ddl {
+            session.commit(&cx()).await?;
+        }
+        Ok(())
+    }
+
     /// Returns the family of SQL.
     pub(super) fn kind(&self) -> DialectKind {
         self.engine.dialect().kind()

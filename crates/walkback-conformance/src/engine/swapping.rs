@@ -102,9 +102,9 @@ async fn prepare(fixture: &EngineFixture) -> Result<(Box<dyn Session>, Swap)> {
 
 pub(super) async fn a_swap_puts_rows_and_objects_in_place(fixture: EngineFixture) -> Result<()> {
     let (mut session, swap) = prepare(&fixture).await?;
-    session.begin(&cx(), Begin::Rebuild).await?;
+    fixture.begin_exchange(&mut *session).await?;
     session.swap(&cx(), &swap).await?;
-    session.commit(&cx()).await?;
+    fixture.end_exchange(&mut *session).await?;
     let mut reader = fixture.reader().await?;
     assert_eq!(count(&mut *reader, "t").await?, 100);
     assert_eq!(count(&mut *reader, "t_view").await?, 100, "a view lost its table");
@@ -175,7 +175,7 @@ pub(super) async fn foreign_keys_mean_the_live_tables_after_a_swap(fixture: Engi
     }
     let before = session.schema(&cx()).await?;
     let mut swap = Swap::default();
-    session.begin(&cx(), Begin::Rebuild).await?;
+    fixture.begin_exchange(&mut *session).await?;
     for (name, columns) in [("tree", "id, up"), ("leaf", "id, tree")] {
         let live = table(&mut *session, name).await?;
         let shadow = named(&format!("_walkback_{name}"));
@@ -187,7 +187,7 @@ pub(super) async fn foreign_keys_mean_the_live_tables_after_a_swap(fixture: Engi
     }
     swap.drop_tables.reverse();
     session.swap(&cx(), &swap).await?;
-    session.commit(&cx()).await?;
+    fixture.end_exchange(&mut *session).await?;
     let after = session.schema(&cx()).await?;
     assert_eq!(differences(&before, &after), [""; 0]);
     for sql in [

@@ -108,6 +108,11 @@ pub(super) async fn a_dropped_session_rolls_back(fixture: EngineFixture) -> Resu
     drop(fixture.with_table(1).await?);
     for mode in [Begin::Write, Begin::Rebuild] {
         let mut session = fixture.writer().await?;
+        if mode == Begin::Rebuild && !session.capability().transactional_ddl {
+            let error = refused(session.begin(&cx(), mode).await, "a rebuild that is not claimed");
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            continue;
+        }
         session.begin(&cx(), mode).await?;
         run(&mut *session, "DELETE FROM t").await?;
         drop(session);
@@ -155,6 +160,10 @@ async fn family(fixture: &EngineFixture) -> Result<Box<dyn Session>> {
 
 pub(super) async fn a_rebuild_enforces_foreign_keys_at_its_end_only(fixture: EngineFixture) -> Result<()> {
     let mut session = family(&fixture).await?;
+    if !session.capability().alters_by_rebuild {
+        crate::runner::note("tables are not altered by rebuilding them here");
+        return Ok(());
+    }
     session.begin(&cx(), Begin::Rebuild).await?;
     run(&mut *session, "DELETE FROM t").await?;
     assert_eq!(
@@ -176,6 +185,10 @@ pub(super) async fn a_rebuild_enforces_foreign_keys_at_its_end_only(fixture: Eng
 
 pub(super) async fn a_rebuild_that_violates_a_foreign_key_rolls_back(fixture: EngineFixture) -> Result<()> {
     let mut session = family(&fixture).await?;
+    if !session.capability().alters_by_rebuild {
+        crate::runner::note("tables are not altered by rebuilding them here");
+        return Ok(());
+    }
     session.begin(&cx(), Begin::Rebuild).await?;
     run(&mut *session, "DELETE FROM t WHERE id = 2").await?;
     run(&mut *session, "DELETE FROM t WHERE id = 3").await?;
@@ -204,6 +217,10 @@ pub(super) async fn a_rebuild_that_violates_a_foreign_key_rolls_back(fixture: En
 
 pub(super) async fn foreign_keys_are_enforced_again_after_a_rebuild(fixture: EngineFixture) -> Result<()> {
     let mut session = family(&fixture).await?;
+    if !session.capability().alters_by_rebuild {
+        crate::runner::note("tables are not altered by rebuilding them here");
+        return Ok(());
+    }
     for end in ["commit", "rollback", "failed commit"] {
         session.begin(&cx(), Begin::Rebuild).await?;
         match end {

@@ -62,6 +62,7 @@ pub(crate) fn meta() -> PointMeta {
     let schema = Schema {
         tables: vec![table],
         objects: Vec::new(),
+        home: None,
     };
     let applied = vec!["20260101_start".to_owned(), "20260202_more".to_owned()];
     let ledger = LedgerState::new(applied.clone(), applied[1..].to_vec());

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use walkback_core::engine::{EngineInfo, Physical, Scratch, ScratchDatabase};
+use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
 use walkback_core::{Access, Cx, Dialect, Engine, Error, Result, Session};
 
 use super::Fault;
@@ -79,6 +79,10 @@ impl Engine for Faulty {
 
     fn physical(&self) -> Option<&dyn Physical> {
         Some(self)
+    }
+
+    fn control(&self) -> Option<&dyn Control> {
+        self.inner.control()
     }
 }
 

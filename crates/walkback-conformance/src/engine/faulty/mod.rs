@@ -313,6 +313,22 @@ pub const WITHOUT_FAULT: &[(&str, &str)] = &[
         "foreign_keys_are_enforced_again_after_a_rebuild",
         "how they are switched off differs from engine to engine",
     ),
+    (
+        "a_statement_waits_for_a_lock_only_so_long",
+        "the fixture itself may wait briefly, so that an ignored limit cannot be told from a kept one",
+    ),
+    (
+        "held_tables_are_written_by_nobody_else_where_that_is_claimed",
+        "where a write transaction excludes all others there is nothing to leave out",
+    ),
+    (
+        "an_owner_lacks_no_right",
+        "an engine whose rights are those of a file has none to invent",
+    ),
+    (
+        "a_database_that_is_read_only_keeps_applications_from_writing",
+        "an engine without a server has no such mode",
+    ),
 ];
 
 /// Makes a trial of each fault, on a good engine: the check that is named must fail with it, and pass without.

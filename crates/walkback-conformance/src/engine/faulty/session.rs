@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -9,6 +10,7 @@ use walkback_core::bulk::{Chunk, ChunkStream, ImportTarget, TableSlice};
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::engine::{Begin, LockAttempt, LockHolder, RowStream, SnapshotId, Swap};
 use walkback_core::fingerprint::TableFingerprint;
+use walkback_core::statement::Action;
 use walkback_core::{
     Access, Capability, Cx, Dialect, Engine, Error, ErrorKind, Result, Session, TableName, Value,
 };
@@ -296,6 +298,18 @@ impl Session for FaultySession {
         } else {
             outcome
         }
+    }
+
+    async fn set_lock_timeout(&mut self, cx: &Cx, timeout: Duration) -> Result<()> {
+        self.inner().set_lock_timeout(cx, timeout).await
+    }
+
+    async fn hold_tables(&mut self, cx: &Cx, tables: &[TableName]) -> Result<()> {
+        self.inner().hold_tables(cx, tables).await
+    }
+
+    async fn missing_rights(&mut self, cx: &Cx, actions: &[Action]) -> Result<Vec<String>> {
+        self.inner().missing_rights(cx, actions).await
     }
 
     async fn has_table(&mut self, cx: &Cx, table: &TableName) -> Result<bool> {

@@ -1,0 +1,123 @@
+//! Waiting for others, and keeping others from writing.
+
+use std::time::Duration;
+
+use walkback_core::engine::Begin;
+use walkback_core::statement::Action;
+use walkback_core::{ErrorKind, Result};
+
+use super::EngineFixture;
+use super::support::{count, cx, named, refused, run};
+
+/// How long the checks wait for a lock they will not get.
+const SHORT: Duration = Duration::from_millis(1100);
+
+pub(super) async fn a_statement_waits_for_a_lock_only_so_long(fixture: EngineFixture) -> Result<()> {
+    let mut one = fixture.with_table(3).await?;
+    let mut other = fixture.writer().await?;
+    one.begin(&cx(), Begin::Write).await?;
+    run(&mut *one, "UPDATE t SET note = 'held' WHERE id = 1").await?;
+    other.set_lock_timeout(&cx(), SHORT).await?;
+    let blocked = async {
+        other.begin(&cx(), Begin::Write).await?;
+        run(&mut *other, "UPDATE t SET note = 'blocked' WHERE id = 1").await
+    };
+    // The guard of this check, not a figure: without a limit of its own the statement would wait for ever.
+    let outcome = tokio::time::timeout(Duration::from_secs(30), blocked).await;
+    let outcome = outcome.unwrap_or_else(|_| panic!("the statement still waits after its lock timeout"));
+    let error = refused(outcome, "a row that another session holds");
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error:?}");
+    one.rollback(&cx()).await?;
+    other.rollback(&cx()).await.ok();
+    run(&mut *other, "UPDATE t SET note = 'free' WHERE id = 1").await?;
+    Ok(())
+}
+
+pub(super) async fn held_tables_are_written_by_nobody_else_where_that_is_claimed(
+    fixture: EngineFixture,
+) -> Result<()> {
+    let mut one = fixture.with_table(3).await?;
+    one.begin(&cx(), Begin::Write).await?;
+    let held = one.hold_tables(&cx(), &[named("t")]).await;
+    if !one.capability().holds_tables {
+        let error = refused(held, "holding tables, which is not claimed");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        return Ok(());
+    }
+    held?;
+    let mut other = fixture.writer().await?;
+    other.set_lock_timeout(&cx(), SHORT).await?;
+    let error = refused(
+        run(&mut *other, "UPDATE t SET note = 'mine' WHERE id = 2").await,
+        "writing to a table that another session holds",
+    );
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error:?}");
+    let mut reader = fixture.reader().await?;
+    assert_eq!(count(&mut *reader, "t").await?, 3, "readers may go on");
+    run(&mut *one, "UPDATE t SET note = 'own' WHERE id = 2").await?;
+    one.commit(&cx()).await?;
+    run(&mut *other, "UPDATE t SET note = 'mine' WHERE id = 2").await?;
+    Ok(())
+}
+
+pub(super) async fn an_owner_lacks_no_right(fixture: EngineFixture) -> Result<()> {
+    let mut session = fixture.with_table(1).await?;
+    let table = named("t");
+    let column = "note".to_owned();
+    let actions = [
+        Action::Insert {
+            table: table.clone(),
+            may_overwrite: true,
+        },
+        Action::Update { table: table.clone() },
+        Action::Delete { table: table.clone() },
+        Action::Truncate { table: table.clone() },
+        Action::AddColumn {
+            table: table.clone(),
+            column: column.clone(),
+        },
+        Action::DropColumn {
+            table: table.clone(),
+            column,
+        },
+        Action::DropTable { table },
+        Action::DropTable {
+            table: named("not there"),
+        },
+    ];
+    assert_eq!(
+        session.missing_rights(&cx(), &actions).await?,
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        count(&mut *session, "t").await?,
+        1,
+        "asking for rights changed something"
+    );
+    Ok(())
+}
+
+pub(super) async fn a_database_that_is_read_only_keeps_applications_from_writing(
+    fixture: EngineFixture,
+) -> Result<()> {
+    drop(fixture.with_table(1).await?);
+    let Some(control) = fixture.engine.control() else {
+        crate::runner::note("this engine cannot be made read-only as a whole");
+        return Ok(());
+    };
+    assert!(!control.read_only(&cx()).await?);
+    control.set_read_only(&cx(), true).await?;
+    let now = control.read_only(&cx()).await;
+    let own = async {
+        let mut session = fixture.writer().await?;
+        run(&mut *session, "UPDATE t SET note = 'by walkback'").await
+    };
+    let own = own.await;
+    control.set_read_only(&cx(), false).await?;
+    assert!(now?, "it does not say that it is read-only");
+    assert_eq!(own?, 1, "walkback itself cannot write any more");
+    assert!(!control.read_only(&cx()).await?);
+    let mut session = fixture.writer().await?;
+    run(&mut *session, "UPDATE t SET note = 'again'").await?;
+    Ok(())
+}
