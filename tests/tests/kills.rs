@@ -312,7 +312,7 @@ fn a_half_done_script_without_a_point_is_named_and_settled_by_a_person() {
         );
         sandbox.migration(
             "001_loose",
-            "-- walkback: transaction=off\nCREATE TABLE a (x);\nCREATE TABLE b (x);",
+            "-- walkback: transaction=off\nCREATE TABLE a (x);\nINSERT INTO a VALUES (1);\nCREATE TABLE b (x);",
             "",
         );
         sandbox.killed_at(step, &["up", "-y"])?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use walkback_core::Access;
 use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
 
-use crate::execute::Execution;
+use crate::execute::{ByJournal, Execution, has_ways_back};
 use crate::gate;
 use crate::journal::{Journal, StatementState};
 use crate::plan::RunKind;
@@ -85,9 +85,10 @@ impl Runner {
             ));
         }
         let dialect = self.dialect();
-        let points = Journal::new(&mut *session, &*dialect)
-            .points_of(cx, &first.run_id)
-            .await?;
+        let mut journal = Journal::new(&mut *session, &*dialect);
+        let undo = journal.undo_of(cx, &first.run_id).await?;
+        let by_journal = has_ways_back(&state.half_done, &undo);
+        let points = journal.points_of(cx, &first.run_id).await?;
         let mut right = None;
         for point in points.iter().rev() {
             // The point before an earlier migration of the run holds a state that is no longer the right one.
@@ -96,10 +97,21 @@ impl Runner {
                 let applied: BTreeSet<_> = manifest.ledger.applied.iter().map(MigrationId::new).collect();
                 applied == state.applied_set()
             };
-            if is_right && (point.kind == "safety") == (first.direction == "down") {
+            if is_right && (point.kind == "safety") == (first.direction != "up") {
                 right = Some(point);
                 break;
             }
+        }
+        if by_journal {
+            return Ok(Some(RecoverPlan {
+                run: first.run_id.clone(),
+                found,
+                direction: RecoverDirection::Back,
+                reason: "the journal knows what takes each of its statements back without losing anything"
+                    .to_owned(),
+                point: right.map(|point| point.id.clone()),
+                migration: Some(MigrationId::new(first.migration.clone())),
+            }));
         }
         let Some(point) = right else {
             return Err(Error::new(
@@ -147,17 +159,43 @@ impl Execution<'_> {
             )
             .hint("the run has gone on meanwhile; run the command again to look anew"));
         }
-        if let (Some(point), Some(migration)) = (&plan.point, &plan.migration) {
-            self.restore_half_done(cx, point, &plan.run, migration).await?;
+        if let Some(migration) = &plan.migration {
+            let how = self
+                .undo_or_restore(cx, plan.point.as_deref(), &plan.run, migration)
+                .await?;
             cx.step("recover.restored");
             self.report
                 .warnings
-                .push(format!("`{migration}` is undone from point `{point}`"));
+                .push(format!("`{migration}` is undone {how}"));
         }
         let unfinished = std::mem::take(&mut self.state.unfinished);
         for run in &unfinished {
             self.close_run(cx, run).await?;
         }
         Ok(())
+    }
+
+    /// Takes a half-done script back by the journal, else from its point, and says how.
+    async fn undo_or_restore(
+        &mut self,
+        cx: &Cx,
+        point: Option<&str>,
+        run: &str,
+        migration: &MigrationId,
+    ) -> Result<String> {
+        let why = match self.undo_by_journal(cx, run, migration).await? {
+            ByJournal::Undone => return Ok("statement by statement".to_owned()),
+            ByJournal::Impossible(why) => why,
+        };
+        let Some(point) = point else {
+            return Err(Error::new(
+                ErrorKind::NeedsRecovery,
+                format!("migration `{migration}` cannot be taken back by the journal: {why}"),
+            )
+            .hint("restore a backup with `walkback restore <BACKUP>`; `walkback backup list` shows what there is")
+            .hint("or put the database right by hand, then `walkback stamp <TARGET>`"));
+        };
+        self.restore_half_done(cx, point, run, migration).await?;
+        Ok(format!("from point `{point}`"))
     }
 }

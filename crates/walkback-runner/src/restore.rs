@@ -11,10 +11,17 @@ use walkback_vault::{Manifest, TableEntry};
 
 use crate::delta::SchemaDelta;
 use crate::execute::Execution;
-use crate::journal::StatementRow;
+use crate::identity;
+use crate::journal::{StatementRow, StatementState};
 use crate::loss::Loss;
-use crate::plan::PlannedStep;
+use crate::plan::{PlannedStep, PointScope};
 use crate::reach::{self, Reach};
+
+/// How the names of the tables begin that a restore loads into.
+const SHADOW: &str = "_walkback_shadow_";
+
+/// The direction of the row that says that a point is being brought back.
+pub(crate) const RESTORE: &str = "restore";
 
 /// What a restore would exchange. Nothing in it has happened.
 #[derive(Debug, Clone, Serialize)]
@@ -220,10 +227,87 @@ impl Exchange {
 }
 
 impl Execution<'_> {
-    /// Brings a point back in the current transaction, which must be a [`Begin::Rebuild`]: rows into shadows,
-    /// shadows checked, then everything exchanged at once.
+    /// Begins what brings a point back: a transaction around all of it, where the engine can. Elsewhere the
+    /// intent is noted, so that a kill is noticed, and what an earlier attempt left is cleared away.
+    pub(crate) async fn begin_exchange(&mut self, cx: &Cx, migration: &str, point: &str) -> Result<()> {
+        self.swapping = false;
+        if self.session.capability().transactional_ddl {
+            return self.session.begin(cx, Begin::Rebuild).await;
+        }
+        let row = StatementRow {
+            run_id: self.run.id.clone(),
+            seq: self.next_seq(),
+            migration: migration.to_owned(),
+            direction: RESTORE.to_owned(),
+            place: format!("<vault>/{point}"),
+            statement: format!("restore `{point}`"),
+            effect: String::new(),
+            state: StatementState::Intent,
+            noted_at: identity::moment(cx.now()),
+        };
+        self.journal().note_statement(cx, &row).await?;
+        cx.step("restore.intent");
+        Ok(())
+    }
+
+    /// Begins the transaction in which ledger and journal say what has been exchanged, where that was not one.
+    pub(crate) async fn record_exchange(&mut self, cx: &Cx) -> Result<()> {
+        if self.session.capability().transactional_ddl {
+            return Ok(());
+        }
+        cx.step("restore.swapped");
+        self.session.begin(cx, Begin::Write).await?;
+        let (run, seq, at) = (self.run.id.clone(), self.last_seq(), identity::moment(cx.now()));
+        self.journal().statement_done(cx, &run, seq, &at).await
+    }
+
+    /// Ends what [`Execution::begin_exchange`] began. A failure before anything was exchanged leaves nothing;
+    /// afterwards, where no rollback takes it back, `recover` does it again.
+    pub(crate) async fn end_exchange(&mut self, cx: &Cx, migration: &str, outcome: Result<()>) -> Result<()> {
+        if self.session.capability().transactional_ddl {
+            return self.end_transaction(cx, outcome).await;
+        }
+        let Err(error) = outcome else {
+            return self.end_transaction(cx, Ok(())).await;
+        };
+        let cx = &cx.shielded();
+        // There is none unless ledger and journal were being written.
+        self.session.rollback(cx).await.ok();
+        if self.swapping {
+            return Err(error
+                .wrap("the exchange of tables was stopped in its middle")
+                .with_kind(ErrorKind::NeedsRecovery)
+                .hint("run `walkback recover`; it says what it found and what it will do, and asks"));
+        }
+        self.clear_shadows(cx).await.ok();
+        let (run, seq) = (self.run.id.clone(), self.last_seq());
+        if let Err(second) = self.journal().forget_statement(cx, &run, seq).await {
+            tracing::warn!(error = ?second, migration, "the intent of a restore could not be taken back");
+        }
+        Err(error)
+    }
+
+    /// Drops the shadows of an attempt that did not come to its end.
+    async fn clear_shadows(&mut self, cx: &Cx) -> Result<()> {
+        for index in 0.. {
+            let shadow = TableName::new(format!("{SHADOW}{index}"));
+            if !self.session.has_table(cx, &shadow).await? {
+                break;
+            }
+            let sql = format!("DROP TABLE {}", self.dialect.quote_table(&shadow));
+            self.session.execute(cx, &sql, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings a point back: rows into shadows, shadows checked, then everything exchanged at once. Where the
+    /// engine has transactional DDL the current transaction must be a [`Begin::Rebuild`]; elsewhere this may be
+    /// killed at any moment and done again from the beginning.
     pub(crate) async fn exchange(&mut self, cx: &Cx, manifest: &Manifest, exchange: &Exchange) -> Result<()> {
         let vault = self.runner.needed_vault()?;
+        if !self.session.capability().transactional_ddl {
+            self.clear_shadows(cx).await?;
+        }
         let now = self.runner.schema(cx, &mut *self.session).await?;
         let mut swap = Swap {
             drop_tables: exchange.drop_tables.clone(),
@@ -241,7 +325,7 @@ impl Execution<'_> {
                     ),
                 )
             })?;
-            let shadow = table.name.renamed(format!("_walkback_shadow_{index}"));
+            let shadow = table.name.renamed(format!("{SHADOW}{index}"));
             self.session.create_shadow(cx, table, &shadow).await?;
             let target = ImportTarget {
                 table: shadow.clone(),
@@ -262,10 +346,12 @@ impl Execution<'_> {
             swap.shadows.push((shadow, table.name.clone()));
         }
         cx.step("restore.loaded");
+        self.swapping = true;
         self.session.swap(cx, &swap).await
     }
 
-    /// Undoes a migration that failed half-way outside a transaction.
+    /// Undoes a migration that failed half-way outside a transaction. Applications may have written since the
+    /// point was made: what is there now is kept in the vault first.
     pub(crate) async fn restore_after_failure(
         &mut self,
         cx: &Cx,
@@ -273,6 +359,18 @@ impl Execution<'_> {
         point: &str,
     ) -> Result<()> {
         let run = self.run.id.clone();
+        if !self.session.capability().transactional_ddl {
+            let manifest = self.open_point(cx, point).await?;
+            let held = manifest.tables.into_iter().map(|entry| entry.table).collect();
+            let safety = self.safety.take();
+            if let Some(kept) = self.safety_point(cx, "undo", &PointScope::Tables(held)).await? {
+                self.report.warnings.push(format!(
+                    "the rows as `{}` left them half-way are in the point `{}`",
+                    step.name, kept.id
+                ));
+            }
+            self.safety = safety;
+        }
         self.restore_half_done(cx, point, &run, &step.id).await
     }
 
@@ -285,7 +383,11 @@ impl Execution<'_> {
         migration: &MigrationId,
     ) -> Result<()> {
         let manifest = self.open_point(cx, point).await?;
-        self.session.begin(cx, Begin::Rebuild).await?;
+        // Its statements are in the journal: no other intent is needed for a kill to be noticed.
+        let atomic = self.session.capability().transactional_ddl;
+        if atomic {
+            self.session.begin(cx, Begin::Rebuild).await?;
+        }
         let outcome = async {
             let now = self.runner.schema(cx, &mut *self.session).await?;
             let statements = self.journal().statements_of(cx, run).await?;
@@ -293,6 +395,10 @@ impl Execution<'_> {
             let delta = SchemaDelta::between(&manifest.schema, &now);
             let exchange = Exchange::undoing(&delta, touched.as_deref(), &manifest, &now)?;
             self.exchange(cx, &manifest, &exchange).await?;
+            if !atomic {
+                cx.step("restore.swapped");
+                self.session.begin(cx, Begin::Write).await?;
+            }
             // The safety point of a whole run is older than the migrations the run had walked back before.
             let applied: Vec<_> = manifest.ledger.applied.iter().map(MigrationId::new).collect();
             self.set_ledger(cx, &applied).await?;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use walkback_core::catalog::Schema;
 use walkback_core::graph::Target;
-use walkback_core::{Cx, Error, ErrorKind, Migration, MigrationGraph, MigrationId, Result, Session};
+use walkback_core::{
+    Capability, Cx, Error, ErrorKind, Migration, MigrationGraph, MigrationId, Result, Session,
+};
 
 use crate::journal::{Journal, RunRecord, StatementRow, StatementState, StoredMigration};
 use crate::ledger::{Applied, Ledger};
@@ -29,6 +31,8 @@ pub(crate) struct State {
     pub(crate) half_done: Vec<StatementRow>,
     /// The schema when this was read.
     pub(crate) schema: Schema,
+    /// What the server can do.
+    pub(crate) capability: Capability,
 }
 
 impl State {
@@ -64,6 +68,7 @@ impl State {
             unfinished,
             half_done,
             schema,
+            capability: session.capability().clone(),
         })
     }
 

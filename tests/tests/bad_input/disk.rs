@@ -109,7 +109,7 @@ fn a_migration_that_fills_the_disk_of_the_database_is_undone() {
             error: statement 1 of `002_fill` failed (migrations/002_fill/up.sql:2): WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)…
             caused by: the file system of `disk/app.db` is full
             caused by: database or disk is full
-            done before: undid `002_fill` from the point `rb_002_fill_<time>`
+            done before: undid `002_fill`, statement by statement
             hint: free some space on that file system, then run the same command again
             ");
         }

@@ -1,31 +1,43 @@
-//! Applying a migration outside a transaction: intent durable, statement, outcome durable, one by one.
+//! Running a script outside a transaction: intent durable, statement, outcome durable, one by one.
 
 use walkback_core::catalog::Schema;
+use walkback_core::dialect::Inverse;
 use walkback_core::engine::Begin;
-use walkback_core::{Cx, Error, ErrorKind, Result};
+use walkback_core::statement::{Action, Severity};
+use walkback_core::{Cx, Direction, Error, ErrorKind, Result};
+use walkback_vault::Manifest;
 
 use super::Execution;
-use super::up::{Derivation, Outcome};
-use crate::journal::StatementState;
-use crate::plan::PlannedStep;
+use super::statement::statement_failed;
+use super::undo::{ByJournal, needs_recovery};
+use super::up::{Derivation, Outcome, changes_schema};
+use crate::journal::{StatementState, UndoRow};
+use crate::plan::{PlannedStatement, PlannedStep, PointScope};
 
 impl Execution<'_> {
-    /// Runs the statements one by one. A failure is undone from the point, which was complete before the
-    /// first of them.
+    /// Applies a migration statement by statement. A failure is undone by the journal, or else from the point,
+    /// which was complete before the first of them.
     pub(super) async fn up_statement_by_statement(
         &mut self,
         cx: &Cx,
         step: &PlannedStep,
-        point: Option<String>,
+        scope: &PointScope,
+        point: Option<Manifest>,
     ) -> Result<()> {
+        let point = self.point_still_true(cx, step, scope, point).await?;
         let before = self.runner.schema(cx, &mut *self.session).await?;
-        let (derivation, outcome) = self.one_by_one(cx, step).await;
-        if let Err(error) = outcome {
-            return Err(self.undo_half(cx, step, point.as_deref(), error).await);
-        }
-        let outcome = self
-            .finish_loose(cx, step, point.clone(), before, derivation)
-            .await;
+        let (derivation, outcome) = self.one_by_one(cx, step, &before).await;
+        let outcome = match outcome {
+            Ok(after) => {
+                let outcome = Outcome {
+                    before,
+                    after,
+                    derivation,
+                };
+                self.finish_loose(cx, step, point.clone(), outcome).await
+            }
+            Err(error) => Err(error),
+        };
         if let Err(error) = outcome {
             return Err(self.undo_half(cx, step, point.as_deref(), error).await);
         }
@@ -39,79 +51,142 @@ impl Execution<'_> {
         cx: &Cx,
         step: &PlannedStep,
         point: Option<String>,
-        before: Schema,
-        derivation: Derivation,
+        outcome: Outcome,
     ) -> Result<()> {
-        let after = self.runner.schema(cx, &mut *self.session).await?;
+        self.begin_after_loose(cx, step).await?;
+        let recorded = async {
+            self.record_applied(cx, step, point, outcome).await?;
+            let run = self.run.id.clone();
+            self.journal().forget_undo(cx, &run, step.id.as_str()).await
+        }
+        .await;
+        self.end_transaction(cx, recorded).await
+    }
+
+    /// Begins the transaction that records a script, which must have ended its own.
+    pub(super) async fn begin_after_loose(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
         self.session.begin(cx, Begin::Write).await.map_err(|error| {
             error
                 .wrap(format!("`{}` leaves a transaction of its own open", step.name))
                 .with_kind(ErrorKind::Database)
                 .hint("end it with `COMMIT` in the script")
-        })?;
-        let outcome = Outcome {
-            before,
-            after,
-            derivation,
-        };
-        let recorded = self.record_applied(cx, step, point, outcome).await;
-        self.end_transaction(cx, recorded).await
+        })
     }
 
-    async fn one_by_one(&mut self, cx: &Cx, step: &PlannedStep) -> (Derivation, Result<()>) {
+    /// Runs the statements, and returns the schema after the last.
+    pub(super) async fn one_by_one(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        before: &Schema,
+    ) -> (Derivation, Result<Schema>) {
         let mut derivation = Derivation::default();
+        let mut current = before.clone();
+        let own = controls_transactions(step);
         for (index, statement) in step.statements.iter().enumerate() {
-            let sent = async {
-                let schema = self.runner.schema(cx, &mut *self.session).await?;
-                derivation.add(&*self.dialect, statement, &schema);
-                self.send_with_intent(cx, step, index).await
+            let inverse = derivation.add(&*self.dialect, statement, &current);
+            let undo = UndoRow {
+                way: way_back(inverse),
+                schema_before: current.hash(),
+                with_outcome: !own && commits_with_outcome(statement),
             };
-            if let Err(error) = sent.await {
+            if let Err(error) = self.send_with_intent(cx, step, index, &undo).await {
                 return (derivation, Err(error));
             }
+            if changes_schema(statement) {
+                match self.runner.schema(cx, &mut *self.session).await {
+                    Ok(schema) => current = schema,
+                    Err(error) => return (derivation, Err(error)),
+                }
+            }
         }
-        (derivation, Ok(()))
+        (derivation, Ok(current))
     }
 
-    /// Sends a statement between two durable rows: whatever happens, the next command knows how far it got.
-    pub(super) async fn send_with_intent(&mut self, cx: &Cx, step: &PlannedStep, index: usize) -> Result<()> {
+    /// Sends a statement between two durable rows: whatever happens, the next command knows how far it got. A
+    /// statement that leaves its transaction to us commits together with its outcome.
+    async fn send_with_intent(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        index: usize,
+        undo: &UndoRow,
+    ) -> Result<()> {
         let row = self.statement_row(cx, step, index, StatementState::Intent)?;
+        self.journal().note_undo(cx, &row.run_id, row.seq, undo).await?;
         self.journal().note_statement(cx, &row).await?;
         cx.step("statement.intent");
-        self.send(cx, step, index).await?;
-        cx.step("statement.sent");
         let at = crate::identity::moment(cx.now());
-        self.journal()
-            .statement_done(cx, &row.run_id, row.seq, &at)
-            .await?;
+        if undo.with_outcome {
+            self.session.begin(cx, Begin::Write).await?;
+            let sent = self.send(cx, step, index).await;
+            if let Err(error) = sent {
+                return self.end_transaction(cx, Err(error)).await;
+            }
+            cx.step("statement.sent");
+            let noted = self.journal().statement_done(cx, &row.run_id, row.seq, &at).await;
+            self.end_transaction(cx, noted)
+                .await
+                .map_err(|error| statement_failed(step, index, error))?;
+        } else {
+            self.send(cx, step, index).await?;
+            cx.step("statement.sent");
+            self.journal()
+                .statement_done(cx, &row.run_id, row.seq, &at)
+                .await?;
+        }
         cx.step("statement.done");
         Ok(())
     }
 
-    /// Undoes a migration that failed half-way from its point, and returns the error to report.
-    async fn undo_half(&mut self, cx: &Cx, step: &PlannedStep, point: Option<&str>, error: Error) -> Error {
+    /// Undoes a script that failed half-way: by the journal, else from its point. Returns the error to report.
+    pub(super) async fn undo_half(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        point: Option<&str>,
+        error: Error,
+    ) -> Error {
         let cx = &cx.shielded();
         // The script may have begun a transaction of its own; there is none to end in most cases.
         self.session.rollback(cx).await.ok();
         let changed = step
             .statements
             .iter()
-            .any(|statement| statement.severity > walkback_core::statement::Severity::None);
+            .any(|statement| statement.severity > Severity::None);
         if !changed {
             return match self.forget_statements(cx, step).await {
                 Ok(()) => error,
-                Err(second) => needs_recovery(step, error, &second),
+                Err(second) => needs_recovery(&step.name, error, &second),
             };
         }
+        let run = self.run.id.clone();
+        let why = match self.undo_by_journal(cx, &run, &step.id).await {
+            Ok(ByJournal::Undone) => {
+                self.taken_back = Some(format!("undid `{}`, statement by statement", step.name));
+                return error;
+            }
+            Ok(ByJournal::Impossible(why)) => why,
+            Err(second) => second.to_string(),
+        };
         let Some(point) = point else {
-            return needs_recovery(step, error, &Error::not_found("no point was made before it"));
+            return needs_recovery(
+                &step.name,
+                error,
+                &Error::not_found(format!("{why}, and no point was made before it")),
+            );
         };
         match self.restore_after_failure(cx, step, point).await {
             Ok(()) => {
                 self.taken_back = Some(format!("undid `{}` from the point `{point}`", step.name));
+                if step.direction == Direction::Down && !self.report.undone.is_empty() {
+                    // The safety point is what was there before the whole run.
+                    self.report.undone.clear();
+                    self.all_taken_back = true;
+                }
                 error
             }
-            Err(second) => needs_recovery(step, error, &second),
+            Err(second) => needs_recovery(&step.name, error, &second),
         }
     }
 
@@ -123,12 +198,29 @@ impl Execution<'_> {
     }
 }
 
-fn needs_recovery(step: &PlannedStep, error: Error, second: &Error) -> Error {
-    error
-        .wrap(format!(
-            "migration `{}` failed half-way outside a transaction, and is not undone: {second}",
-            step.name
-        ))
-        .with_kind(ErrorKind::NeedsRecovery)
-        .hint("run `walkback recover`; it says what it found and what it will do, and asks")
+/// Returns what takes a statement back without losing anything, or why nothing does.
+fn way_back(inverse: Inverse) -> std::result::Result<Vec<String>, String> {
+    match inverse {
+        Inverse::Nothing => Ok(Vec::new()),
+        Inverse::Statements { statements, loses } if loses.is_empty() => Ok(statements),
+        Inverse::Statements { loses, .. } => Err(format!("that would lose {}", loses.join(", "))),
+        Inverse::NotDerivable { why } => Err(why),
+    }
+}
+
+/// Returns whether a script begins and ends transactions of its own, so that none can be put around parts of it.
+fn controls_transactions(step: &PlannedStep) -> bool {
+    step.statements
+        .iter()
+        .any(|statement| statement.effect.actions.contains(&Action::Transaction))
+}
+
+/// Returns whether a statement can commit together with the row that says it did.
+fn commits_with_outcome(statement: &PlannedStatement) -> bool {
+    let lasts_only_in_session = statement
+        .effect
+        .actions
+        .iter()
+        .all(|action| matches!(action, Action::Session | Action::Maintain | Action::Read));
+    !statement.alone && !lasts_only_in_session
 }

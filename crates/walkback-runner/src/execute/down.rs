@@ -30,9 +30,8 @@ impl Execution<'_> {
         step: &PlannedStep,
         strict: bool,
     ) -> Result<Vec<String>> {
-        let transactional = self.session.capability().transactional_ddl;
-        if !step.transaction || !transactional {
-            return self.down_statement_by_statement(cx, step).await;
+        if !step.transaction {
+            return self.down_statement_by_statement(cx, step, strict).await;
         }
         self.session.begin(cx, self.mode(&step.script)).await?;
         let mut left = Vec::new();
@@ -42,14 +41,9 @@ impl Execution<'_> {
             Ok(Vec::new())
         };
         let outcome = match self.down_inside(cx, step, watched).await {
-            Ok(differences) if strict && !differences.is_empty() => Err(Error::new(
-                ErrorKind::CheckFailed,
-                format!(
-                    "the down of `{}` does not lead back: {}",
-                    step.name,
-                    differences.join("; ")
-                ),
-            )),
+            Ok(differences) if strict && !differences.is_empty() => {
+                Err(does_not_lead_back(step, &differences))
+            }
             Ok(differences) => {
                 left = differences;
                 self.record_undone(cx, &step.id).await
@@ -133,17 +127,30 @@ impl Execution<'_> {
             self.journal().note_statement(cx, &row).await?;
         }
         let after = self.runner.schema(cx, &mut *self.session).await?;
+        self.left_by(cx, step, &before, &after, watched).await
+    }
+
+    /// Returns in what the schema and the watched rows after a way back are not what they were before the
+    /// migration, a line each.
+    async fn left_by(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        before: &Schema,
+        after: &Schema,
+        watched: Vec<TableEntry>,
+    ) -> Result<Vec<String>> {
         let Some(stored) = self.state.stored.get(&step.id) else {
             return Ok(Vec::new());
         };
-        let left = stored.delta.left_behind(&before, &after);
+        let left = stored.delta.left_behind(before, after);
         let mut left: Vec<String> = left
             .iter()
             .filter(|difference| !difference.is_residue())
             .map(ToString::to_string)
             .collect();
         for entry in watched {
-            let now = self.print(cx, &after, &entry.table, &entry.columns).await?;
+            let now = self.print(cx, after, &entry.table, &entry.columns).await?;
             if now.is_some() && entry.fingerprint.is_some() && now != entry.fingerprint {
                 left.push(format!(
                     "the rows of table `{}` are not what they were",
@@ -154,34 +161,52 @@ impl Execution<'_> {
         Ok(left)
     }
 
-    /// Outside a transaction there is nothing to roll back: every statement is noted before and after.
-    async fn down_statement_by_statement(&mut self, cx: &Cx, step: &PlannedStep) -> Result<Vec<String>> {
+    /// Outside a transaction there is nothing to roll back: every statement is noted before and after, and what
+    /// fails is undone by the journal, else from the safety point of the run.
+    async fn down_statement_by_statement(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        strict: bool,
+    ) -> Result<Vec<String>> {
+        let watched = if strict {
+            self.watched(cx, step).await?
+        } else {
+            Vec::new()
+        };
         let before = self.runner.schema(cx, &mut *self.session).await?;
-        for index in 0..step.statements.len() {
-            if let Err(error) = self.send_with_intent(cx, step, index).await {
-                return Err(error
-                    .wrap(format!(
-                        "the down of `{}` failed half-way outside a transaction",
-                        step.name
-                    ))
-                    .with_kind(ErrorKind::NeedsRecovery)
-                    .hint("run `walkback recover`; it says what it found and what it will do, and asks"));
+        let (_, outcome) = self.one_by_one(cx, step, &before).await;
+        let outcome = match outcome {
+            Ok(after) => self.left_by(cx, step, &before, &after, watched).await,
+            Err(error) => Err(error),
+        };
+        let outcome = match outcome {
+            Ok(left) if strict && !left.is_empty() => Err(does_not_lead_back(step, &left)),
+            Ok(left) => self.finish_loose_down(cx, step).await.map(|()| left),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(left) => {
+                cx.step("migration.committed");
+                self.note_undone(&step.id);
+                Ok(left)
+            }
+            Err(error) => {
+                let safety = self.safety.clone();
+                Err(self.undo_half(cx, step, safety.as_deref(), error).await)
             }
         }
-        let after = self.runner.schema(cx, &mut *self.session).await?;
-        let left = self
-            .state
-            .stored
-            .get(&step.id)
-            .map(|stored| stored.delta.left_behind(&before, &after));
-        self.session
-            .begin(cx, walkback_core::engine::Begin::Write)
-            .await?;
-        let recorded = self.record_undone(cx, &step.id).await;
-        self.end_transaction(cx, recorded).await?;
-        cx.step("migration.committed");
-        self.note_undone(&step.id);
-        Ok(left.unwrap_or_default().iter().map(ToString::to_string).collect())
+    }
+
+    async fn finish_loose_down(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
+        self.begin_after_loose(cx, step).await?;
+        let recorded = async {
+            self.record_undone(cx, &step.id).await?;
+            let run = self.run.id.clone();
+            self.journal().forget_undo(cx, &run, step.id.as_str()).await
+        }
+        .await;
+        self.end_transaction(cx, recorded).await
     }
 
     /// Takes a migration out of the ledger, in the current transaction.
@@ -205,4 +230,15 @@ impl Execution<'_> {
         self.report.undone.push(named);
         self.state.applied.retain(|row| row.id != *id);
     }
+}
+
+fn does_not_lead_back(step: &PlannedStep, left: &[String]) -> Error {
+    Error::new(
+        ErrorKind::CheckFailed,
+        format!(
+            "the down of `{}` does not lead back: {}",
+            step.name,
+            left.join("; ")
+        ),
+    )
 }

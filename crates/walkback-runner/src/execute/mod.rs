@@ -3,6 +3,7 @@
 mod autocommit;
 mod down;
 mod statement;
+mod undo;
 mod up;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::state::State;
 use crate::{gate, identity};
 
 pub(crate) use statement::excerpt;
+pub(crate) use undo::{ByJournal, has_ways_back};
 
 /// A run under way: the lock, a session to work on, its row in the journal.
 pub(crate) struct Execution<'a> {
@@ -38,6 +40,12 @@ pub(crate) struct Execution<'a> {
     pub(crate) report: RunReport,
     /// What was taken back of a step that failed, in words.
     pub(crate) taken_back: Option<String>,
+    /// The point that holds what was there before the run, if one was made.
+    pub(crate) safety: Option<String>,
+    /// Whether all that the run had done was taken back with what failed.
+    pub(crate) all_taken_back: bool,
+    /// Whether an exchange of tables has begun that no rollback takes back.
+    pub(crate) swapping: bool,
     seq: i64,
     started: Instant,
     // Held for its drop.
@@ -113,6 +121,9 @@ impl<'a> Execution<'a> {
             run,
             report,
             taken_back: None,
+            safety: None,
+            all_taken_back: false,
+            swapping: false,
             seq: 0,
             started: Instant::now(),
             _lock: lock,
@@ -255,8 +266,11 @@ impl<'a> Execution<'a> {
         scope: &PointScope,
     ) -> Result<Option<Manifest>> {
         let description = format!("before {about}, run {}", self.run.id);
-        self.point(cx, PointKind::BeforeRollback, "safety", about, scope, description)
-            .await
+        let made = self
+            .point(cx, PointKind::BeforeRollback, "safety", about, scope, description)
+            .await?;
+        self.safety = made.as_ref().map(|point| point.id.clone());
+        Ok(made)
     }
 
     /// Makes a point, if there is a vault and something to keep. It is complete when this returns.
@@ -367,6 +381,11 @@ impl<'a> Execution<'a> {
 
     pub(crate) fn next_seq(&mut self) -> i64 {
         self.seq += 1;
+        self.seq
+    }
+
+    /// Returns the number of the statement noted last.
+    pub(crate) fn last_seq(&self) -> i64 {
         self.seq
     }
 

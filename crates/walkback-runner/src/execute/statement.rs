@@ -13,25 +13,9 @@ impl Execution<'_> {
     pub(crate) async fn send(&mut self, cx: &Cx, step: &PlannedStep, index: usize) -> Result<()> {
         let statement = &step.statements[index];
         tracing::info!(migration = %step.name, at = %statement.at, "{}", statement.effect);
-        self.run_one(cx, statement).await.map_err(|error| {
-            let excerpt = excerpt(&statement.sql);
-            let kind = error.kind();
-            let failed = error
-                .wrap(format!(
-                    "statement {} of `{}` failed ({}): {excerpt}",
-                    index + 1,
-                    step.name,
-                    statement.at
-                ))
-                .with_operation("execute");
-            match kind {
-                ErrorKind::Interrupted => failed.with_kind(ErrorKind::Interrupted),
-                ErrorKind::Database if step.origin == ScriptOrigin::File => {
-                    failed.hint("correct the script, then run the same command again")
-                }
-                _ => failed,
-            }
-        })
+        self.run_one(cx, statement)
+            .await
+            .map_err(|error| statement_failed(step, index, error))
     }
 
     /// A query gives rows, which are read to the end: some have effects only when they are.
@@ -78,6 +62,28 @@ impl Execution<'_> {
             state,
             noted_at: identity::moment(cx.now()),
         })
+    }
+}
+
+/// Says which statement an error is about.
+pub(super) fn statement_failed(step: &PlannedStep, index: usize, error: Error) -> Error {
+    let statement = &step.statements[index];
+    let kind = error.kind();
+    let failed = error
+        .wrap(format!(
+            "statement {} of `{}` failed ({}): {}",
+            index + 1,
+            step.name,
+            statement.at,
+            excerpt(&statement.sql)
+        ))
+        .with_operation("execute");
+    match kind {
+        ErrorKind::Interrupted => failed.with_kind(ErrorKind::Interrupted),
+        ErrorKind::Database if step.origin == ScriptOrigin::File => {
+            failed.hint("correct the script, then run the same command again")
+        }
+        _ => failed,
     }
 }
 

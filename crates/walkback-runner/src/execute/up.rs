@@ -53,9 +53,8 @@ impl Execution<'_> {
         let mut scope = step.scope();
         loop {
             let point = self.point_before(cx, step, &scope).await?;
-            if !step.transaction || !self.session.capability().transactional_ddl {
-                let point = point.map(|point| point.id);
-                return self.up_statement_by_statement(cx, step, point).await;
+            if !step.transaction {
+                return self.up_statement_by_statement(cx, step, &scope, point).await;
             }
             match self.up_in_transaction(cx, step, &scope, point).await? {
                 Attempt::Applied => return Ok(()),
@@ -81,7 +80,7 @@ impl Execution<'_> {
 
     /// Makes the point anew where the application has written to its tables since: what came between the point
     /// and the lock would be lost by a restore, and nobody would count it. Here nobody can write any more.
-    async fn point_still_true(
+    pub(super) async fn point_still_true(
         &mut self,
         cx: &Cx,
         step: &PlannedStep,
@@ -108,6 +107,16 @@ impl Execution<'_> {
         .hint("nothing was changed; stop the application for the time of the run, or run it again"))
     }
 
+    /// Keeps everybody else from writing to the tables of a point until the transaction ends, where the server
+    /// can do that.
+    async fn hold(&mut self, cx: &Cx, point: Option<&Manifest>) -> Result<()> {
+        let Some(point) = point.filter(|_| self.session.capability().holds_tables) else {
+            return Ok(());
+        };
+        let tables: Vec<_> = point.tables.iter().map(|entry| entry.table.clone()).collect();
+        self.session.hold_tables(cx, &tables).await
+    }
+
     /// Returns whether the tables of a point are still as it holds them.
     async fn is_true(&mut self, cx: &Cx, point: &Manifest) -> Result<bool> {
         let schema = self.runner.schema(cx, &mut *self.session).await?;
@@ -128,7 +137,11 @@ impl Execution<'_> {
         point: Option<Manifest>,
     ) -> Result<Attempt> {
         self.session.begin(cx, self.mode(&step.script)).await?;
-        let point = match self.point_still_true(cx, step, scope, point).await {
+        let kept = async {
+            self.hold(cx, point.as_ref()).await?;
+            self.point_still_true(cx, step, scope, point).await
+        };
+        let point = match kept.await {
             Ok(point) => point,
             Err(error) => {
                 return self
@@ -315,29 +328,28 @@ impl Execution<'_> {
 }
 
 impl Derivation {
-    /// Derives the inverse of a statement that is about to run.
+    /// Derives the inverse of a statement that is about to run, and returns it.
     pub(super) fn add(
         &mut self,
         dialect: &dyn walkback_core::Dialect,
         statement: &PlannedStatement,
         before: &Schema,
-    ) {
-        if self.broken.is_some() {
-            return;
-        }
+    ) -> Inverse {
         let plain = Statement {
             sql: statement.sql.clone(),
             line: statement.at.line,
             touches: Vec::new(),
         };
-        match dialect.inverse(&plain, before) {
-            Inverse::Nothing => {}
-            Inverse::Statements { statements, loses } => {
-                self.inverses.push(statements);
-                self.loses.extend(loses);
+        let inverse = dialect.inverse(&plain, before);
+        match &inverse {
+            Inverse::Statements { statements, loses } if self.broken.is_none() => {
+                self.inverses.push(statements.clone());
+                self.loses.extend(loses.iter().cloned());
             }
-            Inverse::NotDerivable { why } => self.broken = Some(why),
+            Inverse::NotDerivable { why } if self.broken.is_none() => self.broken = Some(why.clone()),
+            _ => {}
         }
+        inverse
     }
 
     fn finish(self) -> (Option<Vec<String>>, Vec<String>) {
@@ -369,7 +381,7 @@ fn missing(outcome: &Outcome, scope: &PointScope) -> Vec<TableName> {
 }
 
 /// Returns whether the schema has to be read again after a statement.
-fn changes_schema(statement: &PlannedStatement) -> bool {
+pub(super) fn changes_schema(statement: &PlannedStatement) -> bool {
     use walkback_core::statement::Action;
     !statement.effect.actions.iter().all(|action| {
         matches!(

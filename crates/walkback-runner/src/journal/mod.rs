@@ -8,6 +8,7 @@
 //! | `_walkback_migrations` | one applied migration: its down, hashed, and what it changed in the schema |
 //! | `_walkback_points` | one rollback point in the vault, and the hash of its manifest |
 //! | `_walkback_after` | one table as a run left it, to tell what was written since |
+//! | `_walkback_undo` | the way back of one statement outside a transaction, noted before it was sent |
 
 mod after;
 mod migrations;
@@ -15,6 +16,7 @@ mod points;
 mod runs;
 mod statements;
 mod tables;
+mod undo;
 
 use walkback_core::engine::SessionExt as _;
 use walkback_core::value::{Row, Value};
@@ -25,6 +27,7 @@ pub(crate) use migrations::StoredMigration;
 pub(crate) use points::PointRow;
 pub use runs::{RunRecord, RunStatus};
 pub(crate) use statements::{StatementRow, StatementState};
+pub(crate) use undo::UndoRow;
 
 /// The journal of one database, over one session. Reading a journal that does not exist gives nothing;
 /// writing needs [`Journal::create`] first.

@@ -100,12 +100,30 @@ impl Journal<'_> {
         rows.iter().map(statement).collect()
     }
 
+    /// Removes one statement of a run: nothing of it has happened.
+    pub(crate) async fn forget_statement(&mut self, cx: &Cx, run: &str, seq: i64) -> Result<()> {
+        let sql = format!("DELETE FROM {} WHERE run_id = ? AND seq = ?", tables::STATEMENTS);
+        self.write(cx, &sql, &[run.into(), seq.into()]).await
+    }
+
     /// Removes the statements of a migration from a run: it has been undone, or changed nothing.
     pub(crate) async fn forget_statements(&mut self, cx: &Cx, run: &str, migration: &str) -> Result<()> {
+        self.forget_undo(cx, run, migration).await?;
         let sql = format!(
             "DELETE FROM {} WHERE run_id = ? AND migration = ?",
             tables::STATEMENTS
         );
         self.write(cx, &sql, &[run.into(), migration.into()]).await
+    }
+
+    /// Removes the ways back of the statements of a migration: it is complete, and has one of its own.
+    pub(crate) async fn forget_undo(&mut self, cx: &Cx, run: &str, migration: &str) -> Result<()> {
+        let sql = format!(
+            "DELETE FROM {} WHERE run_id = ? AND seq IN (SELECT seq FROM {} WHERE run_id = ? AND migration = ?)",
+            tables::UNDO,
+            tables::STATEMENTS
+        );
+        self.write(cx, &sql, &[run.into(), run.into(), migration.into()])
+            .await
     }
 }

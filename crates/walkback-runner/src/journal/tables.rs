@@ -9,6 +9,7 @@ pub(crate) const STATEMENTS: &str = "_walkback_statements";
 pub(crate) const MIGRATIONS: &str = "_walkback_migrations";
 pub(crate) const POINTS: &str = "_walkback_points";
 pub(crate) const AFTER: &str = "_walkback_after";
+pub(crate) const UNDO: &str = "_walkback_undo";
 
 /// A table of the journal. Its first `key` columns are its primary key; all other columns may be `NULL`.
 pub(crate) struct JournalTable {
@@ -99,6 +100,18 @@ pub(crate) const ALL: &[JournalTable] = &[
             ("columns", Text),
             ("row_count", Integer),
             ("hash", Key(64)),
+        ],
+    },
+    JournalTable {
+        name: UNDO,
+        key: 2,
+        columns: &[
+            ("run_id", Key(64)),
+            ("seq", Integer),
+            ("way", Text),
+            ("why_none", Text),
+            ("schema_before", Key(64)),
+            ("with_outcome", Integer),
         ],
     },
 ];

@@ -98,13 +98,22 @@ impl<'a> Planner<'a> {
             name: migration.name(),
             direction: Direction::Up,
             origin: script.origin,
-            transaction: script.transaction,
+            transaction: self.is_atomic(&script),
+            keeps_everything: self.state.capability.alters_by_rebuild,
             statements: script.statements.clone(),
             verdict,
             touched: named_tables(&script.statements),
             script,
             paired_down,
         })
+    }
+
+    /// Returns whether all of a script happens or none: its author wants a transaction, and the server keeps
+    /// one around every statement of it.
+    fn is_atomic(&self, script: &ReadScript) -> bool {
+        let kept = self.state.capability.transactional_ddl
+            || !script.statements.iter().any(|statement| statement.alone);
+        script.transaction && kept
     }
 
     /// Refuses a script that changes the tables of walkback itself: what they say would no longer be true.
@@ -167,7 +176,8 @@ impl<'a> Planner<'a> {
             name: self.state.named(id).name,
             direction: Direction::Down,
             origin: script.origin,
-            transaction: script.transaction,
+            transaction: self.is_atomic(&script),
+            keeps_everything: self.state.capability.alters_by_rebuild,
             statements: script.statements.clone(),
             verdict: self.verdict_of_down(id, script.origin),
             touched: named_tables(&script.statements),
@@ -325,6 +335,13 @@ impl<'a> Planner<'a> {
                 warnings.push(warning);
             }
         }
+        warnings.extend(plan.steps.iter().filter_map(|step| {
+            let at = step.script.unbound_by.as_ref()?;
+            Some(format!(
+                "`{}` runs statement by statement: the one at {at} cannot run inside a transaction",
+                step.name
+            ))
+        }));
         warnings.extend(plan.steps.iter().flat_map(|step| self.not_kept(step)));
         warnings.extend(plan.steps.iter().filter_map(|step| self.lossy_down(step)));
         if plan.point != PointScope::None && self.runner.vault().is_none() {
@@ -415,7 +432,9 @@ impl PlannedStep {
             Protection::Off => PointScope::None,
             Protection::Auto if !needs => PointScope::None,
             // Outside a transaction nobody can look at what it did and take it back to keep more.
-            _ if !self.transaction && destroys => PointScope::Everything,
+            _ if !self.transaction && destroys && self.keeps_everything => PointScope::Everything,
+            // What only adds is undone by the journal, statement by statement, and no row is needed for it.
+            Protection::Auto if !destroys && !self.keeps_everything => PointScope::Tables(Vec::new()),
             Protection::Auto | Protection::Vault => {
                 self.touched().map_or(PointScope::Everything, PointScope::Tables)
             }
@@ -445,6 +464,39 @@ impl PlannedStep {
         let mut reach = Reach::new(&*dialect, schema, !off);
         reach.add_triggers(&*dialect, extra);
         self.touched = reach.of(&*dialect, &self.statements);
+        if !self.transaction {
+            self.add_referring(schema);
+        }
+    }
+
+    /// Adds the tables that refer to one that is dropped, renamed or altered: their own definition changes with
+    /// it, and outside a transaction nobody can look and take it back.
+    fn add_referring(&mut self, schema: &Schema) {
+        let Some(touched) = &mut self.touched else { return };
+        let swapped: Vec<&TableName> = self
+            .statements
+            .iter()
+            .flat_map(|statement| &statement.effect.actions)
+            .filter_map(|action| match action {
+                Action::DropTable { table }
+                | Action::RenameTable { from: table, .. }
+                | Action::RenameColumn { table, .. } => Some(table),
+                _ => None,
+            })
+            .collect();
+        for table in &schema.tables {
+            let refers = table.foreign_keys.iter().any(|key| {
+                swapped.iter().any(|name| {
+                    schema
+                        .at_home(name)
+                        .name
+                        .eq_ignore_ascii_case(&key.references.name)
+                })
+            });
+            if refers && !touched.contains(&table.name) {
+                touched.push(table.name.clone());
+            }
+        }
     }
 }
 

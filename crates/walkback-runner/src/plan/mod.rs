@@ -115,6 +115,9 @@ pub struct PlannedStep {
     /// The down that will be stored with it (up only).
     #[serde(skip)]
     pub(crate) paired_down: Option<ReadScript>,
+    /// Whether a point before it holds every table: what it does beyond its own is not seen on this engine.
+    #[serde(skip)]
+    pub(crate) keeps_everything: bool,
     /// The tables it changes, also by foreign keys and triggers; `None` if that cannot be known.
     #[serde(skip)]
     pub(crate) touched: Option<Vec<TableName>>,
@@ -132,6 +135,9 @@ pub struct PlannedStatement {
     pub effect: Effect,
     /// How bad that can be.
     pub severity: Severity,
+    /// Whether the server runs it outside of any transaction: it refuses one, or ends it.
+    #[serde(skip)]
+    pub(crate) alone: bool,
 }
 
 /// What a rollback point holds.

@@ -2,7 +2,7 @@
 
 use walkback_core::migration::SqlScript;
 use walkback_core::statement::{Action, Location};
-use walkback_core::{Dialect, Error, ErrorKind, Result, Script, Statement};
+use walkback_core::{Dialect, DialectKind, Error, ErrorKind, Result, Script, Statement};
 
 use super::{PlannedStatement, ScriptOrigin};
 
@@ -15,6 +15,8 @@ pub(crate) struct ReadScript {
     pub(crate) origin: ScriptOrigin,
     pub(crate) statements: Vec<PlannedStatement>,
     pub(crate) protect: Protection,
+    /// The statement for whose sake it cannot be one transaction, although its author did not say so.
+    pub(crate) unbound_by: Option<Location>,
     /// Whether its author switches foreign keys off and on around it, as SQLite asks for table rebuilds.
     switches_foreign_keys: bool,
 }
@@ -76,6 +78,13 @@ impl ReadScript {
                 !is_switch
             });
         }
+        let unbound_by = statements
+            .iter()
+            .find(|statement| sql.transaction && runs_alone(statement, dialect))
+            .map(|statement| Location {
+                file: sql.location.file.clone(),
+                line: statement.line,
+            });
         let planned: Vec<_> = statements
             .into_iter()
             .map(|statement| {
@@ -84,11 +93,15 @@ impl ReadScript {
                     line: statement.line,
                 };
                 if sql.transaction {
-                    refuse_inside_transaction(&statement, dialect, &at)?;
+                    refuse_own_transaction(&statement, dialect, &at)?;
+                    if unbound_by.is_none() {
+                        refuse_inside_transaction(&statement, dialect, &at)?;
+                    }
                 }
                 let effect = dialect.effect(&statement);
                 Ok(PlannedStatement {
                     severity: effect.severity(),
+                    alone: dialect.commits_implicitly(&statement) || dialect.refuses_transaction(&statement),
                     effect,
                     at,
                     sql: statement.sql,
@@ -98,7 +111,8 @@ impl ReadScript {
         Ok(Self {
             text: sql.text.clone(),
             hash: sql.hash(),
-            transaction: sql.transaction,
+            transaction: sql.transaction && unbound_by.is_none(),
+            unbound_by,
             origin,
             statements: planned,
             protect: Protection::read(sql)?,
@@ -147,7 +161,13 @@ fn strip_own_transaction(statements: &mut Vec<Statement>) {
     }
 }
 
-fn refuse_inside_transaction(statement: &Statement, dialect: &dyn Dialect, at: &Location) -> Result<()> {
+/// Returns whether a statement makes its whole script run statement by statement: a server that can undo
+/// definitions refuses some of them inside a transaction, and there each is undone on its own.
+fn runs_alone(statement: &Statement, dialect: &dyn Dialect) -> bool {
+    dialect.kind() == DialectKind::Postgres && dialect.refuses_transaction(statement)
+}
+
+fn refuse_own_transaction(statement: &Statement, dialect: &dyn Dialect, at: &Location) -> Result<()> {
     let word = word(statement);
     if matches!(
         word.as_str(),
@@ -164,6 +184,11 @@ fn refuse_inside_transaction(statement: &Statement, dialect: &dyn Dialect, at: &
         .hint("remove it: a script runs in one transaction with its row in the ledger")
         .hint("or write `-- walkback: transaction=off` at the head of the script"));
     }
+    Ok(())
+}
+
+fn refuse_inside_transaction(statement: &Statement, dialect: &dyn Dialect, at: &Location) -> Result<()> {
+    let word = word(statement);
     if dialect.refuses_transaction(statement) {
         return Err(Error::new(
             ErrorKind::Config,

@@ -206,6 +206,7 @@ mod tests {
                 sql: statement.sql,
                 at,
                 effect,
+                alone: false,
             }
         };
         let statements: Vec<_> = statements.into_iter().map(planned).collect();

@@ -1,7 +1,6 @@
 //! Running a rollback: a safety point, then each migration by its means, checked, with the next means ready.
 
 use walkback_core::catalog::Object;
-use walkback_core::engine::Begin;
 use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
 
 use super::{RollbackKind, RollbackPlan, RollbackStep};
@@ -13,6 +12,9 @@ use crate::report::RunReport;
 use crate::restore::{Exchange, RestorePlan};
 use crate::runner::Runner;
 use crate::settings::Consent;
+
+/// What the journal names where a whole point is brought back, and no migration of its own.
+const WHOLE: &str = "*";
 
 impl Runner {
     /// Runs a rollback as planned. A safety point is made first, so that it can itself be walked back.
@@ -142,7 +144,7 @@ impl Execution<'_> {
         let strict = stored.is_some();
         let error = match self.down_checked(cx, down, strict).await {
             Ok(_) => return Ok(()),
-            Err(error) if may_go_on(&error) => error,
+            Err(error) if may_go_on(&error) && !self.all_taken_back => error,
             Err(error) => return Err(error),
         };
         let Some(stored) = stored else { return Err(error) };
@@ -162,7 +164,7 @@ impl Execution<'_> {
                         .push(format!("{error}; walked `{name}` back by the derived down"));
                     return Ok(());
                 }
-                Err(second) if may_go_on(&second) => {}
+                Err(second) if may_go_on(&second) && !self.all_taken_back => {}
                 Err(second) => return Err(second),
             }
         }
@@ -184,16 +186,17 @@ impl Execution<'_> {
             Error::not_found(format!("no point was made before migration `{}`", stored.name()))
         })?;
         let manifest = self.open_point(cx, point).await?;
-        self.session.begin(cx, Begin::Rebuild).await?;
+        self.begin_exchange(cx, stored.id.as_str(), point).await?;
         let outcome = async {
             let now = self.runner.schema(cx, &mut *self.session).await?;
             let exchange = Exchange::undoing(&stored.delta, stored.touched.as_deref(), &manifest, &now)?;
             self.exchange(cx, &manifest, &exchange).await?;
             self.report.warnings.extend(exchange.warnings);
+            self.record_exchange(cx).await?;
             self.record_undone(cx, &stored.id).await
         }
         .await;
-        self.end_transaction(cx, outcome).await?;
+        self.end_exchange(cx, stored.id.as_str(), outcome).await?;
         cx.step("restore.committed");
         self.note_undone(&stored.id);
         Ok(())
@@ -209,7 +212,7 @@ impl Execution<'_> {
             .chain(plan.drop_tables.iter().cloned());
         self.safety_point(cx, "restore", &PointScope::Tables(tables.collect()))
             .await?;
-        self.session.begin(cx, Begin::Rebuild).await?;
+        self.begin_exchange(cx, WHOLE, &plan.point).await?;
         let outcome = async {
             let now = self.runner.schema(cx, &mut *self.session).await?;
             let exchange = if everything || plan.only.is_some() {
@@ -220,11 +223,12 @@ impl Execution<'_> {
             };
             self.exchange(cx, &manifest, &exchange).await?;
             self.report.warnings.extend(exchange.warnings);
+            self.record_exchange(cx).await?;
             self.settle_unfinished(cx).await?;
             self.set_ledger(cx, &plan.applied_after).await
         }
         .await;
-        self.end_transaction(cx, outcome).await?;
+        self.end_exchange(cx, WHOLE, outcome).await?;
         cx.step("restore.committed");
         self.report.restored_from = Some(manifest.id);
         Ok(())

@@ -1,0 +1,154 @@
+//! Taking a half-done script back by what the journal noted before each of its statements.
+
+use std::collections::BTreeMap;
+
+use walkback_core::catalog::Schema;
+use walkback_core::engine::Begin;
+use walkback_core::statement::Action;
+use walkback_core::{Cx, Effect, Error, MigrationId, Result};
+
+use super::Execution;
+use crate::delta::SchemaDelta;
+use crate::journal::{StatementRow, StatementState, UndoRow};
+
+/// What came of an attempt to take a script back by the journal.
+#[derive(Debug)]
+pub(crate) enum ByJournal {
+    /// The schema is what it was before, no row was lost, and the statements are forgotten.
+    Undone,
+    /// It cannot be done, or not completely, for this reason.
+    Impossible(String),
+}
+
+impl Execution<'_> {
+    /// Takes back the statements of a half-done script, newest first. Nothing is begun unless each of them has a
+    /// way back that loses nothing. May be killed at any moment and done again.
+    pub(crate) async fn undo_by_journal(
+        &mut self,
+        cx: &Cx,
+        run: &str,
+        migration: &MigrationId,
+    ) -> Result<ByJournal> {
+        let statements = self.journal().statements_of(cx, run).await?;
+        let undo = self.journal().undo_of(cx, run).await?;
+        let now = self.runner.schema(cx, &mut *self.session).await?;
+        let script = last_script(statements, migration);
+        let mut ways: Vec<(Vec<String>, String)> = Vec::new();
+        for row in script.iter().rev() {
+            let Some(undo) = undo.get(&row.seq) else {
+                return Ok(ByJournal::Impossible(format!(
+                    "no way back was noted for {}",
+                    row.place
+                )));
+            };
+            match way_of(row, undo, &now) {
+                Ok(way) => ways.push((way, undo.schema_before.clone())),
+                Err(why) => return Ok(ByJournal::Impossible(why)),
+            }
+        }
+        let first = ways.last().map(|(_, schema)| schema.clone());
+        let after = match self.run_ways(cx, ways, now).await {
+            Ok(after) => after,
+            Err(error) => return Ok(ByJournal::Impossible(error.to_string())),
+        };
+        if first.is_some_and(|before| before != after.hash()) {
+            return Ok(ByJournal::Impossible(
+                "the schema is not what it was before the script".to_owned(),
+            ));
+        }
+        self.session.begin(cx, Begin::Write).await?;
+        let forgotten = self
+            .journal()
+            .forget_statements(cx, run, migration.as_str())
+            .await;
+        self.end_transaction(cx, forgotten).await?;
+        Ok(ByJournal::Undone)
+    }
+
+    async fn run_ways(
+        &mut self,
+        cx: &Cx,
+        ways: Vec<(Vec<String>, String)>,
+        mut now: Schema,
+    ) -> Result<Schema> {
+        for (statements, before) in ways {
+            // Killed in the middle of an undo, this one may have been taken back already.
+            if statements.is_empty() || now.hash() == before {
+                continue;
+            }
+            for sql in &statements {
+                self.session.execute(cx, sql, &[]).await?;
+            }
+            cx.step("undo.statement");
+            let then = std::mem::replace(&mut now, self.runner.schema(cx, &mut *self.session).await?);
+            tracing::info!(changed = ?SchemaDelta::between(&then, &now), "took a statement back");
+        }
+        Ok(now)
+    }
+}
+
+/// Returns whether each statement of a half-done script has a way back that loses nothing.
+pub(crate) fn has_ways_back(rows: &[StatementRow], undo: &BTreeMap<i64, UndoRow>) -> bool {
+    rows.iter()
+        .all(|row| undo.get(&row.seq).is_some_and(|undo| undo.way.is_ok()))
+}
+
+/// Returns the statements of the last script of a run, if it is this migration's.
+fn last_script(statements: Vec<StatementRow>, migration: &MigrationId) -> Vec<StatementRow> {
+    let Some(direction) = statements.last().map(|last| last.direction.clone()) else {
+        return Vec::new();
+    };
+    let mut script: Vec<_> = statements
+        .into_iter()
+        .rev()
+        .take_while(|row| row.migration == migration.as_str() && row.direction == direction)
+        .collect();
+    script.reverse();
+    script
+}
+
+/// Returns what takes a statement back: nothing, if it has not happened.
+fn way_of(row: &StatementRow, undo: &UndoRow, now: &Schema) -> std::result::Result<Vec<String>, String> {
+    if row.state == StatementState::Intent {
+        if undo.with_outcome {
+            return Ok(Vec::new());
+        }
+        let unchanged = now.hash() == undo.schema_before;
+        if unchanged && !changes_rows(row) {
+            return Ok(Vec::new());
+        }
+        if unchanged {
+            return Err(format!("whether {} has changed rows cannot be seen", row.place));
+        }
+    }
+    undo.way
+        .clone()
+        .map_err(|why| format!("{} cannot be taken back by itself: {why}", row.place))
+}
+
+/// Returns whether a statement may change rows and leave the schema as it is.
+fn changes_rows(row: &StatementRow) -> bool {
+    let Ok(effect) = serde_json::from_str::<Effect>(&row.effect) else {
+        return true;
+    };
+    effect.actions.iter().any(|action| {
+        matches!(
+            action,
+            Action::Insert { .. }
+                | Action::Update { .. }
+                | Action::Delete { .. }
+                | Action::Truncate { .. }
+                | Action::Unknown { .. }
+        )
+    })
+}
+
+/// Returns the error of a script that failed half-way and could not be taken back.
+pub(crate) fn needs_recovery(name: &str, error: Error, second: &Error) -> Error {
+    error
+        .wrap(format!(
+            "migration `{name}` failed half-way outside a transaction, and is not undone: {second}"
+        ))
+        .with_kind(walkback_core::ErrorKind::NeedsRecovery)
+        .hint("run `walkback recover`; it says what it found and what it will do, and asks")
+}
