@@ -2,19 +2,25 @@
 //! single file.
 
 use std::path::Path;
+use std::time::Duration;
 
 use walkback_core::{Direction, Error, MigrationId, Result};
 
 use crate::error::at;
 
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 8] = [
     "parents",
     "label",
     "depends_on",
     "transaction",
     "irreversible",
     "protect",
+    "lock_timeout",
+    "statement_timeout",
 ];
+
+/// Directives that concern one direction, and so may stand in a way down.
+const OF_A_SCRIPT: [&str; 4] = ["transaction", "protect", "lock_timeout", "statement_timeout"];
 const PROTECT: [&str; 5] = ["auto", "soft-delete", "backup-table", "vault", "off"];
 
 /// What the header of a script says.
@@ -27,6 +33,8 @@ pub(crate) struct Header {
     pub(crate) transaction: Option<bool>,
     pub(crate) irreversible: Option<String>,
     pub(crate) protect: Option<String>,
+    pub(crate) lock_timeout: Option<Duration>,
+    pub(crate) statement_timeout: Option<Duration>,
 }
 
 /// A line that speaks to walkback.
@@ -263,7 +271,7 @@ impl Header {
                 None => error.hint(format!("the directives are {}", KNOWN.join(", "))),
             });
         }
-        if direction == Direction::Down && !matches!(key, "transaction" | "protect") {
+        if direction == Direction::Down && !OF_A_SCRIPT.contains(&key) {
             return Err(at(
                 file,
                 line,
@@ -289,6 +297,8 @@ impl Header {
             }
             "protect" if PROTECT.contains(&value.as_str()) => put(&mut self.protect, value, again),
             "protect" => Err(wrong(file, line, key, &value, &PROTECT)),
+            "lock_timeout" => put(&mut self.lock_timeout, time(file, line, key, &value)?, again),
+            "statement_timeout" => put(&mut self.statement_timeout, time(file, line, key, &value)?, again),
             _ if value.trim().is_empty() => Err(at(file, line, "`irreversible` gives no reason")
                 .hint("say why: `-- walkback: irreversible=\"the old values are not kept\"`")),
             _ => put(&mut self.irreversible, value, again),
@@ -313,6 +323,17 @@ fn wrong(file: &Path, line: usize, key: &str, value: &str, allowed: &[&str]) -> 
         Some(close) => error.hint(format!("did you mean `{key}={close}`?")),
         None => error,
     }
+}
+
+fn time(file: &Path, line: usize, key: &str, value: &str) -> Result<Duration> {
+    humantime::parse_duration(value)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| {
+            at(file, line, format!("`{key}={value}` is not a time")).hint(format!(
+                "write it with its unit: `{key}=5s`, `{key}=500ms`, `{key}=10m`"
+            ))
+        })
 }
 
 fn names(file: &Path, line: usize, key: &str, value: &str) -> Result<Vec<String>> {

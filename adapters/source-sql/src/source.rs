@@ -335,6 +335,8 @@ fn script(part: &Part, text: &str, first_line: usize, header: &Header) -> SqlScr
     script.location.line = first_line;
     script.transaction = header.transaction.unwrap_or(true);
     script.protect.clone_from(&header.protect);
+    script.lock_timeout = header.lock_timeout;
+    script.statement_timeout = header.statement_timeout;
     script
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +119,12 @@ pub struct SqlScript {
     pub transaction: bool,
     /// How its author wants it protected, instead of by the policy (`protect=..`).
     pub protect: Option<String>,
+    /// How long each of its statements waits for a lock that another session holds (`lock_timeout=..`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_timeout: Option<Duration>,
+    /// How long each of its statements may take (`statement_timeout=..`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement_timeout: Option<Duration>,
 }
 
 impl SqlScript {
@@ -131,6 +138,8 @@ impl SqlScript {
             },
             transaction: true,
             protect: None,
+            lock_timeout: None,
+            statement_timeout: None,
         }
     }
 

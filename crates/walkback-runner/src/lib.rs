@@ -23,6 +23,7 @@ mod reach;
 mod recover;
 mod report;
 mod restore;
+mod rights;
 mod rollback;
 mod runner;
 mod settings;

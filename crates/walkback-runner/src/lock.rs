@@ -5,10 +5,14 @@ use std::time::{Duration, Instant};
 use walkback_core::engine::{LockAttempt, LockHolder};
 use walkback_core::{Access, Cx, Error, ErrorKind, Result, Session};
 
+use crate::journal::Journal;
 use crate::runner::Runner;
 
 /// The name of walkback's lock in a database.
 const NAME: &str = "walkback";
+
+/// The name of the lock of the session that runs the statements.
+const WORK: &str = "walkback-work";
 
 /// The lock, held as long as this lives.
 #[derive(Debug)]
@@ -20,23 +24,67 @@ pub(crate) struct Lock {
 impl Lock {
     /// Takes the lock, waiting up to the timeout of the settings and saying once whom it waits for.
     pub(crate) async fn take(runner: &Runner, cx: &Cx, purpose: &str) -> Result<Self> {
-        let settings = runner.settings();
         let mut session = runner.connect(cx, Access::Write).await?;
+        let waiting = Waiting {
+            name: NAME,
+            purpose,
+            since: Instant::now(),
+        };
+        waiting.take_on(runner, cx, &mut *session).await?;
+        Ok(Self { _session: session })
+    }
+}
+
+/// Makes sure that no statement of a run that was killed is still at work: a server goes on with what it has
+/// begun, and only then notices that nobody is there any more. The lock is held by the working session itself.
+pub(crate) async fn take_work(
+    runner: &Runner,
+    cx: &Cx,
+    purpose: &str,
+    session: &mut dyn Session,
+) -> Result<()> {
+    if !session.capability().statements_outlive_client {
+        return Ok(());
+    }
+    let waiting = Waiting {
+        name: WORK,
+        purpose,
+        since: Instant::now(),
+    };
+    waiting.take_on(runner, cx, session).await.map_err(|error| match error.kind() {
+        ErrorKind::Locked => error.hint(
+            "a run was killed, and the server still works on its last statement: wait for it, or end that session there",
+        ),
+        _ => error,
+    })
+}
+
+/// An attempt to take a lock.
+struct Waiting<'a> {
+    name: &'static str,
+    purpose: &'a str,
+    since: Instant,
+}
+
+impl Waiting<'_> {
+    async fn take_on(&self, runner: &Runner, cx: &Cx, session: &mut dyn Session) -> Result<()> {
+        let settings = runner.settings();
         let holder = LockHolder {
-            who: format!("walkback {purpose} by {}", settings.actor.phrase()),
+            who: format!("walkback {} by {}", self.purpose, settings.actor.phrase()),
             since: Some(cx.now()),
         };
-        let until = Instant::now() + settings.lock_timeout;
         let mut said = false;
         loop {
-            let held_by = match session.try_lock(cx, NAME, &holder).await? {
-                LockAttempt::Taken => return Ok(Self { _session: session }),
+            let held_by = match session.try_lock(cx, self.name, &holder).await? {
+                LockAttempt::Taken => return Ok(()),
                 LockAttempt::Held(held_by) => held_by,
             };
-            if Instant::now() >= until {
-                return Err(busy(held_by.as_ref(), settings.lock_timeout));
-            }
-            if !said {
+            let late = self.since.elapsed() >= settings.lock_timeout;
+            if late || !said {
+                let held_by = described(runner, cx, session, held_by).await;
+                if late {
+                    return Err(busy(held_by.as_ref(), settings.lock_timeout));
+                }
                 cx.progress()
                     .note(&format!("waiting for the lock: {}", phrase(held_by.as_ref())));
                 said = true;
@@ -47,6 +95,44 @@ impl Lock {
             }
         }
     }
+}
+
+/// Adds what the journal knows of the run under way to what the server knows of the holder's connection.
+async fn described(
+    runner: &Runner,
+    cx: &Cx,
+    session: &mut dyn Session,
+    held_by: Option<LockHolder>,
+) -> Option<LockHolder> {
+    if held_by
+        .as_ref()
+        .is_some_and(|holder| holder.who.starts_with("walkback"))
+    {
+        return held_by;
+    }
+    let dialect = runner.dialect();
+    let mut journal = Journal::new(session, &*dialect);
+    let running = async {
+        if journal.exists(cx).await? {
+            journal.unfinished_runs(cx).await
+        } else {
+            Ok(Vec::new())
+        }
+    };
+    let Some(run) = running.await.ok().and_then(|mut runs| runs.pop()) else {
+        return held_by;
+    };
+    let run_by = format!("walkback {} by {}", run.kind, run.actor);
+    Some(match held_by {
+        Some(holder) => LockHolder {
+            who: format!("{run_by}, {}", holder.who),
+            since: holder.since,
+        },
+        None => LockHolder {
+            who: run_by,
+            since: None,
+        },
+    })
 }
 
 fn phrase(holder: Option<&LockHolder>) -> String {

@@ -137,7 +137,7 @@ impl Runner {
     /// As [`Runner::run`].
     pub async fn run_recover(&self, cx: &Cx, plan: &RecoverPlan, consent: &Consent) -> Result<RunReport> {
         gate::ticket(self.settings(), consent)?;
-        let mut execution = Execution::begin(self, cx, RunKind::Recover, consent).await?;
+        let mut execution = Execution::begin(self, cx, RunKind::Recover, consent, &[]).await?;
         let heads = execution.state.heads(&execution.state.applied_set());
         execution.record(cx, &heads, &heads).await?;
         let outcome = execution.recover(cx, plan).await;

@@ -95,6 +95,22 @@ async fn what_a_script_says_of_itself_comes_with_it() {
 }
 
 #[tokio::test]
+async fn a_script_says_how_long_its_statements_wait_and_take() {
+    let folder = Folder::of(&[
+        (
+            "1_a/up.sql",
+            "-- walkback: lock_timeout=500ms statement_timeout=10m\nSELECT 1;",
+        ),
+        ("1_a/down.sql", "-- walkback: lock_timeout=2s\nSELECT 2;"),
+    ]);
+    let of = |script: SqlScript| (script.lock_timeout, script.statement_timeout);
+    let seconds = |seconds| Some(std::time::Duration::from_secs(seconds));
+    let half = Some(std::time::Duration::from_millis(500));
+    assert_eq!(of(folder.up("1").await), (half, seconds(600)));
+    assert_eq!(of(folder.down("1").await), (seconds(2), None));
+}
+
+#[tokio::test]
 async fn touches_belongs_to_a_statement_and_is_left_alone() {
     let text = "-- walkback: touches a, b\nSELECT f();\n-- walkback: touches=c\nSELECT g();\n";
     let folder = Folder::of(&[("1_a/up.sql", text), ("2_b.sql", text)]);
@@ -122,7 +138,7 @@ async fn a_down_script_without_a_statement_counts_as_not_written() {
 async fn a_directive_that_is_wrong_is_told_with_its_line() {
     let told = async |up: &str| Folder::of(&[("1_a/up.sql", up)]).refuse().await;
     let both = |message: &str, hint: &str| (format!("{message} (1_a/up.sql:2)"), hint.to_owned());
-    let all = "the directives are parents, label, depends_on, transaction, irreversible, protect";
+    let all = "the directives are parents, label, depends_on, transaction, irreversible, protect, lock_timeout, statement_timeout";
     for (line, message, hint) in [
         (
             "parent=1",
@@ -164,6 +180,16 @@ async fn a_directive_that_is_wrong_is_told_with_its_line() {
             "write `parents=a` or `parents=a,b`",
         ),
         ("label=a label=b", "`label` is given twice", ""),
+        (
+            "lock_timeout=5",
+            "`lock_timeout=5` is not a time",
+            "write it with its unit: `lock_timeout=5s`, `lock_timeout=500ms`, `lock_timeout=10m`",
+        ),
+        (
+            "statement_timeout=0s",
+            "`statement_timeout=0s` is not a time",
+            "write it with its unit: `statement_timeout=5s`, `statement_timeout=500ms`, `statement_timeout=10m`",
+        ),
         (
             "irreversible=\"no end",
             "the value of `irreversible` does not end",

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use walkback_core::engine::Begin;
 use walkback_core::ledger::LedgerFormat;
+use walkback_core::statement::Action;
 use walkback_core::{Access, Cx, Dialect, Direction, Error, ErrorKind, MigrationId, Result, Session};
 use walkback_vault::{Manifest, PointKind};
 
@@ -23,7 +24,7 @@ use crate::report::{Named, RunReport};
 use crate::runner::Runner;
 use crate::settings::Consent;
 use crate::state::State;
-use crate::{gate, identity};
+use crate::{gate, identity, lock, rights};
 
 pub(crate) use statement::excerpt;
 pub(crate) use undo::{ByJournal, has_ways_back};
@@ -42,6 +43,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) taken_back: Option<String>,
     /// The point that holds what was there before the run, if one was made.
     pub(crate) safety: Option<String>,
+    /// Whether the session waits for locks as long as the author of one script says.
+    pub(crate) limited: bool,
     /// Whether all that the run had done was taken back with what failed.
     pub(crate) all_taken_back: bool,
     /// Whether an exchange of tables has begun that no rollback takes back.
@@ -64,7 +67,7 @@ impl Runner {
     /// what the plan was made for, `NeedsRecovery` if a failed migration could not be undone.
     pub async fn run(&self, cx: &Cx, plan: &Plan, consent: &Consent) -> Result<RunReport> {
         gate::plan(self.settings(), plan, consent)?;
-        let mut execution = Execution::begin(self, cx, plan.kind, consent).await?;
+        let mut execution = Execution::begin(self, cx, plan.kind, consent, &rights::of_plan(plan)).await?;
         let steps = execution.still_to_do(plan)?;
         execution.record(cx, &plan.from, &plan.to).await?;
         let outcome = execution.steps(cx, plan, &steps).await;
@@ -74,10 +77,25 @@ impl Runner {
 
 impl<'a> Execution<'a> {
     /// Takes the lock, brings the journal into being, and reads the state that nobody can change any more.
-    pub(crate) async fn begin(runner: &'a Runner, cx: &Cx, kind: RunKind, consent: &Consent) -> Result<Self> {
+    pub(crate) async fn begin(
+        runner: &'a Runner,
+        cx: &Cx,
+        kind: RunKind,
+        consent: &Consent,
+        actions: &[Action],
+    ) -> Result<Self> {
         let lock = Lock::take(runner, cx, kind.name()).await?;
         let mut session = runner.connect(cx, Access::Write).await?;
+        lock::take_work(runner, cx, kind.name(), &mut *session).await?;
+        if session.capability().statements_outlive_client {
+            // A server would wait for ever; how long a file is waited for, its URL says.
+            session
+                .set_lock_timeout(cx, runner.settings().lock_timeout)
+                .await?;
+        }
+        let notices = session.capability().notices.clone();
         let (dialect, format) = (runner.dialect(), runner.ledger());
+        rights::check(runner, cx, &mut *session, actions).await?;
         session.begin(cx, Begin::Write).await?;
         Journal::new(&mut *session, &*dialect).create(cx).await?;
         Ledger::new(&mut *session, &*dialect, &format).create(cx).await?;
@@ -108,7 +126,7 @@ impl<'a> Execution<'a> {
             points: Vec::new(),
             from: Vec::new(),
             to: Vec::new(),
-            warnings: Vec::new(),
+            warnings: notices,
             duration_ms: 0,
             undo_with: None,
         };
@@ -122,6 +140,7 @@ impl<'a> Execution<'a> {
             report,
             taken_back: None,
             safety: None,
+            limited: false,
             all_taken_back: false,
             swapping: false,
             seq: 0,
@@ -233,6 +252,7 @@ impl<'a> Execution<'a> {
         }
         for step in steps {
             cx.check()?;
+            self.limit_waiting(cx, step).await?;
             match step.direction {
                 Direction::Up => self.up(cx, step).await?,
                 Direction::Down => self.down(cx, step).await?,

@@ -1,5 +1,7 @@
 //! Running one statement, with an error that names its place.
 
+use std::time::Duration;
+
 use walkback_core::statement::Action;
 use walkback_core::{Cx, Error, ErrorKind, Result};
 
@@ -13,9 +15,30 @@ impl Execution<'_> {
     pub(crate) async fn send(&mut self, cx: &Cx, step: &PlannedStep, index: usize) -> Result<()> {
         let statement = &step.statements[index];
         tracing::info!(migration = %step.name, at = %statement.at, "{}", statement.effect);
-        self.run_one(cx, statement)
-            .await
-            .map_err(|error| statement_failed(step, index, error))
+        let limit = step.script.statement_timeout;
+        let limited = limit.map_or_else(|| cx.clone(), |limit| cx.clone().with_timeout(limit));
+        self.run_one(&limited, statement).await.map_err(|error| {
+            let over = error.kind() == ErrorKind::Unavailable && limited.time_left() == Some(Duration::ZERO);
+            let error = match limit.filter(|_| over && cx.check().is_ok()) {
+                Some(limit) => error
+                    .with_kind(ErrorKind::Database)
+                    .hint(format!("its `statement_timeout` is {} s", limit.as_secs_f64())),
+                None => error,
+            };
+            statement_failed(step, index, error)
+        })
+    }
+
+    /// Lets the statements of a step wait for locks as long as its author says, else as long as the run may.
+    pub(crate) async fn limit_waiting(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
+        let timeout = match step.script.lock_timeout {
+            Some(timeout) => timeout,
+            None if self.limited => self.runner.settings().lock_timeout,
+            None => return Ok(()),
+        };
+        self.session.set_lock_timeout(cx, timeout).await?;
+        self.limited = step.script.lock_timeout.is_some();
+        Ok(())
     }
 
     /// A query gives rows, which are read to the end: some have effects only when they are.

@@ -1,5 +1,7 @@
 //! Reading a script: statements, effects, and what cannot run the way it is asked to.
 
+use std::time::Duration;
+
 use walkback_core::migration::SqlScript;
 use walkback_core::statement::{Action, Location};
 use walkback_core::{Dialect, DialectKind, Error, ErrorKind, Result, Script, Statement};
@@ -15,6 +17,10 @@ pub(crate) struct ReadScript {
     pub(crate) origin: ScriptOrigin,
     pub(crate) statements: Vec<PlannedStatement>,
     pub(crate) protect: Protection,
+    /// How long each statement waits for a lock of another session, if its author says so.
+    pub(crate) lock_timeout: Option<Duration>,
+    /// How long each statement may take, if its author says so.
+    pub(crate) statement_timeout: Option<Duration>,
     /// The statement for whose sake it cannot be one transaction, although its author did not say so.
     pub(crate) unbound_by: Option<Location>,
     /// Whether its author switches foreign keys off and on around it, as SQLite asks for table rebuilds.
@@ -116,6 +122,8 @@ impl ReadScript {
             origin,
             statements: planned,
             protect: Protection::read(sql)?,
+            lock_timeout: sql.lock_timeout,
+            statement_timeout: sql.statement_timeout,
             switches_foreign_keys,
         })
     }

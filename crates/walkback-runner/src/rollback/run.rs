@@ -10,6 +10,7 @@ use crate::journal::StoredMigration;
 use crate::plan::{Planner, PointScope, RunKind};
 use crate::report::RunReport;
 use crate::restore::{Exchange, RestorePlan};
+use crate::rights;
 use crate::runner::Runner;
 use crate::settings::Consent;
 
@@ -26,7 +27,8 @@ impl Runner {
     /// As [`Runner::run`], and `Damaged` if a point cannot be read; nothing has changed then.
     pub async fn run_rollback(&self, cx: &Cx, plan: &RollbackPlan, consent: &Consent) -> Result<RunReport> {
         gate::rollback(self.settings(), plan, consent)?;
-        let mut execution = Execution::begin(self, cx, RunKind::Rollback, consent).await?;
+        let mut execution =
+            Execution::begin(self, cx, RunKind::Rollback, consent, &rights::of_rollback(plan)).await?;
         execution.still_as_planned(&plan.applied)?;
         execution.record(cx, &plan.from, &plan.to).await?;
         let outcome = execution.rollback(cx, plan).await;
@@ -39,7 +41,8 @@ impl Runner {
     /// As [`Runner::run_rollback`].
     pub async fn run_restore(&self, cx: &Cx, plan: &RestorePlan, consent: &Consent) -> Result<RunReport> {
         gate::ticket(self.settings(), consent)?;
-        let mut execution = Execution::begin(self, cx, RunKind::Restore, consent).await?;
+        let mut execution =
+            Execution::begin(self, cx, RunKind::Restore, consent, &rights::of_restore(plan)).await?;
         execution.still_as_planned(&plan.applied_before)?;
         let from = execution.state.heads(&execution.state.applied_set());
         let to = execution
@@ -138,6 +141,7 @@ impl Execution<'_> {
                 stored.ok_or_else(|| Error::internal("a full rollback was planned without a point"))?;
             return self.restore_migration(cx, &stored).await;
         };
+        self.limit_waiting(cx, down).await?;
         if only_scripts {
             return self.down(cx, down).await;
         }

@@ -176,15 +176,42 @@ impl Runner {
         synthesize::fill(cx, &mut *session, &*self.dialect(), &schema).await
     }
 
-    /// Takes all rows away again.
+    /// Takes all rows away again: of tables that others refer to after those.
     async fn empty(&self, cx: &Cx, schema: &Schema) -> Result<()> {
         let mut session = self.connect(cx, Access::Write).await?;
-        session.begin(cx, Begin::Rebuild).await?;
-        for table in &schema.tables {
-            let sql = format!("DELETE FROM {}", self.dialect().quote_table(&table.name));
-            session.execute(cx, &sql, &[]).await?;
+        if session.capability().alters_by_rebuild {
+            session.begin(cx, Begin::Rebuild).await?;
+            self.delete_all(cx, &mut *session, &schema.tables).await?;
+            return session.commit(cx).await;
         }
-        session.commit(cx).await
+        let mut left = schema.tables.clone();
+        while !left.is_empty() {
+            let refused = self.delete_all(cx, &mut *session, &left).await?;
+            if refused.len() == left.len() {
+                return Err(Error::new(
+                    walkback_core::ErrorKind::Database,
+                    format!("the rows of table `{}` cannot be deleted again", left[0].name),
+                ));
+            }
+            left = refused;
+        }
+        Ok(())
+    }
+
+    /// Deletes all rows of tables, and returns the tables that refuse it.
+    async fn delete_all(&self, cx: &Cx, session: &mut dyn Session, tables: &[Table]) -> Result<Vec<Table>> {
+        let mut refused = Vec::new();
+        for table in tables {
+            let sql = format!("DELETE FROM {}", self.dialect().quote_table(&table.name));
+            match session.execute(cx, &sql, &[]).await {
+                Ok(_) => {}
+                Err(error) if error.kind() == walkback_core::ErrorKind::Database => {
+                    refused.push(table.clone());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(refused)
     }
 
     async fn snapshot(&self, cx: &Cx) -> Result<Snapshot> {

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use walkback_core::catalog::{Column, Schema, Table};
 use walkback_core::engine::SessionExt as _;
+use walkback_core::name::ObjectKind;
 use walkback_core::value::{Row, Value};
-use walkback_core::{Cx, Dialect, Result, Session, TableName};
-
-use crate::journal::bind;
+use walkback_core::{Cx, Dialect, DialectKind, Result, Session, TableName};
 
 /// How many rows an empty table is given.
 const ROWS: i64 = 3;
@@ -25,7 +24,7 @@ pub(super) async fn fill(
         refused.clear();
         for table in &schema.tables {
             if is_empty(cx, session, dialect, table).await?
-                && let Err(error) = fill_table(cx, session, dialect, table).await
+                && let Err(error) = fill_table(cx, session, dialect, schema, table).await
             {
                 let cause =
                     std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
@@ -45,25 +44,40 @@ async fn is_empty(cx: &Cx, session: &mut dyn Session, dialect: &dyn Dialect, tab
     Ok(row.and_then(|row| row[0].as_i64()) == Some(0))
 }
 
-async fn fill_table(cx: &Cx, session: &mut dyn Session, dialect: &dyn Dialect, table: &Table) -> Result<()> {
+async fn fill_table(
+    cx: &Cx,
+    session: &mut dyn Session,
+    dialect: &dyn Dialect,
+    schema: &Schema,
+    table: &Table,
+) -> Result<()> {
     for number in 1..=ROWS {
-        let row = synthetic_row(cx, session, dialect, table, number).await?;
+        let row = synthetic_row(cx, session, dialect, schema, table, number).await?;
         let (names, values): (Vec<_>, Vec<_>) = row.into_iter().unzip();
         let names: Vec<_> = names
             .iter()
             .map(|name: &String| dialect.quote_identifier(name))
             .collect();
+        // As literals: the server reads them as whatever the column is.
+        let values: Vec<_> = values.iter().map(|value| dialect.literal(value)).collect();
         let sql = format!(
-            "INSERT INTO {} ({}) VALUES ({})",
+            "INSERT INTO {} ({}) {OVERRIDING}VALUES ({})",
             dialect.quote_table(&table.name),
             names.join(", "),
-            vec!["?"; names.len()].join(", ")
+            values.join(", "),
+            OVERRIDING = overriding(dialect)
         );
-        session
-            .execute(cx, &bind_outside_quotes(dialect, &sql), &values)
-            .await?;
+        session.execute(cx, &sql, &[]).await?;
     }
     Ok(())
+}
+
+/// Returns what lets a row have a value of its own in a column that the server would number.
+fn overriding(dialect: &dyn Dialect) -> &'static str {
+    match dialect.kind() {
+        DialectKind::Postgres => "OVERRIDING SYSTEM VALUE ",
+        DialectKind::Sqlite | DialectKind::Mysql => "",
+    }
 }
 
 /// Makes up a row. What refers to another table takes values that are there.
@@ -71,6 +85,7 @@ async fn synthetic_row(
     cx: &Cx,
     session: &mut dyn Session,
     dialect: &dyn Dialect,
+    schema: &Schema,
     table: &Table,
     number: i64,
 ) -> Result<Vec<(String, Value)>> {
@@ -78,7 +93,7 @@ async fn synthetic_row(
         .columns
         .iter()
         .filter(|column| !column.generated)
-        .map(|column| (column.name.clone(), synthetic_value(column, number)))
+        .map(|column| (column.name.clone(), synthetic_value(column, schema, number)))
         .collect();
     for key in &table.foreign_keys {
         let Some(parent) = parent_row(cx, session, dialect, key, number).await? else {
@@ -117,37 +132,87 @@ async fn parent_row(
     session.fetch_optional(cx, &sql, &[]).await
 }
 
+/// Words in the name of a type, and how a value of such a type is made of the number of a row.
+type Maker = (&'static [&'static str], fn(i64) -> Value);
+
 /// Makes up a value that most columns of the type take: different in each row, and awkward where it can be.
-fn synthetic_value(column: &Column, number: i64) -> Value {
+fn synthetic_value(column: &Column, schema: &Schema, number: i64) -> Value {
     let data_type = column.data_type.to_ascii_lowercase();
-    let is = |words: &[&str]| words.iter().any(|word| data_type.contains(word));
-    if is(&["bool"]) {
-        Value::Integer(number % 2)
-    } else if is(&["int", "serial"]) {
-        Value::Integer(number)
-    } else if is(&["real", "floa", "doub", "num", "dec"]) {
-        Value::Float(1.5 * f64::from(i32::try_from(number).unwrap_or(1)))
-    } else if is(&["timestamp", "datetime"]) {
-        Value::Text(format!("2026-01-0{number} 03:04:05"))
-    } else if is(&["date"]) {
-        Value::Text(format!("2026-01-0{number}"))
-    } else if is(&["time"]) {
-        Value::Text(format!("0{number}:04:05"))
-    } else if is(&["blob", "binary", "bytea"]) {
-        Value::Bytes(vec![0, 0xff, u8::try_from(number).unwrap_or(1)])
-    } else if is(&["json"]) {
-        Value::Text(format!("{{\"n\": {number}}}"))
-    } else if is(&["char(1)"]) {
-        Value::Text(number.to_string())
-    } else {
-        Value::Text(format!("{number} it's «🐘»"))
+    if let Some(label) = label_of(&column.data_type, schema) {
+        return Value::Text(label);
+    }
+    if data_type.ends_with("[]") {
+        return Value::Text("{}".to_owned());
+    }
+    // A word that others contain stands after them: `interval` before `int`, `timestamp` before `time`.
+    let text = |text: String| Value::Text(text);
+    let kinds: &[Maker] = &[
+        (&["bool"], |n| Value::Bool(n % 2 == 1)),
+        (&["interval"], |n| Value::Text(format!("{n} days"))),
+        (&["linestring"], |_| Value::Null),
+        (&["point"], |n| Value::Text(format!("({n},{n})"))),
+        (&["int", "serial"], Value::Integer),
+        (&["real", "floa", "doub", "num", "dec"], |n| {
+            Value::Float(1.5 * f64::from(i32::try_from(n).unwrap_or(1)))
+        }),
+        (&["uuid"], |n| {
+            Value::Text(format!("0f0e0d0c-0b0a-4000-8000-{n:012}"))
+        }),
+        (&["timestamp", "datetime"], |n| {
+            Value::Text(format!("2026-01-0{n} 03:04:05"))
+        }),
+        (&["date"], |n| Value::Text(format!("2026-01-0{n}"))),
+        (&["time"], |n| Value::Text(format!("0{n}:04:05"))),
+        (&["year"], |n| Value::Integer(2020 + n)),
+        (&["blob", "binary", "bytea"], |n| {
+            Value::Bytes(vec![0, 0xff, u8::try_from(n).unwrap_or(1)])
+        }),
+        (&["json"], |n| Value::Text(format!("{{\"n\": {n}}}"))),
+        (&["inet", "cidr"], |n| Value::Text(format!("10.0.0.{n}"))),
+        (&["tsvector"], |n| Value::Text(format!("word{n}"))),
+    ];
+    let found = kinds
+        .iter()
+        .find(|(words, _)| words.iter().any(|word| data_type.contains(word)));
+    if let Some((_, value)) = found {
+        return value(number);
+    }
+    let whole = format!("{number} it's «🐘»");
+    match length_of(&data_type) {
+        Some(length) => text(whole.chars().take(length).collect()),
+        None => text(whole),
     }
 }
 
-/// Names may hold a question mark: only the placeholders at the end are bound.
-fn bind_outside_quotes(dialect: &dyn Dialect, sql: &str) -> String {
-    match sql.rfind(" VALUES (") {
-        Some(values) => format!("{}{}", &sql[..values], bind(dialect, &sql[values..])),
-        None => sql.to_owned(),
+/// Returns the first label of an enumeration: one that the type spells out, or a type of the schema.
+fn label_of(data_type: &str, schema: &Schema) -> Option<String> {
+    let lower = data_type.to_ascii_lowercase();
+    if lower.starts_with("enum(") || lower.starts_with("set(") {
+        return first_quoted(data_type);
     }
+    let name = data_type
+        .rsplit('.')
+        .next()
+        .unwrap_or(data_type)
+        .trim_matches('"');
+    let of_type = schema
+        .objects
+        .iter()
+        .find(|object| object.kind == ObjectKind::Type && object.name.name.eq_ignore_ascii_case(name))?;
+    let definition = &of_type.definition;
+    let labels = definition.to_ascii_uppercase().find(" ENUM")?;
+    first_quoted(&definition[labels..])
+}
+
+fn first_quoted(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once('\'')?;
+    let (label, _) = rest.split_once('\'')?;
+    Some(label.to_owned())
+}
+
+/// Returns the length in `varchar(20)` or `character varying(20)`.
+fn length_of(data_type: &str) -> Option<usize> {
+    let (word, rest) = data_type.split_once('(')?;
+    let (length, _) = rest.split_once(')')?;
+    word.contains("char").then(|| length.parse().ok()).flatten()
 }
