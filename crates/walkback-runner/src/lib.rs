@@ -17,6 +17,7 @@ mod journal;
 mod ledger;
 mod lock;
 mod loss;
+mod maintenance;
 mod plan;
 mod point;
 mod reach;

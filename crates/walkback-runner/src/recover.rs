@@ -35,7 +35,9 @@ pub struct RecoverPlan {
     pub direction: RecoverDirection,
     /// Why.
     pub reason: String,
-    /// The point that is restored, if anything is half-done.
+    /// Whether a migration is half-done; otherwise only the row of the run is closed.
+    pub half_done: bool,
+    /// The point that is restored, if the journal alone cannot put it right.
     pub point: Option<String>,
     #[serde(skip)]
     migration: Option<MigrationId>,
@@ -65,6 +67,7 @@ impl Runner {
                 found,
                 direction,
                 reason,
+                half_done: false,
                 point: None,
                 migration: None,
             }));
@@ -109,6 +112,7 @@ impl Runner {
                 direction: RecoverDirection::Back,
                 reason: "the journal knows what takes each of its statements back without losing anything"
                     .to_owned(),
+                half_done: true,
                 point: right.map(|point| point.id.clone()),
                 migration: Some(MigrationId::new(first.migration.clone())),
             }));
@@ -126,6 +130,7 @@ impl Runner {
             found,
             direction: RecoverDirection::Back,
             reason: format!("point `{}` holds what was there before", point.id),
+            half_done: true,
             point: Some(point.id.clone()),
             migration: Some(MigrationId::new(first.migration.clone())),
         }))

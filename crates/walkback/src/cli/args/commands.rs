@@ -332,6 +332,24 @@ pub(crate) struct Recover {
     pub(crate) consent: ConsentArgs,
 }
 
+/// The commands of `maintenance`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Maintenance {
+    /// Keep applications from writing; runs of walkback still write.
+    On(MaintenanceSwitch),
+    /// Let applications write again.
+    Off(MaintenanceSwitch),
+    /// Say whether applications are kept from writing.
+    Status,
+}
+
+/// Arguments of `maintenance on` and `maintenance off`.
+#[derive(Debug, Args)]
+pub(crate) struct MaintenanceSwitch {
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
+}
+
 /// Arguments of `audit`.
 #[derive(Debug, Args)]
 pub(crate) struct Audit {

@@ -170,6 +170,9 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Put an unfinished run right.
     Recover(Recover),
+    /// Keep applications from writing, and let them again.
+    #[command(subcommand)]
+    Maintenance(Maintenance),
     /// List the runs that changed the database, newest first.
     Audit(Audit),
     /// Print completions for a shell.
@@ -209,6 +212,9 @@ impl Command {
             Self::Point(Point::Remove(_)) => "point remove",
             Self::Verify(_) => "verify",
             Self::Recover(_) => "recover",
+            Self::Maintenance(Maintenance::On(_)) => "maintenance on",
+            Self::Maintenance(Maintenance::Off(_)) => "maintenance off",
+            Self::Maintenance(Maintenance::Status) => "maintenance status",
             Self::Audit(_) => "audit",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
@@ -226,6 +232,7 @@ impl Command {
             Self::Rollback(args) => args.run.consent.lock_timeout,
             Self::Restore(args) => args.consent.lock_timeout,
             Self::Recover(args) => args.consent.lock_timeout,
+            Self::Maintenance(Maintenance::On(args) | Maintenance::Off(args)) => args.consent.lock_timeout,
             _ => None,
         }
     }

@@ -12,6 +12,7 @@ mod graph;
 mod heads;
 mod history;
 mod init;
+mod maintenance;
 mod man;
 mod merge;
 mod new;
@@ -55,6 +56,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8> {
         Command::Point(command) => point::run(context, &command).await,
         Command::Verify(args) => verify::run(context, &args).await,
         Command::Recover(args) => recover::run(context, &args).await,
+        Command::Maintenance(command) => maintenance::run(context, &command).await,
         Command::Audit(args) => audit::run(context, &args).await,
         Command::Completions(args) => completions::run(context, &args),
         Command::Man(args) => man::run(context, &args),

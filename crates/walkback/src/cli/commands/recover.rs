@@ -27,9 +27,10 @@ pub(super) async fn run(context: &Context, args: &Recover) -> Result<u8> {
     for found in &plan.found {
         shown.push_str(&format!("  found: {found}\n"));
     }
-    shown.push_str(&match plan.point {
-        Some(_) => format!("  back to what was there before: {}", plan.reason),
-        None => format!("  nothing has to be put right: {}", plan.reason),
+    shown.push_str(&if plan.half_done {
+        format!("  back to what was there before: {}", plan.reason)
+    } else {
+        format!("  nothing has to be put right: {}", plan.reason)
     });
     if args.dry_run {
         context.out.text(shown);
