@@ -77,7 +77,7 @@ impl Runner {
         match self.connect(cx, Access::Read).await {
             Err(error) => checks.push(Check::fail("database", &error)),
             Ok(mut session) => {
-                let capability = session.capability();
+                let capability = session.capability().clone();
                 let message = format!(
                     "{} {} at {}",
                     capability.product,
@@ -85,6 +85,10 @@ impl Runner {
                     self.engine().info().location
                 );
                 checks.push(Check::ok("database", message));
+                let notices = capability.notices.iter();
+                checks.extend(notices.map(|notice| {
+                    Check::warn("connection", notice, "connect to the server itself where that matters")
+                }));
                 checks.push(self.check_journal(cx, &mut *session).await);
                 checks.push(self.check_ledger(cx, &mut *session).await);
                 drop(session);
