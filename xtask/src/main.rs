@@ -9,6 +9,7 @@ mod docs;
 mod layers;
 mod links;
 mod process;
+mod services;
 mod small;
 mod test;
 mod tidy;
@@ -40,6 +41,13 @@ enum Command {
         /// Folder with clones of public migration histories, to run them too
         #[arg(long, value_name = "DIR")]
         corpora: Option<PathBuf>,
+    },
+    /// Bring the servers that the tests want up and down, show them, and build images for them
+    #[command(disable_help_flag = true)]
+    Services {
+        /// `up`, `down`, `status` or `images`, with their options
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+        arguments: Vec<String>,
     },
     /// Check who depends on whom, what every adapter has, and what only some places may do
     Layers,
@@ -75,6 +83,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         Command::Demo { keep } => demo::run(&root, *keep),
         Command::Test { corpora } => test::run(&root, corpora.as_deref()),
+        Command::Services { arguments } => services::run(&root, arguments),
         Command::Layers => layers::run(&root),
         Command::Tidy => tidy::run(&root),
         Command::Docs { check } => docs::run(&root, *check),

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 use crate::process::{cargo, is_installed, run as run_command};
+use crate::services::{self, SERVICES};
 
 /// Tools that some tests take turns with; absent, those tests say so and are ignored.
 const TOOLS: &[&str] = &["sqlite3", "diesel"];
@@ -40,7 +41,28 @@ pub(crate) fn run(root: &Path, corpora: Option<&Path>) -> Result<()> {
     } else if std::env::var_os("WALKBACK_CORPORA").is_none() {
         println!("corpora: none given; tests on public histories are ignored (`--corpora DIR`)");
     }
-    run_command(&mut command)
+    let standing = services::up(root, &wanted(&adapters(root)?, &required))?;
+    command.envs(standing.variables.iter().map(|(name, value)| (name, value)));
+    let tested = run_command(&mut command);
+    // Also when a test failed; which is then what to tell.
+    let stopped = services::down(root, &standing);
+    tested.and(stopped)
+}
+
+/// Returns the services to bring up: those that an adapter here works on, and those that must be there.
+fn wanted(adapters: &[String], required: &str) -> Vec<&'static str> {
+    SERVICES
+        .iter()
+        .filter(|(name, adapter)| {
+            adapters.iter().any(|known| known == adapter) || items(required).any(|item| item == *name)
+        })
+        .map(|(name, _)| *name)
+        .collect()
+}
+
+/// Returns the names of a list that is separated by commas.
+fn items(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|name| !name.is_empty())
 }
 
 /// Describes every engine that has an adapter here.
@@ -51,7 +73,7 @@ fn engines(root: &Path) -> Result<Vec<String>> {
     Ok(names
         .map(|name| match name.as_str() {
             "sqlite" => "sqlite (bundled, always there)".to_owned(),
-            _ => format!("{name} (started by its own tests)"),
+            _ => format!("{name} (on the servers that `cargo xtask services status` shows)"),
         })
         .collect())
 }
@@ -68,15 +90,15 @@ fn adapters(root: &Path) -> Result<Vec<String>> {
 /// Refuses a requirement that no test here could ever meet: it would be silently true.
 fn check_required(required: &str, root: &Path) -> Result<()> {
     let adapters = adapters(root)?;
-    for name in required.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+    for name in items(required) {
         let known = ["engine", "store"]
             .iter()
             .any(|role| adapters.contains(&format!("{role}-{name}")));
-        // MariaDB is the other product behind one adapter.
-        let known = known || (name == "mariadb" && adapters.contains(&"engine-mysql".to_owned()));
+        // `tests/services` sees that these are there, whatever adapters there are.
+        let known = known || name == "testcontainers" || SERVICES.iter().any(|(service, _)| *service == name);
         if !known {
             bail!(
-                "`WALKBACK_REQUIRE` names `{name}`, and no adapter here has that name ({})",
+                "`WALKBACK_REQUIRE` names `{name}`, and no service and no adapter here has that name ({})",
                 adapters.join(", ")
             );
         }
@@ -96,7 +118,19 @@ mod tests {
         }
         assert!(check_required("sqlite, fs", root.path()).is_ok());
         assert!(check_required("", root.path()).is_ok());
+        assert!(check_required("postgres,testcontainers", root.path()).is_ok());
         let error = check_required("sqlite,oracle", root.path()).expect_err("no adapter has that name");
         assert!(error.to_string().contains("`oracle`"), "{error}");
+    }
+
+    #[test]
+    fn a_service_is_wanted_by_its_adapter_or_by_name() {
+        let adapters = ["engine-mysql", "engine-sqlite"].map(str::to_owned);
+        assert_eq!(wanted(&adapters, ""), ["mysql", "mariadb"]);
+        assert_eq!(
+            wanted(&adapters, "sqlite, postgres"),
+            ["postgres", "mysql", "mariadb"]
+        );
+        assert!(wanted(&[], "sqlite,fs").is_empty());
     }
 }

@@ -19,6 +19,7 @@ pub(crate) enum Role {
     Store,
     Source,
     Tests,
+    Services,
     Xtask,
 }
 
@@ -34,6 +35,7 @@ impl Role {
             "walkback-adapters" => Self::Adapters,
             "walkback" => Self::Facade,
             "walkback-tests" => Self::Tests,
+            "walkback-services" => Self::Services,
             "xtask" => Self::Xtask,
             _ if name.starts_with("walkback-engine-") => Self::Engine,
             _ if name.starts_with("walkback-store-") => Self::Store,
@@ -49,7 +51,7 @@ impl Role {
     /// Returns what the layout lets this crate depend on.
     fn may_use(self, other: Self) -> bool {
         match self {
-            Self::Core | Self::Xtask => false,
+            Self::Core | Self::Services | Self::Xtask => false,
             Self::Sql | Self::Vault | Self::Conformance | Self::Store | Self::Source => other == Self::Core,
             Self::Engine => matches!(other, Self::Core | Self::Sql),
             Self::Runner => matches!(other, Self::Core | Self::Sql | Self::Vault),
@@ -61,7 +63,7 @@ impl Role {
 
     fn allowed(self) -> &'static str {
         match self {
-            Self::Core | Self::Xtask => "nothing of ours",
+            Self::Core | Self::Services | Self::Xtask => "nothing of ours",
             Self::Sql | Self::Vault | Self::Conformance | Self::Store | Self::Source => "walkback-core",
             Self::Engine => "walkback-core, walkback-sql",
             Self::Runner => "walkback-core, walkback-sql, walkback-vault",
@@ -98,6 +100,7 @@ pub(crate) fn check(members: &[Member]) -> Vec<Violation> {
 fn check_folder(member: &Member, role: Role, violations: &mut Vec<Violation>) {
     let expected = match role {
         Role::Tests => "tests".to_owned(),
+        Role::Services => "tests/services".to_owned(),
         Role::Xtask => "xtask".to_owned(),
         _ if role.is_adapter() => format!("adapters/{}", member.name().trim_start_matches("walkback-")),
         _ => format!("crates/{}", member.name()),
@@ -117,7 +120,8 @@ fn check_edge(file: &str, name: &str, role: Role, dependency: &Dependency<'_>, o
         return;
     };
     let dev = dependency.kind == DependencyKind::Dev;
-    let allowed = role.may_use(other) || (dev && other == Role::Conformance);
+    let for_tests = matches!(other, Role::Conformance | Role::Services) && role != Role::Xtask;
+    let allowed = role.may_use(other) || (dev && for_tests);
     if !allowed {
         let sort = match dependency.kind {
             DependencyKind::Normal => "depends on",
