@@ -158,7 +158,7 @@ fn accounts(password: &str) -> String {
 }
 
 /// Fast, since nobody minds a loss; and with what makes life hard for a migration: the binary log.
-pub(crate) const SETTINGS: [&str; 9] = [
+pub(crate) const SETTINGS: [&str; 10] = [
     "--log-bin=binlog",
     "--server-id=1",
     "--local-infile=ON",
@@ -168,4 +168,6 @@ pub(crate) const SETTINGS: [&str; 9] = [
     "--character-set-server=utf8mb4",
     "--max-connections=300",
     "--skip-name-resolve",
+    // The folder that was built in exists only where the package was installed.
+    "--secure-file-priv=",
 ];
