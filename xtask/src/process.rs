@@ -67,6 +67,14 @@ pub(crate) fn cargo(root: &Path) -> Command {
     // The cargo that runs us: the same toolchain, even where several are installed.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
+    // What it told us about ourselves is not for the crates below: the scripts that build some of them ask for
+    // such variables, and would run again after every change between here and a shell.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
     command
 }
 
