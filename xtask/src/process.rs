@@ -33,11 +33,15 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{line}` did not write UTF-8"))
 }
 
+/// Variables that may hold a password, and are of no use when the server they lead to is gone.
+const SECRET: &str = "WALKBACK_TEST_";
+
 /// Returns the command line of a program, as a person would type it.
 pub(crate) fn shown(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
         let value = value?.to_string_lossy();
-        Some(format!("{}={}", name.to_string_lossy(), quoted(&value)))
+        let is_secret = name.to_string_lossy().starts_with(SECRET);
+        (!is_secret).then(|| format!("{}={}", name.to_string_lossy(), quoted(&value)))
     });
     let program = Path::new(command.get_program());
     let program = program
@@ -109,6 +113,7 @@ mod tests {
     fn a_shown_command_can_be_typed() {
         let mut command = Command::new("/usr/bin/walkback");
         command.args(["new", "it's two words", ""]).env("A", "b c");
+        command.env("WALKBACK_TEST_MYSQL_URL", "mysql://root:secret@127.0.0.1/");
         assert_eq!(shown(&command), r"A='b c' walkback new 'it'\''s two words' ''");
     }
 }

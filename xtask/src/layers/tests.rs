@@ -142,6 +142,12 @@ fn the_conformance_crate_is_for_tests_only() {
 }
 
 #[test]
+fn the_services_are_for_tests_only() {
+    let found = seeded(|members| members[3] = store("walkback-services.workspace = true"));
+    assert_eq!(found.what, "`walkback-store-fs` depends on `walkback-services`");
+}
+
+#[test]
 fn a_version_outside_the_root_manifest_is_caught() {
     let found = seeded(|members| members[3] = store("serde = \"1\""));
     assert!(
