@@ -232,7 +232,8 @@ pub trait Session: fmt::Debug + Send {
 
     /// Puts shadows in the place of live tables, all at once, inside the current transaction where the
     /// engine has transactional DDL. Elsewhere it may be killed in the middle, and the whole exchange is
-    /// done again from the beginning: no row of the shadows may be needed for that.
+    /// done again from the beginning: no row of the shadows may be needed for that. An error means that nothing
+    /// was exchanged, unless its kind is `NeedsRecovery`.
     async fn swap(&mut self, cx: &Cx, swap: &Swap) -> Result<()>;
 }
 

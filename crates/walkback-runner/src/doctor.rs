@@ -87,7 +87,11 @@ impl Runner {
                 checks.push(Check::ok("database", message));
                 let notices = capability.notices.iter();
                 checks.extend(notices.map(|notice| {
-                    Check::warn("connection", notice, "connect to the server itself where that matters")
+                    Check::warn(
+                        "connection",
+                        notice,
+                        "connect to the server itself where that matters",
+                    )
                 }));
                 checks.push(self.check_journal(cx, &mut *session).await);
                 checks.push(self.check_ledger(cx, &mut *session).await);

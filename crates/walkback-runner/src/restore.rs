@@ -10,7 +10,7 @@ use walkback_core::{Cx, Effect, Error, ErrorKind, MigrationId, Result, TableName
 use walkback_vault::{Manifest, TableEntry};
 
 use crate::delta::SchemaDelta;
-use crate::execute::Execution;
+use crate::execute::{Execution, may_have_happened};
 use crate::identity;
 use crate::journal::{StatementRow, StatementState};
 use crate::loss::Loss;
@@ -347,7 +347,11 @@ impl Execution<'_> {
         }
         cx.step("restore.loaded");
         self.swapping = true;
-        self.session.swap(cx, &swap).await
+        let swapped = self.session.swap(cx, &swap).await;
+        if let Err(error) = &swapped {
+            self.swapping = error.kind() == ErrorKind::NeedsRecovery;
+        }
+        swapped
     }
 
     /// Undoes a migration that failed half-way outside a transaction. Applications may have written since the
@@ -390,8 +394,9 @@ impl Execution<'_> {
         }
         let outcome = async {
             let now = self.runner.schema(cx, &mut *self.session).await?;
-            let statements = self.journal().statements_of(cx, run).await?;
-            let touched = self.touched_by(&statements, migration, &manifest.schema);
+            let touched = self
+                .touched_by(cx, run, migration, &manifest.schema, &now)
+                .await?;
             let delta = SchemaDelta::between(&manifest.schema, &now);
             let exchange = Exchange::undoing(&delta, touched.as_deref(), &manifest, &now)?;
             self.exchange(cx, &manifest, &exchange).await?;
@@ -410,26 +415,35 @@ impl Execution<'_> {
         self.end_transaction(cx, outcome).await
     }
 
-    /// Returns the tables that the statements of a half-done up have changed. `None`: nobody knows, or it is a
-    /// half-done down, with which the whole run goes back.
-    fn touched_by(
-        &self,
-        statements: &[StatementRow],
+    /// Returns the tables that the statements of a half-done up have changed, as far as these have happened.
+    /// `None`: nobody knows, or it is a half-done down, with which the whole run goes back.
+    async fn touched_by(
+        &mut self,
+        cx: &Cx,
+        run: &str,
         migration: &MigrationId,
-        schema: &Schema,
-    ) -> Option<Vec<TableName>> {
+        then: &Schema,
+        now: &Schema,
+    ) -> Result<Option<Vec<TableName>>> {
+        let statements = self.journal().statements_of(cx, run).await?;
+        let undo = self.journal().undo_of(cx, run).await?;
         if statements.last().is_none_or(|last| last.direction != "up") {
-            return None;
+            return Ok(None);
         }
         let effects = statements
             .iter()
             .filter(|statement| statement.direction == "up" && statement.migration == migration.as_str())
+            .filter(|statement| {
+                undo.get(&statement.seq)
+                    .is_none_or(|undo| may_have_happened(statement, undo, now))
+            })
             .map(|statement| {
                 let effect = serde_json::from_str::<Effect>(&statement.effect).ok()?;
                 Some((statement.statement.clone(), effect))
             })
-            .collect::<Option<Vec<_>>>()?;
-        Reach::new(&*self.dialect, schema, true).of_effects(&*self.dialect, &effects)
+            .collect::<Option<Vec<_>>>();
+        let reach = Reach::new(&*self.dialect, then, true);
+        Ok(effects.and_then(|effects| reach.of_effects(&*self.dialect, &effects)))
     }
 
     /// Opens a point, and checks that its manifest is the one the journal knows.

@@ -27,7 +27,7 @@ use crate::state::State;
 use crate::{gate, identity, lock, rights};
 
 pub(crate) use statement::excerpt;
-pub(crate) use undo::{ByJournal, has_ways_back};
+pub(crate) use undo::{ByJournal, has_ways_back, may_have_happened};
 
 /// A run under way: the lock, a session to work on, its row in the journal.
 pub(crate) struct Execution<'a> {

@@ -107,19 +107,19 @@ fn last_script(statements: Vec<StatementRow>, migration: &MigrationId) -> Vec<St
     script
 }
 
+/// Returns whether a statement has happened, at least in part, as far as that can be seen.
+pub(crate) fn may_have_happened(row: &StatementRow, undo: &UndoRow, now: &Schema) -> bool {
+    row.state == StatementState::Done
+        || !undo.with_outcome && (now.hash() != undo.schema_before || changes_rows(row))
+}
+
 /// Returns what takes a statement back: nothing, if it has not happened.
 fn way_of(row: &StatementRow, undo: &UndoRow, now: &Schema) -> std::result::Result<Vec<String>, String> {
-    if row.state == StatementState::Intent {
-        if undo.with_outcome {
-            return Ok(Vec::new());
-        }
-        let unchanged = now.hash() == undo.schema_before;
-        if unchanged && !changes_rows(row) {
-            return Ok(Vec::new());
-        }
-        if unchanged {
-            return Err(format!("whether {} has changed rows cannot be seen", row.place));
-        }
+    if !may_have_happened(row, undo, now) {
+        return Ok(Vec::new());
+    }
+    if row.state == StatementState::Intent && now.hash() == undo.schema_before {
+        return Err(format!("whether {} has changed rows cannot be seen", row.place));
     }
     undo.way
         .clone()

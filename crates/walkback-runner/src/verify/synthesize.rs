@@ -93,7 +93,12 @@ async fn synthetic_row(
         .columns
         .iter()
         .filter(|column| !column.generated)
-        .map(|column| (column.name.clone(), synthetic_value(column, schema, number)))
+        .map(|column| {
+            (
+                column.name.clone(),
+                synthetic_value(column, dialect, schema, number),
+            )
+        })
         .collect();
     for key in &table.foreign_keys {
         let Some(parent) = parent_row(cx, session, dialect, key, number).await? else {
@@ -136,10 +141,17 @@ async fn parent_row(
 type Maker = (&'static [&'static str], fn(i64) -> Value);
 
 /// Makes up a value that most columns of the type take: different in each row, and awkward where it can be.
-fn synthetic_value(column: &Column, schema: &Schema, number: i64) -> Value {
+fn synthetic_value(column: &Column, dialect: &dyn Dialect, schema: &Schema, number: i64) -> Value {
     let data_type = column.data_type.to_ascii_lowercase();
     if let Some(label) = label_of(&column.data_type, schema) {
         return Value::Text(label);
+    }
+    if let Some(bits) = bits_of(&data_type) {
+        let last = number % 2;
+        return match dialect.kind() {
+            DialectKind::Postgres => Value::Text(format!("{last:0>bits$}")),
+            DialectKind::Sqlite | DialectKind::Mysql => Value::Integer(last),
+        };
     }
     if data_type.ends_with("[]") {
         return Value::Text("{}".to_owned());
@@ -202,6 +214,13 @@ fn label_of(data_type: &str, schema: &Schema) -> Option<String> {
     let definition = &of_type.definition;
     let labels = definition.to_ascii_uppercase().find(" ENUM")?;
     first_quoted(&definition[labels..])
+}
+
+/// Returns the number of bits of a string of bits.
+fn bits_of(data_type: &str) -> Option<usize> {
+    let rest = data_type.strip_prefix("bit")?;
+    let digits: String = rest.chars().filter(char::is_ascii_digit).collect();
+    Some(digits.parse().unwrap_or(1))
 }
 
 fn first_quoted(text: &str) -> Option<String> {
