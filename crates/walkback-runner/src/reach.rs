@@ -7,6 +7,7 @@ use walkback_core::catalog::{Object, Schema, Table};
 use walkback_core::name::ObjectKind;
 use walkback_core::statement::Action;
 use walkback_core::{Dialect, Effect, TableName};
+use walkback_sql::lexer::{Token, TokenKind};
 
 use crate::plan::PlannedStatement;
 
@@ -83,10 +84,10 @@ impl<'a> Reach<'a> {
         let actions = effects
             .iter()
             .flat_map(|(_, effect)| effect.actions.iter().cloned());
-        self.closure(actions.collect())
+        self.closure(dialect, actions.collect())
     }
 
-    fn closure(&self, actions: Vec<Action>) -> Option<Vec<TableName>> {
+    fn closure(&self, dialect: &dyn Dialect, actions: Vec<Action>) -> Option<Vec<TableName>> {
         let renames: Vec<(TableName, TableName)> = actions
             .iter()
             .filter_map(|action| match action {
@@ -96,6 +97,7 @@ impl<'a> Reach<'a> {
             .collect();
         let mut touched: Vec<TableName> = Vec::new();
         let mut seen: Vec<(TableName, Event)> = Vec::new();
+        let mut seen_views: Vec<TableName> = Vec::new();
         let mut waiting = actions;
         while let Some(action) = waiting.pop() {
             if matches!(action, Action::Unknown { .. }) {
@@ -104,6 +106,14 @@ impl<'a> Reach<'a> {
             let Some(named) = action.changed_table() else {
                 continue;
             };
+            if let Some(view) = self.view(named)
+                && !seen_views.contains(&view.name)
+            {
+                // Rows written through a view are rows of the tables it reads.
+                seen_views.push(view.name.clone());
+                let read = self.read_by(dialect, view);
+                waiting.extend(read.iter().filter_map(|name| on_another(&action, name)));
+            }
             for table in self.names_of(named, &renames) {
                 if !touched.contains(&table) {
                     touched.push(table.clone());
@@ -135,6 +145,26 @@ impl<'a> Reach<'a> {
             next += 1;
         }
         names
+    }
+
+    fn view(&self, name: &TableName) -> Option<&'a Object> {
+        self.schema.object(ObjectKind::View, name)
+    }
+
+    /// Returns the tables and views whose names stand in the definition of a view: more than it reads, perhaps,
+    /// and never less.
+    fn read_by(&self, dialect: &dyn Dialect, view: &Object) -> Vec<TableName> {
+        let tokens = walkback_sql::lexer::significant_tokens(dialect.kind(), &view.definition);
+        let stands =
+            |name: &TableName| name != &view.name && tokens.iter().any(|token| is_name(token, &name.name));
+        let tables = self.schema.tables.iter().map(|table| &table.name);
+        let views = self
+            .schema
+            .objects
+            .iter()
+            .filter(|object| object.kind == ObjectKind::View)
+            .map(|object| &object.name);
+        tables.chain(views).filter(|name| stands(name)).cloned().collect()
     }
 
     fn in_catalog(&self, table: &TableName) -> TableName {
@@ -244,6 +274,41 @@ fn same(left: &TableName, right: &TableName) -> bool {
         && (left.schema.is_none() || right.schema.is_none() || left.schema == right.schema)
 }
 
+/// Returns whether a token is this name, quoted or not, in any case.
+fn is_name(token: &Token<'_>, name: &str) -> bool {
+    match token.kind {
+        TokenKind::Word => token.text.eq_ignore_ascii_case(name),
+        TokenKind::QuotedName => {
+            let mut inner = token.text.chars();
+            let quote = inner.next();
+            inner.next_back();
+            let closing = match quote {
+                Some('[') => ']',
+                Some(other) => other,
+                None => return false,
+            };
+            let doubled = format!("{closing}{closing}");
+            let plain = inner.as_str().replace(&doubled, &closing.to_string());
+            plain.eq_ignore_ascii_case(name)
+        }
+        _ => false,
+    }
+}
+
+/// Returns the same change of rows on another table.
+fn on_another(action: &Action, table: &TableName) -> Option<Action> {
+    let table = table.clone();
+    match action {
+        Action::Insert { may_overwrite, .. } => Some(Action::Insert {
+            table,
+            may_overwrite: *may_overwrite,
+        }),
+        Action::Update { .. } => Some(Action::Update { table }),
+        Action::Delete { .. } => Some(Action::Delete { table }),
+        _ => None,
+    }
+}
+
 fn events(action: &Action) -> &'static [Event] {
     match action {
         Action::Insert {
@@ -266,6 +331,19 @@ mod tests {
         assert!(same(&main, &TableName::new("t")));
         assert!(!same(&main, &TableName::in_schema("other", "t")));
         assert!(!same(&main, &TableName::new("tt")));
+    }
+
+    #[test]
+    fn a_name_is_found_in_any_quotes_and_case() {
+        let tokens = walkback_sql::lexer::significant_tokens(
+            walkback_core::DialectKind::Sqlite,
+            "T \"a\"\"b\" `C` [d] 'e'",
+        );
+        let found = |name: &str| tokens.iter().any(|token| is_name(token, name));
+        for name in ["t", "a\"b", "c", "d"] {
+            assert!(found(name), "{name}");
+        }
+        assert!(!found("e") && !found("a"), "{tokens:?}");
     }
 
     #[test]

@@ -52,6 +52,9 @@ impl<'a> Journal<'a> {
             if !self.session.has_table(cx, &TableName::new(table.name)).await? {
                 let sql = table.create(self.dialect);
                 self.session.execute(cx, &sql, &[]).await?;
+                if !self.session.capability().transactional_ddl {
+                    cx.step("journal.table");
+                }
             }
         }
         if self.meta(cx, "journal").await?.is_none() {

@@ -18,12 +18,9 @@ pub(crate) struct JournalTable {
     key: usize,
 }
 
+/// All of them, in the order in which they are created. The last one says that the journal is there: where
+/// definitions are final at once, a run may be killed between two of them.
 pub(crate) const ALL: &[JournalTable] = &[
-    JournalTable {
-        name: META,
-        key: 1,
-        columns: &[("name", Key(64)), ("value", Text)],
-    },
     JournalTable {
         name: RUNS,
         key: 1,
@@ -113,6 +110,11 @@ pub(crate) const ALL: &[JournalTable] = &[
             ("schema_before", Key(64)),
             ("with_outcome", Integer),
         ],
+    },
+    JournalTable {
+        name: META,
+        key: 1,
+        columns: &[("name", Key(64)), ("value", Text)],
     },
 ];
 
