@@ -15,6 +15,7 @@ use crate::identity;
 use crate::journal::{StatementRow, StatementState};
 use crate::loss::Loss;
 use crate::plan::{PlannedStep, PointScope};
+use crate::point;
 use crate::reach::{self, Reach};
 
 /// How the names of the tables begin that a restore loads into.
@@ -333,7 +334,7 @@ impl Execution<'_> {
             };
             let chunks = vault.read_table(cx, manifest, &entry.table)?;
             let rows = self.session.import(cx, &target, chunks).await?;
-            let mut loaded = table.clone();
+            let mut loaded = point::kept(table);
             loaded.name = shadow.clone();
             let print = self.session.fingerprint(cx, &loaded).await?;
             check_loaded(manifest, entry, rows, &print)?;

@@ -302,7 +302,7 @@ impl Execution<'_> {
         tables.sort_by(|left, right| left.name.cmp(&right.name));
         tables.dedup_by(|left, right| left.name == right.name);
         for table in tables {
-            let print = self.session.fingerprint(cx, table).await?;
+            let print = self.session.fingerprint(cx, &point::kept(table)).await?;
             let then = TableThen {
                 columns: point::slice_of(table).columns,
                 print,
