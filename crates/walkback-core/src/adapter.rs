@@ -1,6 +1,8 @@
 //! What an adapter is given when it is opened.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -17,6 +19,37 @@ pub struct AdapterConfig {
     pub settings: Map<String, Value>,
     /// The folder relative paths are meant from.
     pub base: PathBuf,
+    /// The variables of the surroundings, for adapters whose users expect theirs to count (`PGHOST`). Empty
+    /// unless whoever opens the adapter gives them: no adapter asks the system.
+    pub environment: Environment,
+}
+
+/// Looks a variable up by its name.
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// Variables of the surroundings, by name.
+#[derive(Clone, Default)]
+pub struct Environment(Option<Arc<Lookup>>);
+
+/// Nothing of them: values may be secrets.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").finish_non_exhaustive()
+    }
+}
+
+impl Environment {
+    /// Creates an environment from a way to look variables up.
+    pub fn new(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(lookup)))
+    }
+
+    /// Returns the value of a variable; an empty one counts as not set.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<String> {
+        let lookup = self.0.as_ref()?;
+        lookup(name).filter(|value| !value.is_empty())
+    }
 }
 
 impl AdapterConfig {
@@ -26,7 +59,15 @@ impl AdapterConfig {
             section: section.into(),
             settings: Map::new(),
             base: base.into(),
+            environment: Environment::default(),
         }
+    }
+
+    /// Returns the same settings in these surroundings.
+    #[must_use]
+    pub fn in_environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
+        self
     }
 
     /// Returns the same settings with one more.

@@ -32,7 +32,7 @@ pub mod statement;
 pub mod store;
 pub mod value;
 
-pub use adapter::AdapterConfig;
+pub use adapter::{AdapterConfig, Environment};
 pub use capability::Capability;
 pub use cx::Cx;
 pub use dialect::{Dialect, DialectKind};

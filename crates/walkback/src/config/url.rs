@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use walkback_core::{AdapterConfig, Engine, Error, Registry, Result};
+use walkback_core::{AdapterConfig, Engine, Environment, Error, Registry, Result};
 
 use super::environment::VariableOrigin;
 use super::place::{Place, redact_urls};
@@ -94,7 +94,10 @@ impl Project {
     /// As [`Project::database_url`] and [`Registry::open_engine`].
     pub fn open_engine(&self, registry: &Registry) -> Result<Arc<dyn Engine>> {
         let url = self.database_url()?;
-        let config = AdapterConfig::new(&url.section, &url.base);
+        let variables = self.variables.clone();
+        let config = AdapterConfig::new(&url.section, &url.base).in_environment(Environment::new(move |name| {
+            variables.get(name).map(str::to_owned)
+        }));
         registry
             .open_engine(&url.url, &config)
             .map_err(|error| match &url.at {

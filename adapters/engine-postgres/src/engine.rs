@@ -1,0 +1,94 @@
+//! The engine: a database on a server, with scratch databases beside it and control over it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
+use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
+
+use crate::config::Config;
+use crate::dialect::{PostgresDialect, quoted};
+use crate::link::Link;
+use crate::scratch;
+use crate::session::PostgresSession;
+
+/// A PostgreSQL database.
+#[derive(Debug)]
+pub(crate) struct PostgresEngine {
+    config: Arc<Config>,
+}
+
+/// Opens the engine at a URL. Does not connect.
+pub(crate) fn open(url: &str, config: &AdapterConfig) -> Result<Arc<dyn Engine>> {
+    Ok(Arc::new(PostgresEngine::new(Config::parse(url, config)?)))
+}
+
+impl PostgresEngine {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            config: Arc::new(config),
+        }
+    }
+}
+
+#[async_trait]
+impl Engine for PostgresEngine {
+    fn info(&self) -> EngineInfo {
+        EngineInfo::new(self.config.scheme, self.config.location())
+    }
+
+    fn dialect(&self) -> Arc<dyn Dialect> {
+        Arc::new(PostgresDialect)
+    }
+
+    async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>> {
+        let session = PostgresSession::open(cx, Arc::clone(&self.config), access).await?;
+        Ok(Box::new(session))
+    }
+
+    fn scratch(&self) -> Option<&dyn Scratch> {
+        Some(self)
+    }
+
+    fn physical(&self) -> Option<&dyn Physical> {
+        // The files of a server hold all its databases, and are not ours to copy.
+        None
+    }
+
+    fn control(&self) -> Option<&dyn Control> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Scratch for PostgresEngine {
+    async fn create(&self, cx: &Cx) -> Result<Box<dyn ScratchDatabase>> {
+        scratch::create(cx, &self.config).await
+    }
+}
+
+/// What a database says to sessions that open from now on. Those that are open keep what they have, and any session
+/// may say otherwise for itself: it keeps applications from writing by mistake, not by force.
+#[async_trait]
+impl Control for PostgresEngine {
+    async fn read_only(&self, cx: &Cx) -> Result<bool> {
+        let mut link = Link::open(cx, Arc::clone(&self.config), Access::Read).await?;
+        let sql = "SELECT coalesce((SELECT 'default_transaction_read_only=on' = ANY (s.setconfig) \
+                   FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase \
+                   WHERE d.datname = current_database() AND s.setrole = 0), false)::text";
+        Ok(link.one_text(cx, sql).await? == "true")
+    }
+
+    async fn set_read_only(&self, cx: &Cx, read_only: bool) -> Result<()> {
+        let mut link = Link::open(cx, Arc::clone(&self.config), Access::Write).await?;
+        link.batch(cx, "SET default_transaction_read_only = off").await?;
+        let database = link.one_text(cx, "SELECT current_database()::text").await?;
+        let database = quoted(&database);
+        let sql = if read_only {
+            format!("ALTER DATABASE {database} SET default_transaction_read_only = on")
+        } else {
+            format!("ALTER DATABASE {database} RESET default_transaction_read_only")
+        };
+        link.batch(cx, &sql).await
+    }
+}

@@ -1,0 +1,156 @@
+//! Advisory locks of the server, which die with the session, and how long to wait for any lock.
+//!
+//! A lock is `pg_advisory_lock` of a 64-bit key: the beginning of a hash of `walkback` and its name, so that the
+//! small numbers other programs use do not collide with it. Who holds it stands in a comment of the statement that
+//! took it, which `pg_stat_activity` shows as long as the session runs nothing else; after that, and to users who
+//! may not see statements of others, the connection is named.
+
+use std::time::Duration;
+
+use walkback_core::engine::{LockAttempt, LockHolder};
+use walkback_core::{Cx, Result};
+
+use crate::error::misused;
+use crate::link::Link;
+
+/// What is hashed before the name of a lock.
+const NAMESPACE: &str = "walkback advisory lock\0";
+
+/// What the comment with the holder begins with.
+const MARK: &str = "/* walkback holder: ";
+
+/// Finds who holds the lock whose key is the first parameter.
+const FIND_HOLDER: &str = "\
+SELECT a.pid::text, a.query, a.usename::text, a.application_name, coalesce(host(a.client_addr), 'this host'), \
+       to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
+FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND l.classid::bigint = (($1::text::bigint >> 32) & 4294967295)
+  AND l.objid::bigint = ($1::text::bigint & 4294967295)
+LIMIT 1";
+
+/// The names of the locks that one session holds.
+#[derive(Debug, Default)]
+pub(crate) struct Locks(Vec<String>);
+
+impl Locks {
+    /// Tries once to take a lock.
+    pub(crate) async fn attempt(
+        &mut self,
+        link: &mut Link,
+        cx: &Cx,
+        name: &str,
+        holder: &LockHolder,
+    ) -> Result<LockAttempt> {
+        if self.0.iter().any(|held| held == name) {
+            return Err(misused(format!("this session holds the lock `{name}` already")));
+        }
+        cx.check()?;
+        link.tidy().await?;
+        let key = key_of(name);
+        let sql = format!(
+            "{MARK}{} */ SELECT pg_catalog.pg_try_advisory_lock({key})::text",
+            comment_of(holder)
+        );
+        let rows = link.texts(cx, &sql, &[]).await?;
+        if rows.first().is_some_and(|row| row.is(0)) {
+            self.0.push(name.to_owned());
+            return Ok(LockAttempt::Taken);
+        }
+        let key = key.to_string();
+        let rows = link.texts(cx, FIND_HOLDER, &[&key]).await?;
+        Ok(LockAttempt::Held(rows.first().map(|row| {
+            read_comment(row.get(1)).unwrap_or_else(|| LockHolder {
+                who: format!(
+                    "connection {} of user `{}` (`{}`) from {}",
+                    row.get(0),
+                    row.get(2),
+                    row.get(3),
+                    row.get(4)
+                ),
+                since: row.get(5).parse().ok(),
+            })
+        })))
+    }
+
+    /// Frees a lock.
+    pub(crate) async fn free(&mut self, link: &mut Link, cx: &Cx, name: &str) -> Result<()> {
+        let Some(index) = self.0.iter().position(|held| held == name) else {
+            return Err(misused(format!("this session does not hold the lock `{name}`")));
+        };
+        link.tidy().await?;
+        let sql = format!("SELECT pg_catalog.pg_advisory_unlock({})::text", key_of(name));
+        let rows = link.texts(cx, &sql, &[]).await?;
+        self.0.remove(index);
+        if rows.first().is_some_and(|row| row.is(0)) {
+            return Ok(());
+        }
+        Err(misused(format!("the server does not know that this session holds the lock `{name}`"))
+            .hint("a connection pooler in transaction mode stands between; connect to the server directly"))
+    }
+}
+
+impl Link {
+    /// Sets how long a statement waits for a lock.
+    pub(crate) async fn set_lock_timeout(&mut self, cx: &Cx, timeout: Duration) -> Result<()> {
+        self.batch(cx, &timeout_statement(timeout)).await?;
+        // A rollback takes the setting back; it is then made again.
+        self.lock_timeout = Some(timeout);
+        Ok(())
+    }
+}
+
+/// Returns the statement that sets a lock timeout. For the server, zero is for ever.
+pub(crate) fn timeout_statement(timeout: Duration) -> String {
+    let longest = u128::from(i32::MAX.unsigned_abs());
+    format!("SET lock_timeout = {}", timeout.as_millis().clamp(1, longest))
+}
+
+fn key_of(name: &str) -> i64 {
+    let hash = blake3::hash(format!("{NAMESPACE}{name}").as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.as_bytes()[..8]);
+    i64::from_be_bytes(first)
+}
+
+/// Writes a holder so that it cannot end the comment it stands in, nor begin another one.
+fn comment_of(holder: &LockHolder) -> String {
+    let text = serde_json::to_string(holder).unwrap_or_default();
+    text.replace('/', "\\u002f").replace('*', "\\u002a")
+}
+
+fn read_comment(query: &str) -> Option<LockHolder> {
+    let (text, _) = query.strip_prefix(MARK)?.split_once(" */")?;
+    serde_json::from_str(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_comes_back_from_the_comment_it_stands_in() {
+        let holder = LockHolder {
+            who: "*/ DROP TABLE t; /* $1 'a' \"b\" 😀\n\\".to_owned(),
+            since: None,
+        };
+        let sql = format!("{MARK}{} */ SELECT 1", comment_of(&holder));
+        assert_eq!(sql.matches("*/").count(), 1);
+        assert_eq!(read_comment(&sql), Some(holder));
+        assert_eq!(read_comment("SELECT 1"), None);
+        assert_eq!(read_comment(&sql[..40]), None);
+    }
+
+    #[test]
+    fn keys_are_far_from_small_numbers_and_from_each_other() {
+        assert!(key_of("walkback").unsigned_abs() > 1 << 40);
+        assert_ne!(key_of("walkback"), key_of("Walkback"));
+    }
+
+    #[test]
+    fn no_timeout_is_for_ever() {
+        assert_eq!(timeout_statement(Duration::ZERO), "SET lock_timeout = 1");
+        assert_eq!(timeout_statement(Duration::MAX), format!("SET lock_timeout = {}", i32::MAX));
+    }
+}
