@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use tokio_postgres::config::{ChannelBinding, Host, TargetSessionAttrs};
+use tokio_postgres::config::{ChannelBinding, TargetSessionAttrs};
 use walkback_core::{AdapterConfig, Environment, Error, Result};
 
 /// How long opening a connection may take, unless the URL says otherwise.
@@ -274,7 +274,7 @@ impl Config {
         format!("{}/{}", places.join(","), self.database())
     }
 
-    /// Returns the settings of a connection, without TLS and password.
+    /// Returns the settings of a connection, without host, TLS and password.
     pub(crate) fn connection(&self) -> Result<tokio_postgres::Config> {
         let mut connection = tokio_postgres::Config::new();
         connection
@@ -284,9 +284,6 @@ impl Config {
             .application_name(self.application_name.as_deref().unwrap_or("walkback"))
             .target_session_attrs(self.target)
             .channel_binding(self.channel_binding);
-        for (host, port) in self.places() {
-            connection.host(host).port(port);
-        }
         let mut options = self.options.clone().unwrap_or_default();
         if let Some(path) = &self.search_path {
             // In the packet that opens the connection a blank ends an option, unless it is escaped.
@@ -297,12 +294,6 @@ impl Config {
             connection.options(options.trim());
         }
         Ok(connection)
-    }
-
-    /// Returns whether the only way to the server is a socket of the system, which has no TLS.
-    pub(crate) fn is_local_socket(&self) -> bool {
-        let connection = self.connection();
-        connection.is_ok_and(|connection| connection.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))))
     }
 }
 

@@ -37,6 +37,7 @@
 mod bulk;
 mod catalog;
 mod config;
+mod connect;
 mod dialect;
 mod engine;
 mod error;

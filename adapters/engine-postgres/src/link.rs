@@ -7,23 +7,22 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
-use tokio_postgres::config::SslMode as Tls;
-use tokio_postgres::{CancelToken, Client, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
-use walkback_core::{Access, Cx, Error, Result};
+use tokio_postgres::Client;
+use walkback_core::{Access, Cx, Result};
 
-use crate::config::{Config, SslMode};
+use crate::config::Config;
+use crate::connect::{self, Stopper};
+use crate::error;
 use crate::transaction::Open;
-use crate::{error, passfile, tls};
 
 /// How long to wait before the server is asked again to stop: the request may have come before the statement.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// How long a statement may take to stop before the connection is given up.
-const TOO_LONG: Duration = Duration::from_secs(30);
+pub(crate) const TOO_LONG: Duration = Duration::from_secs(30);
 
 /// A connection.
 #[derive(Debug)]
@@ -42,41 +41,28 @@ pub(crate) struct Link {
     strays: Strays,
 }
 
-/// Asks the server to stop what runs on one connection.
-#[derive(Clone)]
-struct Stopper {
-    token: CancelToken,
-    tls: MakeRustlsConnect,
-}
-
-impl std::fmt::Debug for Stopper {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stopper").finish_non_exhaustive()
-    }
-}
-
-impl Stopper {
-    async fn ask(&self) {
-        let asked = tokio::time::timeout(TOO_LONG, self.token.cancel_query(self.tls.clone())).await;
-        match asked {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "cannot ask the server to stop a statement"),
-            Err(_) => tracing::debug!("the server does not take a request to stop a statement"),
-        }
-    }
-}
-
 /// Requests to stop what nobody waits for any more.
 #[derive(Debug, Clone, Default)]
 struct Strays(Arc<Mutex<Vec<JoinHandle<()>>>>);
 
 impl Strays {
-    fn take(&self) -> Vec<JoinHandle<()>> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Asks the server to stop. Without a runtime there is nobody to ask, and the connection ends with it.
+    fn add(&self, stopper: &Stopper) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let stopper = stopper.clone();
+            let request = runtime.spawn(async move { stopper.ask().await });
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        }
     }
 
-    fn add(&self, stray: JoinHandle<()>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(stray);
+    /// Waits until the server has taken every request, and returns whether there were any.
+    async fn wait(&self) -> bool {
+        let requests = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let were_any = !requests.is_empty();
+        for request in requests {
+            drop(request.await);
+        }
+        were_any
     }
 }
 
@@ -97,13 +83,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.is_done {
-            return;
-        }
-        // Without a runtime there is nobody left to ask; the connection ends with it.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let stopper = self.stopper.clone();
-            self.strays.add(runtime.spawn(async move { stopper.ask().await }));
+        if !self.is_done {
+            self.strays.add(&self.stopper);
         }
     }
 }
@@ -112,16 +93,11 @@ impl Link {
     /// Opens a connection.
     pub(crate) async fn open(cx: &Cx, config: Arc<Config>, access: Access) -> Result<Self> {
         cx.check()?;
-        let tls = tls::connector(&config)?;
-        let opening = connect(&config, access, tls.clone());
-        let client = tokio::select! {
+        let opening = connect::open(&config, access);
+        let (client, stopper) = tokio::select! {
             biased;
             opened = opening => opened?,
             ended = cx.ended() => return Err(ended),
-        };
-        let stopper = Stopper {
-            token: client.cancel_token(),
-            tls,
         };
         Ok(Self {
             client: Arc::new(client),
@@ -187,27 +163,19 @@ impl Link {
             outcome = &mut work => return Ok(outcome),
             ended = cx.ended() => ended,
         };
-        let stop = async {
-            loop {
-                self.stopper.ask().await;
-                tokio::time::sleep(PATIENCE).await;
+        let start = Instant::now();
+        while start.elapsed() < TOO_LONG {
+            self.strays.add(&self.stopper);
+            if let Ok(outcome) = tokio::time::timeout(PATIENCE, &mut work).await {
+                return Ok(outcome);
             }
-        };
-        tokio::select! {
-            biased;
-            outcome = &mut work => Ok(outcome),
-            () = stop => Err(ended),
-            () = tokio::time::sleep(TOO_LONG) => Err(ended),
         }
+        Err(ended)
     }
 
     /// Waits until nothing runs any more that nobody waits for, and undoes what a stream has left.
     pub(crate) async fn settle(&mut self) -> Result<()> {
-        let strays = self.strays.take();
-        if !strays.is_empty() {
-            for stray in strays {
-                drop(stray.await);
-            }
+        if self.strays.wait().await {
             self.spoil();
             self.drain().await?;
         }
@@ -222,27 +190,25 @@ impl Link {
 
     /// Waits until the server has answered everything that was sent, and asks it to stop meanwhile.
     async fn drain(&self) -> Result<()> {
-        for _ in 0..2 {
+        let start = Instant::now();
+        loop {
             let mut barrier = pin!(self.client.batch_execute(""));
-            let stop = async {
-                loop {
-                    tokio::time::sleep(PATIENCE).await;
-                    self.stopper.ask().await;
+            let outcome = loop {
+                match tokio::time::timeout(PATIENCE, &mut barrier).await {
+                    Ok(outcome) => break outcome,
+                    Err(_) if start.elapsed() > TOO_LONG => return Err(error::lost()),
+                    Err(_) => self.strays.add(&self.stopper),
                 }
             };
-            let outcome = tokio::select! {
-                biased;
-                outcome = &mut barrier => outcome,
-                () = stop => Ok(()),
-                () = tokio::time::sleep(TOO_LONG) => return Err(error::lost()),
-            };
             match outcome {
-                Ok(()) => return Ok(()),
-                Err(failure) if failure.as_db_error().is_some() => {}
-                Err(failure) => return Err(error::failed("the connection cannot be used", "", &failure)),
+                Err(failure) if failure.as_db_error().is_none() => {
+                    return Err(error::failed("the connection cannot be used", "", &failure));
+                }
+                // A request that was made meanwhile must not hit what comes next.
+                _ if self.strays.wait().await => {}
+                _ => return Ok(()),
             }
         }
-        Ok(())
     }
 
     /// Ends a transaction block of our own that a dropped call has left open.
@@ -306,90 +272,5 @@ impl Texts {
     /// Returns whether a cell is the text of a true boolean.
     pub(crate) fn is(&self, index: usize) -> bool {
         matches!(self.get(index), "true" | "t")
-    }
-}
-
-async fn connect(config: &Config, access: Access, tls: MakeRustlsConnect) -> Result<Client> {
-    let mut connection = config.connection()?;
-    if access == Access::Read {
-        let options = connection.get_options().unwrap_or_default().to_owned();
-        connection.options(format!("{options} -cdefault_transaction_read_only=on").trim());
-    }
-    let password = match config.password() {
-        Some(password) => Some(password.to_owned()),
-        None => passfile::password(config)?,
-    };
-    if let Some(password) = password {
-        connection.password(password);
-    }
-    connection.ssl_mode(match config.ssl_mode {
-        SslMode::Disable | SslMode::Allow => Tls::Disable,
-        SslMode::Prefer => Tls::Prefer,
-        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Tls::Require,
-    });
-    if config.is_local_socket() {
-        connection.ssl_mode(Tls::Disable);
-        return open_plain(config, &connection).await;
-    }
-    match open_encrypted(&connection, tls.clone()).await {
-        Ok(client) => Ok(client),
-        // The server has answered, and does not want a connection without TLS.
-        Err(failure) if config.ssl_mode == SslMode::Allow && failure.as_db_error().is_some() => {
-            connection.ssl_mode(Tls::Require);
-            open_encrypted(&connection, tls)
-                .await
-                .map_err(|failure| unreachable(config, &failure))
-        }
-        Err(failure) => Err(unreachable(config, &failure)),
-    }
-}
-
-async fn open_encrypted(
-    connection: &tokio_postgres::Config,
-    tls: MakeRustlsConnect,
-) -> Result<Client, tokio_postgres::Error> {
-    let (client, worker) = connection.connect(tls).await?;
-    drop(tokio::spawn(async move {
-        if let Err(error) = worker.await {
-            tracing::debug!(%error, "a connection to PostgreSQL has ended");
-        }
-    }));
-    Ok(client)
-}
-
-async fn open_plain(config: &Config, connection: &tokio_postgres::Config) -> Result<Client> {
-    let (client, worker) = connection
-        .connect(NoTls)
-        .await
-        .map_err(|failure| unreachable(config, &failure))?;
-    drop(tokio::spawn(async move {
-        if let Err(error) = worker.await {
-            tracing::debug!(%error, "a connection to PostgreSQL has ended");
-        }
-    }));
-    Ok(client)
-}
-
-fn unreachable(config: &Config, failure: &tokio_postgres::Error) -> Error {
-    let location = config.location();
-    let message = format!("cannot connect to PostgreSQL at `{location}`");
-    if failure.as_db_error().is_some() {
-        let error = error::failed(message, "", failure);
-        return match error::code(failure) {
-            "3D000" => error.hint(format!("create it: `createdb {}`", config.database())),
-            _ => error,
-        };
-    }
-    let error = error::failed(message.clone(), "", failure);
-    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-    let error = Error::new(walkback_core::ErrorKind::Unavailable, message)
-        .with_source(std::io::Error::other(cause.clone()))
-        .retryable();
-    if cause.contains("certificate") || cause.contains("tls") || cause.contains("TLS") {
-        error.hint("`sslmode` and `sslrootcert` in the URL say whether and how the server is checked")
-    } else if cause.contains("password missing") {
-        error.hint("give the password: in the URL, in `PGPASSWORD` or in the password file")
-    } else {
-        error.hint("check the host and the port of the URL, and that the server runs and lets this host in")
     }
 }

@@ -9,6 +9,8 @@
 
 use walkback_core::{Error, Registry, Result};
 
+#[cfg(feature = "postgres")]
+use walkback_engine_postgres as _;
 #[cfg(feature = "sqlite")]
 use walkback_engine_sqlite as _;
 #[cfg(feature = "diesel")]
@@ -45,6 +47,8 @@ impl Role {
 /// What this build was asked to hold: the role and the name (first scheme of an engine, `kind` of the
 /// others) of the adapter behind each enabled feature.
 pub const EXPECTED: &[(Role, &str)] = &[
+    #[cfg(feature = "postgres")]
+    (Role::Engine, "postgres"),
     #[cfg(feature = "sqlite")]
     (Role::Engine, "sqlite"),
     #[cfg(feature = "fs")]

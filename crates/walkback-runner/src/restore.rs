@@ -192,7 +192,9 @@ impl Exchange {
             replaced(object) || (concerned(object) && now.is_none_or(|now| now.facts != object.facts))
         };
         let back: Vec<_> = manifest.schema.objects.iter().filter(missing).cloned().collect();
-        let rowless = back.iter().filter(|object| object.kind == ObjectKind::Other);
+        let rowless = back
+            .iter()
+            .filter(|object| object.kind == ObjectKind::Other && object.on.is_none());
         exchange.warnings.extend(rowless.map(|object| {
             format!(
                 "the virtual table `{}` comes back without its rows: no point holds them, fill it again",

@@ -24,6 +24,7 @@ pub(super) async fn a_table_is_found_by_its_name(fixture: EngineFixture) -> Resu
     );
     assert!(!session.has_table(&cx(), &named("t'; --")).await?);
     assert!(!session.has_table(&cx(), &named("%")).await?);
+    run(&mut *session, "DROP VIEW v").await?;
     session.begin(&cx(), Begin::Write).await?;
     run(&mut *session, "DROP TABLE t").await?;
     assert!(!session.has_table(&cx(), &named("t")).await?);
