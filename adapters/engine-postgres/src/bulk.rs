@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
 use futures::SinkExt as _;
+use futures::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
 use walkback_core::bulk::{Chunk, ChunkBounds, ChunkCutter, ChunkStream, Encoding, ImportTarget, TableSlice};
 use walkback_core::catalog::Table;
 use walkback_core::engine::Begin;
@@ -132,7 +132,9 @@ impl Link {
         };
         let client = Arc::clone(&self.client);
         let text = sql.clone();
-        let opened = self.call(cx, &sql, async move { client.copy_out(&text).await }).await;
+        let opened = self
+            .call(cx, &sql, async move { client.copy_out(&text).await })
+            .await;
         self.afterwards = restore;
         let copied = opened?;
         self.spoil();
@@ -198,7 +200,12 @@ impl Link {
     }
 
     /// Writes chunks into a table: all of them, or none if there is no transaction around it.
-    pub(crate) async fn import(&mut self, cx: &Cx, target: &ImportTarget, chunks: ChunkStream<'_>) -> Result<u64> {
+    pub(crate) async fn import(
+        &mut self,
+        cx: &Cx,
+        target: &ImportTarget,
+        chunks: ChunkStream<'_>,
+    ) -> Result<u64> {
         cx.check()?;
         self.tidy().await?;
         self.must_write()?;
@@ -215,7 +222,12 @@ impl Link {
         }
     }
 
-    async fn import_inside(&mut self, cx: &Cx, target: &ImportTarget, mut chunks: ChunkStream<'_>) -> Result<u64> {
+    async fn import_inside(
+        &mut self,
+        cx: &Cx,
+        target: &ImportTarget,
+        mut chunks: ChunkStream<'_>,
+    ) -> Result<u64> {
         let name = self.must_take(cx, target).await?;
         let Some(mut next) = chunks.try_next().await? else {
             return Ok(0);
@@ -224,7 +236,9 @@ impl Link {
         // A table has chunks of one encoding; should that change in the middle, another COPY takes over.
         loop {
             let shape = Shape::of(&next.encoding)?;
-            let (rows, rest) = self.copy_in(cx, target, (&name, shape), next, &mut chunks).await?;
+            let (rows, rest) = self
+                .copy_in(cx, target, (&name, shape), next, &mut chunks)
+                .await?;
             total += rows;
             match rest {
                 Some(chunk) => next = chunk,
@@ -267,9 +281,15 @@ impl Link {
         if rows.first().is_some_and(|row| row.is(0)) {
             return Err(Error::new(
                 ErrorKind::PermissionDenied,
-                format!("row security is active for this user on `{}`: its rows cannot be loaded", target.table),
+                format!(
+                    "row security is active for this user on `{}`: its rows cannot be loaded",
+                    target.table
+                ),
             )
-            .hint(format!("connect as the owner of `{}`, or as a role with `BYPASSRLS`", target.table)));
+            .hint(format!(
+                "connect as the owner of `{}`, or as a role with `BYPASSRLS`",
+                target.table
+            )));
         }
         Ok(name)
     }
@@ -341,7 +361,9 @@ impl Link {
         if taken == total {
             return Ok((total, rest));
         }
-        Err(damaged(&format!("it holds {total} rows, of which the server has taken {taken}")))
+        Err(damaged(&format!(
+            "it holds {total} rows, of which the server has taken {taken}"
+        )))
     }
 }
 

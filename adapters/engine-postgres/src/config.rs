@@ -75,10 +75,17 @@ impl Config {
             .split_once(':')
             .filter(|(scheme, _)| crate::SCHEMES.contains(scheme))
             .ok_or_else(|| not_a_url("it does not begin with `postgres://`"))?;
-        let rest = rest
-            .strip_prefix("//")
-            .ok_or_else(|| not_a_url("`//` is missing after the scheme").hint("write it as `postgres://user@host/database`"))?;
-        let mut config = Self::empty(if scheme == "postgresql" { "postgresql" } else { "postgres" }, &given.base);
+        let rest = rest.strip_prefix("//").ok_or_else(|| {
+            not_a_url("`//` is missing after the scheme").hint("write it as `postgres://user@host/database`")
+        })?;
+        let mut config = Self::empty(
+            if scheme == "postgresql" {
+                "postgresql"
+            } else {
+                "postgres"
+            },
+            &given.base,
+        );
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         config.read_place(place)?;
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -121,9 +128,13 @@ impl Config {
         if let Some(database) = database.filter(|database| !database.is_empty()) {
             self.database = Some(decode(database)?);
         }
-        let (login, hosts) = authority.rsplit_once('@').map_or((None, authority), |(login, hosts)| (Some(login), hosts));
+        let (login, hosts) = authority
+            .rsplit_once('@')
+            .map_or((None, authority), |(login, hosts)| (Some(login), hosts));
         if let Some(login) = login {
-            let (user, password) = login.split_once(':').map_or((login, None), |(user, password)| (user, Some(password)));
+            let (user, password) = login
+                .split_once(':')
+                .map_or((login, None), |(user, password)| (user, Some(password)));
             if !user.is_empty() {
                 self.user = Some(decode(user)?);
             }
@@ -135,7 +146,9 @@ impl Config {
             self.ports.extend(port);
         }
         if !self.ports.is_empty() && self.ports.len() != 1 && self.ports.len() != self.hosts.len() {
-            return Err(not_a_url("of several hosts, either all have a port or one port is for all"));
+            return Err(not_a_url(
+                "of several hosts, either all have a port or one port is for all",
+            ));
         }
         Ok(())
     }
@@ -181,7 +194,11 @@ impl Config {
 
     /// `system` means the authorities the operating system trusts.
     fn certificate(&self, value: &str) -> PathBuf {
-        if value == "system" { PathBuf::from(value) } else { self.base.join(value) }
+        if value == "system" {
+            PathBuf::from(value)
+        } else {
+            self.base.join(value)
+        }
     }
 
     /// Fills what the URL leaves out from libpq's variables.
@@ -201,7 +218,11 @@ impl Config {
             (!in_url("connect_timeout"), "PGCONNECT_TIMEOUT", "connect_timeout"),
             (self.application_name.is_none(), "PGAPPNAME", "application_name"),
             (self.options.is_none(), "PGOPTIONS", "options"),
-            (!in_url("target_session_attrs"), "PGTARGETSESSIONATTRS", "target_session_attrs"),
+            (
+                !in_url("target_session_attrs"),
+                "PGTARGETSESSIONATTRS",
+                "target_session_attrs",
+            ),
             (!in_url("channel_binding"), "PGCHANNELBINDING", "channel_binding"),
         ];
         for (is_absent, variable, key) in absent {
@@ -242,7 +263,10 @@ impl Config {
 
     /// Returns the database: the one of the user's name if none is named.
     pub(crate) fn database(&self) -> &str {
-        self.database.as_deref().or(self.user.as_deref()).unwrap_or_default()
+        self.database
+            .as_deref()
+            .or(self.user.as_deref())
+            .unwrap_or_default()
     }
 
     /// Returns the password, if the URL or the environment gives it.
@@ -261,7 +285,11 @@ impl Config {
             [only] => *only,
             ports => ports.get(index).copied().unwrap_or(5432),
         };
-        hosts.into_iter().enumerate().map(|(index, host)| (host, port(index))).collect()
+        hosts
+            .into_iter()
+            .enumerate()
+            .map(|(index, host)| (host, port(index)))
+            .collect()
     }
 
     /// Says where the database is, without a password.
@@ -269,7 +297,13 @@ impl Config {
         let places: Vec<_> = self
             .places()
             .into_iter()
-            .map(|(host, port)| if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+            .map(|(host, port)| {
+                if host.contains(':') {
+                    format!("[{host}]:{port}")
+                } else {
+                    format!("{host}:{port}")
+                }
+            })
             .collect();
         format!("{}/{}", places.join(","), self.database())
     }
@@ -299,7 +333,9 @@ impl Config {
 
 fn host_and_port(text: &str) -> Result<(&str, Option<u16>)> {
     if let Some(rest) = text.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']').ok_or_else(|| not_a_url("`]` is missing after the address"))?;
+        let (host, rest) = rest
+            .split_once(']')
+            .ok_or_else(|| not_a_url("`]` is missing after the address"))?;
         return match rest.strip_prefix(':') {
             Some(number) => Ok((host, Some(port(number)?))),
             None if rest.is_empty() => Ok((host, None)),
@@ -314,7 +350,8 @@ fn host_and_port(text: &str) -> Result<(&str, Option<u16>)> {
 
 fn port(text: &str) -> Result<u16> {
     text.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
-        not_a_url(&format!("`{text}` is not a port")).hint("a port is a number up to 65535; write a `:`, `@`, `/` or `#` of the password with `%`")
+        not_a_url(&format!("`{text}` is not a port"))
+            .hint("a port is a number up to 65535; write a `:`, `@`, `/` or `#` of the password with `%`")
     })
 }
 
@@ -323,7 +360,11 @@ fn seconds(text: &str) -> Result<Duration> {
         .parse::<u64>()
         .map_err(|_| not_one_of("connect_timeout", text, "a number of seconds"))?;
     // For libpq, zero is for ever.
-    Ok(Duration::from_secs(if seconds == 0 { 24 * 60 * 60 } else { seconds }))
+    Ok(Duration::from_secs(if seconds == 0 {
+        24 * 60 * 60
+    } else {
+        seconds
+    }))
 }
 
 fn ssl_mode(text: &str) -> Result<SslMode> {
@@ -450,6 +491,9 @@ mod tests {
     fn the_search_path_is_an_option_of_the_connection() {
         let config = parse("postgres://u@h/d?schema=app,%20public&options=-cwork_mem=1MB").unwrap();
         let connection = config.connection().unwrap();
-        assert_eq!(connection.get_options(), Some("-cwork_mem=1MB -csearch_path=app,\\ public"));
+        assert_eq!(
+            connection.get_options(),
+            Some("-cwork_mem=1MB -csearch_path=app,\\ public")
+        );
     }
 }

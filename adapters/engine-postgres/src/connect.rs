@@ -35,7 +35,9 @@ pub(crate) struct Stopper {
 
 impl std::fmt::Debug for Stopper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stopper").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Stopper")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,7 +75,11 @@ impl Stopper {
 struct UntilClosed<S>(S);
 
 impl<S: AsyncRead + Unpin> AsyncRead for UntilClosed<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buffer)
     }
 }
@@ -163,7 +169,9 @@ async fn addresses(host: &str, port: u16) -> io::Result<Vec<Address>> {
         return Ok(vec![Address::Socket(path)]);
     }
     let found = tokio::net::lookup_host((host, port)).await?;
-    Ok(found.map(|address| Address::Net(host.to_owned(), address)).collect())
+    Ok(found
+        .map(|address| Address::Net(host.to_owned(), address))
+        .collect())
 }
 
 async fn open_at(
@@ -179,7 +187,9 @@ async fn open_at(
         }
         Address::Socket(path) => {
             let port = path.extension().and_then(|port| port.to_str()?.parse().ok());
-            connection.host_path(path.parent().unwrap_or(path)).port(port.unwrap_or(5432));
+            connection
+                .host_path(path.parent().unwrap_or(path))
+                .port(port.unwrap_or(5432));
             // A socket of the system has no TLS.
             connection.ssl_mode(Tls::Disable);
             let (client, worker) = connection.connect(NoTls).await?;
@@ -187,7 +197,12 @@ async fn open_at(
             return Ok(client);
         }
     }
-    debug_assert!(connection.get_hosts().iter().all(|host| matches!(host, Host::Tcp(_))));
+    debug_assert!(
+        connection
+            .get_hosts()
+            .iter()
+            .all(|host| matches!(host, Host::Tcp(_)))
+    );
     match open_over_net(&connection, tls).await {
         // The server does not want a connection without TLS.
         Err(failure) if config.ssl_mode == SslMode::Allow && failure.as_db_error().is_some() => {
@@ -235,7 +250,9 @@ fn unreachable(config: &Config, failure: &tokio_postgres::Error) -> Error {
             _ => error,
         };
     }
-    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    let cause = std::error::Error::source(&error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let hint = if cause.contains("certificate") || cause.to_lowercase().contains("tls") {
         "`sslmode` and `sslrootcert` in the URL say whether and how the server is checked"
     } else if cause.contains("password") {

@@ -65,7 +65,9 @@ fn of_code(message: String, db: &DbError) -> Error {
             .retryable()
             .hint("the server has no connection left: close some, or raise `max_connections`"),
         "53100" => with(ErrorKind::Database).hint("the disk of the server is full"),
-        _ if *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+        _ if *code == SqlState::INVALID_PASSWORD
+            || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION =>
+        {
             with(ErrorKind::PermissionDenied)
                 .hint("check the user and the password: in the URL, in `PGPASSWORD` or in the password file")
         }

@@ -51,7 +51,10 @@ impl Strays {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let stopper = stopper.clone();
             let request = runtime.spawn(async move { stopper.ask().await });
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(request);
         }
     }
 
@@ -234,7 +237,8 @@ impl Link {
     /// Runs statements of our own that bind nothing.
     pub(crate) async fn batch(&mut self, cx: &Cx, sql: &str) -> Result<()> {
         let client = Arc::clone(&self.client);
-        self.call(cx, sql, async move { client.batch_execute(sql).await }).await
+        self.call(cx, sql, async move { client.batch_execute(sql).await })
+            .await
     }
 
     /// Runs a query of our own, whose columns are all text.
@@ -242,7 +246,10 @@ impl Link {
         let client = Arc::clone(&self.client);
         let rows = self
             .call(cx, sql, async move {
-                let params: Vec<_> = params.iter().map(|text| text as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
+                let params: Vec<_> = params
+                    .iter()
+                    .map(|text| text as &(dyn tokio_postgres::types::ToSql + Sync))
+                    .collect();
                 client.query(sql, &params).await
             })
             .await?;
@@ -256,7 +263,11 @@ pub(crate) struct Texts(Vec<Option<String>>);
 
 impl Texts {
     fn of(row: &tokio_postgres::Row) -> Self {
-        Self((0..row.len()).map(|index| row.try_get(index).unwrap_or_default()).collect())
+        Self(
+            (0..row.len())
+                .map(|index| row.try_get(index).unwrap_or_default())
+                .collect(),
+        )
     }
 
     /// Returns a cell; a NULL is an empty text.

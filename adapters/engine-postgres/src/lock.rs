@@ -86,8 +86,10 @@ impl Locks {
         if rows.first().is_some_and(|row| row.is(0)) {
             return Ok(());
         }
-        Err(misused(format!("the server does not know that this session holds the lock `{name}`"))
-            .hint("a connection pooler in transaction mode stands between; connect to the server directly"))
+        Err(misused(format!(
+            "the server does not know that this session holds the lock `{name}`"
+        ))
+        .hint("a connection pooler in transaction mode stands between; connect to the server directly"))
     }
 }
 
@@ -151,6 +153,9 @@ mod tests {
     #[test]
     fn no_timeout_is_for_ever() {
         assert_eq!(timeout_statement(Duration::ZERO), "SET lock_timeout = 1");
-        assert_eq!(timeout_statement(Duration::MAX), format!("SET lock_timeout = {}", i32::MAX));
+        assert_eq!(
+            timeout_statement(Duration::MAX),
+            format!("SET lock_timeout = {}", i32::MAX)
+        );
     }
 }

@@ -46,9 +46,11 @@ fn find(text: &str, wanted: &[&str; 4]) -> Option<String> {
         .filter(|line| !line.starts_with('#'))
         .find_map(|line| {
             let mut fields = fields(line);
-            let fits = wanted
-                .iter()
-                .all(|wanted| fields.next().is_some_and(|field| field == "*" || field == *wanted));
+            let fits = wanted.iter().all(|wanted| {
+                fields
+                    .next()
+                    .is_some_and(|field| field == "*" || field == *wanted)
+            });
             fits.then(|| fields.next()).flatten()
         })
 }

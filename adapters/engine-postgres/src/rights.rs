@@ -27,10 +27,19 @@ fn needed(action: &Action) -> Vec<Right> {
     let own = |table: &TableName| vec![Right::Own(table.clone())];
     let privilege = |table: &TableName, right| vec![Right::Table(table.clone(), right)];
     match action {
-        Action::Create { kind: ObjectKind::Schema | ObjectKind::Extension, .. } => vec![Right::CreateInDatabase],
-        Action::Create { kind: ObjectKind::Trigger, on: Some(on), .. } => privilege(on, "TRIGGER"),
+        Action::Create {
+            kind: ObjectKind::Schema | ObjectKind::Extension,
+            ..
+        } => vec![Right::CreateInDatabase],
+        Action::Create {
+            kind: ObjectKind::Trigger,
+            on: Some(on),
+            ..
+        } => privilege(on, "TRIGGER"),
         Action::Create { on: Some(on), .. } => own(on),
-        Action::Create { name, kind, .. } if is_in_schema(*kind) => vec![Right::CreateIn(name.schema.clone())],
+        Action::Create { name, kind, .. } if is_in_schema(*kind) => {
+            vec![Right::CreateIn(name.schema.clone())]
+        }
         Action::Drop { kind, name, .. } if is_relation(*kind) => own(name),
         Action::Drop { on: Some(on), .. } => own(on),
         Action::DropTable { table }
@@ -42,9 +51,18 @@ fn needed(action: &Action) -> Vec<Right> {
             vec![Right::Own(from.clone()), Right::CreateIn(from.schema.clone())]
         }
         Action::Alter { kind, name } if *kind == ObjectKind::Table || is_relation(*kind) => own(name),
-        Action::Insert { table, may_overwrite: false } => privilege(table, "INSERT"),
-        Action::Insert { table, may_overwrite: true } => {
-            vec![Right::Table(table.clone(), "INSERT"), Right::Table(table.clone(), "UPDATE")]
+        Action::Insert {
+            table,
+            may_overwrite: false,
+        } => privilege(table, "INSERT"),
+        Action::Insert {
+            table,
+            may_overwrite: true,
+        } => {
+            vec![
+                Right::Table(table.clone(), "INSERT"),
+                Right::Table(table.clone(), "UPDATE"),
+            ]
         }
         Action::Update { table } => privilege(table, "UPDATE"),
         Action::Delete { table } => privilege(table, "DELETE"),
@@ -79,7 +97,9 @@ impl Link {
         cx.check()?;
         self.tidy().await?;
         let rights: BTreeSet<Right> = actions.iter().flat_map(needed).collect();
-        let user = self.one_text(cx, "SELECT pg_catalog.quote_ident(current_user)").await?;
+        let user = self
+            .one_text(cx, "SELECT pg_catalog.quote_ident(current_user)")
+            .await?;
         let mut missing = Vec::new();
         for right in rights {
             missing.extend(self.missing_right(cx, &right, &user).await?);
@@ -114,7 +134,9 @@ impl Link {
                 let name = quoted_table(table);
                 let rows = self.texts(cx, sql, &[&name, privilege]).await?;
                 Ok(rows.first().filter(|row| !row.is(0)).map(|_| {
-                    format!("{user} lacks {privilege} on table `{table}`: `GRANT {privilege} ON {name} TO {user}`")
+                    format!(
+                        "{user} lacks {privilege} on table `{table}`: `GRANT {privilege} ON {name} TO {user}`"
+                    )
                 }))
             }
             Right::CreateIn(schema) => {
@@ -164,6 +186,10 @@ impl Link {
         // In one order everywhere, so that two who hold tables do not wait for each other.
         let names: BTreeSet<String> = tables.iter().map(quoted_table).collect();
         let names: Vec<String> = names.into_iter().collect();
-        self.batch(cx, &format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", names.join(", "))).await
+        self.batch(
+            cx,
+            &format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", names.join(", ")),
+        )
+        .await
     }
 }

@@ -67,7 +67,10 @@ impl Shape {
         if rows == chunk.rows {
             return Ok(());
         }
-        Err(damaged(&format!("it says that it holds {} rows, and holds {rows}", chunk.rows)))
+        Err(damaged(&format!(
+            "it says that it holds {} rows, and holds {rows}",
+            chunk.rows
+        )))
     }
 }
 
@@ -105,7 +108,11 @@ fn text_row(bytes: &[u8], columns: usize) -> Result<Option<usize>> {
         return Err(damaged("a row says that it is the end"));
     }
     // A table without columns gives empty lines.
-    let count = if columns == 0 && line.is_empty() { 0 } else { line.split(|byte| *byte == b'\t').count() };
+    let count = if columns == 0 && line.is_empty() {
+        0
+    } else {
+        line.split(|byte| *byte == b'\t').count()
+    };
     if count != columns {
         return Err(damaged(&format!("a row has {count} columns")));
     }
@@ -154,7 +161,9 @@ pub(crate) fn split<'s>(
             match state.messages.try_next().await? {
                 Some(message) if state.buffer.is_empty() && state.skip == 0 => state.buffer = message.into(),
                 Some(message) => state.buffer.extend_from_slice(&message),
-                None if state.buffer.is_empty() && (state.is_over || shape == Shape::Text) => return Ok(None),
+                None if state.buffer.is_empty() && (state.is_over || shape == Shape::Text) => {
+                    return Ok(None);
+                }
                 None => return Err(Error::internal("PostgreSQL ended a copy in the middle of a row")),
             }
         }
@@ -198,14 +207,24 @@ mod tests {
 
     #[test]
     fn rows_are_found_however_the_messages_are_cut() {
-        let rows = [binary(&[Some(b"a"), None]), binary(&[Some(b""), Some(b"\xff\xff")])];
+        let rows = [
+            binary(&[Some(b"a"), None]),
+            binary(&[Some(b""), Some(b"\xff\xff")]),
+        ];
         let whole = [HEAD, &rows.concat(), TAIL].concat();
         for size in 1..whole.len() + 1 {
-            let messages: Vec<_> = whole.chunks(size).map(|part| Ok(Bytes::copy_from_slice(part))).collect();
+            let messages: Vec<_> = whole
+                .chunks(size)
+                .map(|part| Ok(Bytes::copy_from_slice(part)))
+                .collect();
             let found = split(Shape::Binary, stream::iter(messages), 2).try_collect::<Vec<_>>();
             assert_eq!(futures::executor::block_on(found).unwrap(), rows, "{size}");
         }
-        let cut = split(Shape::Binary, stream::iter([Ok(Bytes::copy_from_slice(&whole[..30]))]), 2);
+        let cut = split(
+            Shape::Binary,
+            stream::iter([Ok(Bytes::copy_from_slice(&whole[..30]))]),
+            2,
+        );
         assert!(futures::executor::block_on(cut.try_collect::<Vec<_>>()).is_err());
     }
 
@@ -214,13 +233,24 @@ mod tests {
         let row = binary(&[Some(b"abc"), None]);
         Shape::Binary.check(&chunk(Shape::Binary, 1, &row), 2).unwrap();
         for end in 1..row.len() {
-            assert!(Shape::Binary.check(&chunk(Shape::Binary, 1, &row[..end]), 2).is_err(), "{end}");
+            assert!(
+                Shape::Binary
+                    .check(&chunk(Shape::Binary, 1, &row[..end]), 2)
+                    .is_err(),
+                "{end}"
+            );
         }
         assert!(Shape::Binary.check(&chunk(Shape::Binary, 2, &row), 2).is_err());
         assert!(Shape::Binary.check(&chunk(Shape::Binary, 1, &row), 1).is_err());
         assert!(Shape::Binary.check(&chunk(Shape::Binary, 1, TAIL), 2).is_err());
-        assert!(Shape::Binary.check(&chunk(Shape::Binary, 1, b"\0\x01\xff\xff\xff\xf0"), 1).is_err());
-        Shape::Text.check(&chunk(Shape::Text, 2, b"a\t\\N\n\t\n"), 2).unwrap();
+        assert!(
+            Shape::Binary
+                .check(&chunk(Shape::Binary, 1, b"\0\x01\xff\xff\xff\xf0"), 1)
+                .is_err()
+        );
+        Shape::Text
+            .check(&chunk(Shape::Text, 2, b"a\t\\N\n\t\n"), 2)
+            .unwrap();
         for wrong in [b"a\tb".as_slice(), b"a\n", b"\\.\n", b"a\tb\tc\n"] {
             assert!(Shape::Text.check(&chunk(Shape::Text, 1, wrong), 2).is_err());
         }

@@ -52,7 +52,12 @@ impl Link {
     }
 
     /// Runs one query and returns its rows as they come.
-    pub(crate) async fn query<'s>(&'s mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<RowStream<'s>> {
+    pub(crate) async fn query<'s>(
+        &'s mut self,
+        cx: &Cx,
+        sql: &str,
+        params: &[Value],
+    ) -> Result<RowStream<'s>> {
         let lead = self.look_at(sql)?;
         cx.check()?;
         self.tidy().await?;
@@ -61,7 +66,8 @@ impl Link {
                 return Err(only_reads(sql));
             }
             // What an earlier query may have set must not make this one write.
-            self.batch(cx, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY").await?;
+            self.batch(cx, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+                .await?;
         }
         let statement = self.prepare(cx, sql, params).await?;
         let columns = statement.columns();
@@ -73,7 +79,8 @@ impl Link {
             let (wrapped, kinds) = as_texts(sql, &statement);
             let again = self.prepare(cx, &wrapped, params).await?;
             let rows = self.binary_rows(cx, sql, params, again).await?;
-            rows.map(move |row| row.and_then(|row| read_texts(row, &kinds))).boxed()
+            rows.map(move |row| row.and_then(|row| read_texts(row, &kinds)))
+                .boxed()
         };
         // Whether it comes to its end without a failure is not known here.
         self.spoil();
@@ -120,7 +127,9 @@ impl Link {
     async fn prepare(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<Statement> {
         let client = Arc::clone(&self.client);
         let text = sql.to_owned();
-        let statement = self.call(cx, sql, async move { client.prepare(&text).await }).await;
+        let statement = self
+            .call(cx, sql, async move { client.prepare(&text).await })
+            .await;
         let statement = statement.map_err(|error| several(sql, error))?;
         if statement.params().len() != params.len() {
             return Err(misused(format!(
@@ -136,15 +145,20 @@ impl Link {
     /// Refuses what is not a statement for this session, and says what it begins with.
     fn look_at(&self, sql: &str) -> Result<Lead> {
         if sql.contains('\0') {
-            return Err(misused(format!("`{}` holds a zero byte", excerpt(&sql.replace('\0', "\\0")))));
+            return Err(misused(format!(
+                "`{}` holds a zero byte",
+                excerpt(&sql.replace('\0', "\\0"))
+            )));
         }
         if dialect::statements(sql).is_ok_and(|statements| statements.is_empty()) {
             return Err(misused("there is no statement to run"));
         }
         let lead = Lead::of(sql);
         if lead == Lead::Copies {
-            return Err(misused(format!("`{}` copies rows from or to the client", excerpt(sql)))
-                .hint("write the rows as `INSERT` statements"));
+            return Err(
+                misused(format!("`{}` copies rows from or to the client", excerpt(sql)))
+                    .hint("write the rows as `INSERT` statements"),
+            );
         }
         if self.transaction.is_some() && matches!(lead, Lead::Begins | Lead::Ends) {
             return Err(misused(format!(
@@ -199,8 +213,12 @@ fn read_text_row(statement: &Statement, row: &tokio_postgres::SimpleQueryRow) ->
     let columns = statement.columns().iter().enumerate();
     columns
         .map(|(index, column)| {
-            let cell = row.try_get(index).map_err(|failure| error::failed("a row cannot be read", "", &failure))?;
-            cell.map_or(Ok(Value::Null), |cell| from_text(column.type_(), cell).map_err(unreadable))
+            let cell = row
+                .try_get(index)
+                .map_err(|failure| error::failed("a row cannot be read", "", &failure))?;
+            cell.map_or(Ok(Value::Null), |cell| {
+                from_text(column.type_(), cell).map_err(unreadable)
+            })
         })
         .collect()
 }
@@ -213,7 +231,10 @@ fn unreadable(cause: Box<dyn std::error::Error + Send + Sync>) -> Error {
 fn as_texts(sql: &str, statement: &Statement) -> (String, Vec<tokio_postgres::types::Type>) {
     let names: Vec<_> = (1..=statement.columns().len()).map(|n| format!("c{n}")).collect();
     // An address knows how to be cast to text, and adds its mask there: joined to a text, it is its own text.
-    let casts: Vec<_> = names.iter().map(|name| format!("pg_catalog.format('%s', {name})")).collect();
+    let casts: Vec<_> = names
+        .iter()
+        .map(|name| format!("pg_catalog.format('%s', {name})"))
+        .collect();
     let cells: Vec<_> = names
         .iter()
         .zip(&casts)

@@ -38,7 +38,9 @@ impl Drop for PostgresScratch {
         let thread = std::thread::spawn(move || drop_database(&real, &name));
         match thread.join() {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, database = self.name, "a scratch database is left behind"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, database = self.name, "a scratch database is left behind")
+            }
             Err(_) => tracing::warn!(database = self.name, "a scratch database is left behind"),
         }
     }
@@ -67,10 +69,12 @@ pub(crate) async fn create(cx: &Cx, config: &Arc<Config>) -> Result<Box<dyn Scra
         engine: Arc::new(PostgresEngine::new(config.for_database(&name))),
         name,
     };
-    link.batch(cx, &create).await.map_err(|error| match error.kind() {
-        ErrorKind::PermissionDenied => without_right(config, error),
-        _ => error.wrap("a scratch database cannot be made"),
-    })?;
+    link.batch(cx, &create)
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => without_right(config, error),
+            _ => error.wrap("a scratch database cannot be made"),
+        })?;
     Ok(Box::new(scratch))
 }
 
@@ -90,7 +94,11 @@ fn drop_database(config: &Arc<Config>, name: &str) -> Result<()> {
         let cx = Cx::background().with_timeout(PATIENCE);
         let mut link = Link::open(&cx, Arc::clone(config), Access::Write).await?;
         link.batch(&cx, "SET default_transaction_read_only = off").await?;
-        link.batch(&cx, &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name))).await
+        link.batch(
+            &cx,
+            &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name)),
+        )
+        .await
     });
     runtime.shutdown_background();
     outcome

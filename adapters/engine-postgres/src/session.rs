@@ -36,9 +36,13 @@ impl PostgresSession {
             // A database that keeps applications from writing lets walkback.
             link.batch(cx, "SET default_transaction_read_only = off").await?;
         }
-        let version = link.one_text(cx, "SELECT pg_catalog.current_setting('server_version')").await?;
+        let version = link
+            .one_text(cx, "SELECT pg_catalog.current_setting('server_version')")
+            .await?;
         // With fewer digits than these, a float that travels as text comes back as another one.
-        let digits = link.one_text(cx, "SELECT pg_catalog.current_setting('extra_float_digits')").await?;
+        let digits = link
+            .one_text(cx, "SELECT pg_catalog.current_setting('extra_float_digits')")
+            .await?;
         if digits.parse::<i32>().is_ok_and(|digits| digits < 1) {
             link.batch(cx, "SET extra_float_digits = 1").await?;
         }

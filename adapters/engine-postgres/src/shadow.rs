@@ -57,7 +57,10 @@ impl Link {
         let (sql, note) = statement(table, shadow);
         let note = serde_json::to_string(&note)
             .map_err(|error| Error::internal("a note cannot be written").with_source(error))?;
-        let comment = format!("COMMENT ON TABLE {name} IS {}", text_literal(&format!("{MARK}{note}")));
+        let comment = format!(
+            "COMMENT ON TABLE {name} IS {}",
+            text_literal(&format!("{MARK}{note}"))
+        );
         // One message is one transaction, where there is none around it.
         self.batch(cx, &format!("{sql}; {comment}"))
             .await
@@ -76,8 +79,11 @@ impl Link {
         match row.get(0).strip_prefix(MARK) {
             None => Ok(Note::default()),
             Some(text) => serde_json::from_str(text).map_err(|error| {
-                Error::new(ErrorKind::Damaged, format!("the comment on the shadow `{shadow}` cannot be read"))
-                    .with_source(error)
+                Error::new(
+                    ErrorKind::Damaged,
+                    format!("the comment on the shadow `{shadow}` cannot be read"),
+                )
+                .with_source(error)
             }),
         }
     }
@@ -101,18 +107,31 @@ fn statement(table: &Table, shadow: &TableName) -> (String, Note) {
             note.constraints.push((name.clone(), clause.to_owned()));
         } else if clause.starts_with("check ") {
             lines.push(format!("CONSTRAINT {} {clause}", quoted(name)));
-        } else if ["primary key ", "unique ", "exclude "].iter().any(|sort| clause.starts_with(sort)) {
+        } else if ["primary key ", "unique ", "exclude "]
+            .iter()
+            .any(|sort| clause.starts_with(sort))
+        {
             let other = stand_in(shadow, name);
             lines.push(format!("CONSTRAINT {} {clause}", quoted(&other)));
             note.renames.push((other, name.clone()));
         }
     }
     let find = |name: &str| table.facts.get(name);
-    note.partition_of = find("partition of").cloned().zip(find("partition bound").cloned());
+    note.partition_of = find("partition of")
+        .cloned()
+        .zip(find("partition bound").cloned());
     note.inherits = find("inherits").cloned();
     note.of_type = find("of type").cloned();
-    let unlogged = if find("unlogged").is_some() { "UNLOGGED " } else { "" };
-    let mut sql = format!("CREATE {unlogged}TABLE {} (\n    {}\n)", quoted_table(shadow), lines.join(",\n    "));
+    let unlogged = if find("unlogged").is_some() {
+        "UNLOGGED "
+    } else {
+        ""
+    };
+    let mut sql = format!(
+        "CREATE {unlogged}TABLE {} (\n    {}\n)",
+        quoted_table(shadow),
+        lines.join(",\n    ")
+    );
     for (fact, word, quote) in [
         ("partition by", "PARTITION BY", false),
         ("access method", "USING", true),
@@ -131,13 +150,17 @@ fn statement(table: &Table, shadow: &TableName) -> (String, Note) {
 fn column_line(table: &Table, name: &str, note: &mut Note) -> String {
     let find = |what: &str| table.facts.get(&format!("{what} {name}"));
     let column = table.columns.iter().find(|column| column.name == name);
-    let of_type = find("column").cloned().or_else(|| column.map(|column| column.data_type.clone()));
+    let of_type = find("column")
+        .cloned()
+        .or_else(|| column.map(|column| column.data_type.clone()));
     let mut line = format!("{} {}", quoted(name), of_type.unwrap_or_default());
     if let Some(generated) = find("generated") {
         line.push_str(&format!(" GENERATED ALWAYS AS {generated}"));
     }
     match find("default") {
-        Some(default) if default.contains("nextval(") => note.defaults.push((name.to_owned(), default.clone())),
+        Some(default) if default.contains("nextval(") => {
+            note.defaults.push((name.to_owned(), default.clone()))
+        }
         Some(default) => line.push_str(&format!(" DEFAULT {default}")),
         None => {}
     }

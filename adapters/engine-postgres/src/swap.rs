@@ -86,7 +86,10 @@ impl Link {
         for ((shadow, name), note) in swap.shadows.iter().zip(&notes) {
             self.rename(cx, shadow, name, note).await?;
         }
-        let (early, late): (Vec<&Object>, Vec<&Object>) = swap.create_objects.iter().partition(|object| is_early(object.kind));
+        let (early, late): (Vec<&Object>, Vec<&Object>) = swap
+            .create_objects
+            .iter()
+            .partition(|object| is_early(object.kind));
         self.create_early(cx, &early).await?;
         for ((_, name), note) in swap.shadows.iter().zip(&notes) {
             self.complete(cx, name, note).await?;
@@ -94,7 +97,11 @@ impl Link {
         for ((_, name), note) in swap.shadows.iter().zip(&notes) {
             if let Some((parent, bound)) = &note.partition_of {
                 let child = quoted_table(name);
-                self.batch(cx, &format!("ALTER TABLE {parent} ATTACH PARTITION {child} {bound}")).await?;
+                self.batch(
+                    cx,
+                    &format!("ALTER TABLE {parent} ATTACH PARTITION {child} {bound}"),
+                )
+                .await?;
             }
         }
         for sql in &exchange.after {
@@ -110,7 +117,10 @@ impl Link {
             if object.kind == ObjectKind::Constraint && self.has_constraint(cx, object).await? {
                 continue;
             }
-            waiting.push((format!("{} `{}`", object.kind.word(), object.name), object.definition.clone()));
+            waiting.push((
+                format!("{} `{}`", object.kind.word(), object.name),
+                object.definition.clone(),
+            ));
         }
         waiting.extend(exchange.again);
         self.create_all(cx, waiting).await?;
@@ -119,26 +129,41 @@ impl Link {
 
     async fn work_out(&mut self, cx: &Cx, swap: &Swap, catalog: &Catalog) -> Result<Exchange> {
         let mut exchange = Exchange::default();
-        let goes = swap.drop_tables.iter().chain(swap.shadows.iter().map(|(_, name)| name));
+        let goes = swap
+            .drop_tables
+            .iter()
+            .chain(swap.shadows.iter().map(|(_, name)| name));
         for table in goes {
             if let Some(oid) = catalog.oid_of(table) {
                 exchange.doomed.insert(oid.to_owned(), table.clone());
             } else if swap.drop_tables.contains(table) && self.has_table(cx, table).await? {
-                return Err(misused(format!("`{table}` is a table that walkback does not exchange")));
+                return Err(misused(format!(
+                    "`{table}` is a table that walkback does not exchange"
+                )));
             }
         }
         let numbers: Vec<&str> = exchange.doomed.keys().map(String::as_str).collect();
         let numbers = format!("{{{}}}", numbers.join(","));
-        self.foreign_keys_of_others(cx, swap, &numbers, &mut exchange).await?;
+        self.foreign_keys_of_others(cx, swap, &numbers, &mut exchange)
+            .await?;
         self.dependents(cx, swap, catalog, &mut exchange).await?;
         self.keep_surroundings(cx, swap, &numbers, &mut exchange).await?;
         Ok(exchange)
     }
 
-    async fn foreign_keys_of_others(&mut self, cx: &Cx, swap: &Swap, numbers: &str, exchange: &mut Exchange) -> Result<()> {
+    async fn foreign_keys_of_others(
+        &mut self,
+        cx: &Cx,
+        swap: &Swap,
+        numbers: &str,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
         for row in self.texts(cx, FOREIGN_KEYS, &[numbers]).await? {
             let (table, name) = (row.get(0), row.get(1));
-            let comes_back = exchange.doomed.get(row.get(3)).is_some_and(|doomed| comes(swap, doomed));
+            let comes_back = exchange
+                .doomed
+                .get(row.get(3))
+                .is_some_and(|doomed| comes(swap, doomed));
             let is_dropped = swap.drop_objects.iter().any(|object| {
                 object.kind == ObjectKind::Constraint
                     && quoted(&object.name.name) == quoted(name.trim_matches('"'))
@@ -147,16 +172,27 @@ impl Link {
             if !comes_back && !is_dropped {
                 continue;
             }
-            exchange.before.push(format!("ALTER TABLE {table} DROP CONSTRAINT {name}"));
+            exchange
+                .before
+                .push(format!("ALTER TABLE {table} DROP CONSTRAINT {name}"));
             if comes_back && !is_dropped {
-                exchange.after.push(format!("ALTER TABLE {table} ADD CONSTRAINT {name} {}", row.get(2)));
+                exchange.after.push(format!(
+                    "ALTER TABLE {table} ADD CONSTRAINT {name} {}",
+                    row.get(2)
+                ));
             }
         }
         Ok(())
     }
 
     /// Drops what is to be dropped and what depends on tables that go, last made first, and notes what comes back.
-    async fn dependents(&mut self, cx: &Cx, swap: &Swap, catalog: &Catalog, exchange: &mut Exchange) -> Result<()> {
+    async fn dependents(
+        &mut self,
+        cx: &Cx,
+        swap: &Swap,
+        catalog: &Catalog,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
         let needs: Vec<(String, String)> = self
             .texts(cx, DEPENDENCIES, &[])
             .await?
@@ -168,9 +204,23 @@ impl Link {
             on.is_some_and(|on| exchange.doomed.values().any(|doomed| doomed == on))
         };
         let mut fallen: BTreeSet<&str> = exchange.doomed.keys().map(String::as_str).collect();
-        let named: Vec<&Entry> = swap.drop_objects.iter().filter_map(|object| catalog.find(object)).collect();
-        fallen.extend(named.iter().filter(|entry| !entry.oid.is_empty() && !goes_along(entry)).map(|entry| entry.oid.as_str()));
-        let known: BTreeSet<&str> = catalog.entries.iter().map(|entry| entry.oid.as_str()).filter(|oid| !oid.is_empty()).collect();
+        let named: Vec<&Entry> = swap
+            .drop_objects
+            .iter()
+            .filter_map(|object| catalog.find(object))
+            .collect();
+        fallen.extend(
+            named
+                .iter()
+                .filter(|entry| !entry.oid.is_empty() && !goes_along(entry))
+                .map(|entry| entry.oid.as_str()),
+        );
+        let known: BTreeSet<&str> = catalog
+            .entries
+            .iter()
+            .map(|entry| entry.oid.as_str())
+            .filter(|oid| !oid.is_empty())
+            .collect();
         loop {
             let more: Vec<&str> = needs
                 .iter()
@@ -186,7 +236,8 @@ impl Link {
         let is_named = |entry: &Entry| named.iter().any(|other| other.object == entry.object);
         let comes = |object: &Object| {
             let mut created = swap.create_objects.iter();
-            created.any(|other| other.kind == object.kind && other.name == object.name && other.on == object.on)
+            created
+                .any(|other| other.kind == object.kind && other.name == object.name && other.on == object.on)
         };
         // What stands on something that falls, falls with it: the triggers and rights of a view.
         let fallen_names: Vec<&TableName> = catalog
@@ -202,7 +253,11 @@ impl Link {
                 continue;
             }
             let falls = !entry.oid.is_empty() && fallen.contains(entry.oid.as_str());
-            let along = entry.object.on.as_ref().is_some_and(|on| fallen_names.contains(&on))
+            let along = entry
+                .object
+                .on
+                .as_ref()
+                .is_some_and(|on| fallen_names.contains(&on))
                 || entry.object.kind == ObjectKind::Grant && is_on_fallen(entry, catalog, &fallen);
             if !falls && !along && !is_named(entry) {
                 continue;
@@ -212,9 +267,13 @@ impl Link {
             }
             if !is_named(entry) && !comes(&entry.object) {
                 let what = format!("{} `{}`", entry.object.kind.word(), entry.object.name);
-                exchange.again.push((what.clone(), entry.object.definition.clone()));
+                exchange
+                    .again
+                    .push((what.clone(), entry.object.definition.clone()));
                 if let Some(owner) = owners.get(&entry.oid) {
-                    exchange.again.push((what, format!("ALTER {} OWNER TO {owner}", entry.called)));
+                    exchange
+                        .again
+                        .push((what, format!("ALTER {} OWNER TO {owner}", entry.called)));
                 }
             }
         }
@@ -224,7 +283,12 @@ impl Link {
     }
 
     /// Returns the owners, other than this user, of objects that are made again.
-    async fn owners(&mut self, cx: &Cx, catalog: &Catalog, fallen: &BTreeSet<&str>) -> Result<BTreeMap<String, String>> {
+    async fn owners(
+        &mut self,
+        cx: &Cx,
+        catalog: &Catalog,
+        fallen: &BTreeSet<&str>,
+    ) -> Result<BTreeMap<String, String>> {
         let numbers: Vec<&str> = catalog
             .entries
             .iter()
@@ -235,22 +299,42 @@ impl Link {
         let sql = "SELECT o.oid::text, pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(o.owner)) FROM (\
                    SELECT oid, relowner AS owner FROM pg_catalog.pg_class UNION ALL SELECT oid, proowner FROM pg_catalog.pg_proc) o \
                    WHERE o.oid = ANY ($1::text::oid[]) AND pg_catalog.pg_get_userbyid(o.owner) <> current_user";
-        let rows = self.texts(cx, sql, &[&format!("{{{}}}", numbers.join(","))]).await?;
-        Ok(rows.iter().map(|row| (row.get(0).to_owned(), row.get(1).to_owned())).collect())
+        let rows = self
+            .texts(cx, sql, &[&format!("{{{}}}", numbers.join(","))])
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row| (row.get(0).to_owned(), row.get(1).to_owned()))
+            .collect())
     }
 
-    async fn keep_surroundings(&mut self, cx: &Cx, swap: &Swap, numbers: &str, exchange: &mut Exchange) -> Result<()> {
+    async fn keep_surroundings(
+        &mut self,
+        cx: &Cx,
+        swap: &Swap,
+        numbers: &str,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
         let doomed = exchange.doomed.clone();
         let stays = |number: &str| doomed.get(number).filter(|table| comes(swap, table));
         for row in self.texts(cx, OWNED, &[numbers]).await? {
-            exchange.before.push(format!("ALTER SEQUENCE {} OWNED BY NONE", row.get(0)));
+            exchange
+                .before
+                .push(format!("ALTER SEQUENCE {} OWNED BY NONE", row.get(0)));
             if let Some(table) = doomed.get(row.get(1)) {
-                let sequence = (row.get(0).to_owned(), table.clone(), row.get(2).to_owned(), row.get(3).to_owned());
+                let sequence = (
+                    row.get(0).to_owned(),
+                    table.clone(),
+                    row.get(2).to_owned(),
+                    row.get(3).to_owned(),
+                );
                 exchange.sequences.push(sequence);
             }
         }
         for row in self.texts(cx, CHILDREN, &[numbers]).await? {
-            let Some(parent) = doomed.get(row.get(0)).map(quoted_table) else { continue };
+            let Some(parent) = doomed.get(row.get(0)).map(quoted_table) else {
+                continue;
+            };
             let child = row.get(1);
             let (away, back) = match row.find(2) {
                 Some(bound) => (
@@ -269,13 +353,19 @@ impl Link {
         }
         for row in self.texts(cx, SURROUNDINGS, &[numbers]).await? {
             if let Some(table) = stays(row.get(0)).filter(|_| row.is(2)) {
-                exchange.after.push(format!("ALTER TABLE {} OWNER TO {}", quoted_table(table), row.get(1)));
+                exchange.after.push(format!(
+                    "ALTER TABLE {} OWNER TO {}",
+                    quoted_table(table),
+                    row.get(1)
+                ));
             }
         }
         for row in self.texts(cx, PUBLICATIONS, &[numbers]).await? {
             if let Some(table) = stays(row.get(0)) {
                 let sql = format!("{}{}{}", row.get(1), quoted_table(table), row.get(2));
-                exchange.again.push((format!("the publication of table `{table}`"), sql));
+                exchange
+                    .again
+                    .push((format!("the publication of table `{table}`"), sql));
             }
         }
         Ok(())
@@ -287,23 +377,35 @@ impl Link {
         }
         // All at once, so that they may refer to each other.
         let names: Vec<_> = exchange.doomed.values().map(quoted_table).collect();
-        self.batch(cx, &format!("DROP TABLE {}", names.join(", "))).await.map_err(|error| {
-            let tables: Vec<_> = exchange.doomed.values().map(ToString::to_string).collect();
-            error.wrap(format!(
-                "something that walkback cannot make again depends on a table that is replaced ({})",
-                tables.join(", ")
-            ))
-        })
+        self.batch(cx, &format!("DROP TABLE {}", names.join(", ")))
+            .await
+            .map_err(|error| {
+                let tables: Vec<_> = exchange.doomed.values().map(ToString::to_string).collect();
+                error.wrap(format!(
+                    "something that walkback cannot make again depends on a table that is replaced ({})",
+                    tables.join(", ")
+                ))
+            })
     }
 
     async fn rename(&mut self, cx: &Cx, shadow: &TableName, name: &TableName, note: &Note) -> Result<()> {
-        let mut sql = format!("ALTER TABLE {} RENAME TO {}", quoted_table(shadow), quoted(&name.name));
+        let mut sql = format!(
+            "ALTER TABLE {} RENAME TO {}",
+            quoted_table(shadow),
+            quoted(&name.name)
+        );
         let table = quoted_table(&shadow.renamed(&name.name));
         if shadow.schema != name.schema {
-            return Err(misused(format!("the shadow `{shadow}` is in another schema than `{name}`")));
+            return Err(misused(format!(
+                "the shadow `{shadow}` is in another schema than `{name}`"
+            )));
         }
         for (now, then) in &note.renames {
-            sql.push_str(&format!("; ALTER TABLE {table} RENAME CONSTRAINT {} TO {}", quoted(now), quoted(then)));
+            sql.push_str(&format!(
+                "; ALTER TABLE {table} RENAME CONSTRAINT {} TO {}",
+                quoted(now),
+                quoted(then)
+            ));
         }
         sql.push_str(&format!("; COMMENT ON TABLE {table} IS NULL"));
         self.batch(cx, &sql).await
@@ -317,7 +419,9 @@ impl Link {
                 ObjectKind::Sequence => "SELECT pg_catalog.to_regclass($1)::text",
                 ObjectKind::Type => "SELECT pg_catalog.to_regtype($1)::text",
                 ObjectKind::Schema => "SELECT pg_catalog.to_regnamespace($1)::text",
-                _ => "SELECT (SELECT extname FROM pg_catalog.pg_extension WHERE pg_catalog.quote_ident(extname) = $1 OR extname = $1)::text",
+                _ => {
+                    "SELECT (SELECT extname FROM pg_catalog.pg_extension WHERE pg_catalog.quote_ident(extname) = $1 OR extname = $1)::text"
+                }
             };
             let found = self.texts(cx, lookup, &[&name]).await?;
             let is_there = found.first().is_some_and(|row| row.find(0).is_some());
@@ -338,31 +442,56 @@ impl Link {
     async fn complete(&mut self, cx: &Cx, table: &TableName, note: &Note) -> Result<()> {
         let name = quoted_table(table);
         for (column, default) in &note.defaults {
-            self.batch(cx, &format!("ALTER TABLE {name} ALTER COLUMN {} SET DEFAULT {default}", quoted(column))).await?;
+            self.batch(
+                cx,
+                &format!(
+                    "ALTER TABLE {name} ALTER COLUMN {} SET DEFAULT {default}",
+                    quoted(column)
+                ),
+            )
+            .await?;
         }
         for (column, identity) in &note.identities {
             // A partition has the identity of its parent.
             if note.partition_of.is_none() {
-                self.batch(cx, &format!("ALTER TABLE {name} ALTER COLUMN {} ADD GENERATED {identity}", quoted(column))).await?;
+                self.batch(
+                    cx,
+                    &format!(
+                        "ALTER TABLE {name} ALTER COLUMN {} ADD GENERATED {identity}",
+                        quoted(column)
+                    ),
+                )
+                .await?;
             }
         }
         for (constraint, clause) in &note.constraints {
             self.add_constraint(cx, table, constraint, clause).await?;
         }
         if let Some(of_type) = &note.of_type {
-            self.batch(cx, &format!("ALTER TABLE {name} OF {of_type}")).await?;
+            self.batch(cx, &format!("ALTER TABLE {name} OF {of_type}"))
+                .await?;
         }
         if let Some(parents) = &note.inherits {
-            let actions: Vec<_> = parents.split(", ").map(|parent| format!("INHERIT {parent}")).collect();
-            self.batch(cx, &format!("ALTER TABLE {name} {}", actions.join(", "))).await?;
+            let actions: Vec<_> = parents
+                .split(", ")
+                .map(|parent| format!("INHERIT {parent}"))
+                .collect();
+            self.batch(cx, &format!("ALTER TABLE {name} {}", actions.join(", ")))
+                .await?;
         }
         Ok(())
     }
 
     async fn add_constraint(&mut self, cx: &Cx, table: &TableName, name: &str, clause: &str) -> Result<()> {
-        let sql = format!("ALTER TABLE {} ADD CONSTRAINT {} {clause}", quoted_table(table), quoted(name));
+        let sql = format!(
+            "ALTER TABLE {} ADD CONSTRAINT {} {clause}",
+            quoted_table(table),
+            quoted(name)
+        );
         self.batch(cx, &sql).await.map_err(|error| {
-            error.wrap(format!("the constraint `{name}` of table `{table}` does not hold for the rows that are there now"))
+            error.wrap(format!(
+                "the constraint `{name}` of table `{table}` does not hold for the rows that are there now"
+            ))
         })
     }
 
@@ -385,8 +514,11 @@ impl Link {
                 match self.batch(cx, &sql).await {
                     Ok(()) => self.batch(cx, "RELEASE SAVEPOINT _walkback_swap").await?,
                     Err(error) => {
-                        self.batch(&cx.shielded(), "ROLLBACK TO SAVEPOINT _walkback_swap; RELEASE SAVEPOINT _walkback_swap")
-                            .await?;
+                        self.batch(
+                            &cx.shielded(),
+                            "ROLLBACK TO SAVEPOINT _walkback_swap; RELEASE SAVEPOINT _walkback_swap",
+                        )
+                        .await?;
                         cx.check()?;
                         first.get_or_insert_with(|| error.wrap(format!("{what} cannot be made again")));
                         left.push((what, sql));
@@ -402,7 +534,11 @@ impl Link {
     }
 
     /// Gives sequences back to the columns that draw from them, and drops those nobody draws from any more.
-    async fn settle_sequences(&mut self, cx: &Cx, sequences: &[(String, TableName, String, String)]) -> Result<()> {
+    async fn settle_sequences(
+        &mut self,
+        cx: &Cx,
+        sequences: &[(String, TableName, String, String)],
+    ) -> Result<()> {
         for (sequence, table, column, number) in sequences {
             let sql = "SELECT (SELECT count(*) FROM pg_catalog.pg_depend d WHERE d.objid = $1::text::oid \
                        AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'a' AND d.refobjsubid > 0)::text, \
@@ -413,13 +549,16 @@ impl Link {
                        (SELECT count(*) FROM pg_catalog.pg_class WHERE oid = $1::text::oid)::text";
             let name = quoted_table(table);
             let rows = self.texts(cx, sql, &[number, &name, column]).await?;
-            let Some(row) = rows.first().filter(|row| row.get(3) != "0") else { continue };
+            let Some(row) = rows.first().filter(|row| row.get(3) != "0") else {
+                continue;
+            };
             let (is_owned, is_used, has_column) = (row.get(0) != "0", row.get(1) != "0", row.get(2) != "0");
             if is_owned {
                 continue;
             }
             if is_used && has_column {
-                self.batch(cx, &format!("ALTER SEQUENCE {sequence} OWNED BY {name}.{column}")).await?;
+                self.batch(cx, &format!("ALTER SEQUENCE {sequence} OWNED BY {name}.{column}"))
+                    .await?;
             } else if !is_used {
                 self.batch(cx, &format!("DROP SEQUENCE {sequence}")).await?;
             }
@@ -433,7 +572,10 @@ fn comes(swap: &Swap, table: &TableName) -> bool {
 }
 
 fn is_early(kind: ObjectKind) -> bool {
-    matches!(kind, ObjectKind::Schema | ObjectKind::Extension | ObjectKind::Type | ObjectKind::Sequence)
+    matches!(
+        kind,
+        ObjectKind::Schema | ObjectKind::Extension | ObjectKind::Type | ObjectKind::Sequence
+    )
 }
 
 fn is_relation(kind: ObjectKind) -> bool {
@@ -451,6 +593,9 @@ fn is_on_fallen(grant: &Entry, catalog: &Catalog, fallen: &BTreeSet<&str>) -> bo
     catalog.entries.iter().any(|entry| {
         !entry.called.is_empty()
             && fallen.contains(entry.oid.as_str())
-            && grant.object.definition.contains(&format!(" ON {} ", entry.called))
+            && grant
+                .object
+                .definition
+                .contains(&format!(" ON {} ", entry.called))
     })
 }

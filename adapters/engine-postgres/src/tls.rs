@@ -28,7 +28,11 @@ pub(crate) fn connector(config: &Config) -> Result<MakeRustlsConnect> {
             .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
             .map_err(|error| unusable(certificate, &error))?,
         (None, None) => builder.with_no_client_auth(),
-        _ => return Err(Error::config("`sslcert` and `sslkey` belong together: one of them is missing")),
+        _ => {
+            return Err(Error::config(
+                "`sslcert` and `sslkey` belong together: one of them is missing",
+            ));
+        }
     };
     Ok(MakeRustlsConnect::new(client))
 }
@@ -50,13 +54,16 @@ fn verifier(config: &Config, provider: &Arc<CryptoProvider>) -> Result<Verifier>
         SslMode::Require => config.ssl_root.is_some(),
         SslMode::Disable | SslMode::Allow | SslMode::Prefer => false,
     };
-    let chain = if is_checked {
-        let roots = Arc::new(roots(config)?);
-        let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
-        Some(built.map_err(|error| Error::config("the authorities for TLS cannot be used").with_source(error))?)
-    } else {
-        None
-    };
+    let chain =
+        if is_checked {
+            let roots = Arc::new(roots(config)?);
+            let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
+            Some(built.map_err(|error| {
+                Error::config("the authorities for TLS cannot be used").with_source(error)
+            })?)
+        } else {
+            None
+        };
     Ok(Verifier {
         provider: Arc::clone(provider),
         chain,
@@ -78,14 +85,17 @@ fn roots(config: &Config) -> Result<RootCertStore> {
         }
     }
     if roots.is_empty() {
-        return Err(Error::config("no authority is known that could have signed the server's certificate")
-            .hint("name the file of one: `sslrootcert=ca.pem` in the URL"));
+        return Err(
+            Error::config("no authority is known that could have signed the server's certificate")
+                .hint("name the file of one: `sslrootcert=ca.pem` in the URL"),
+        );
     }
     Ok(roots)
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
+    let read =
+        CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
     match read {
         Ok(certificates) if certificates.is_empty() => Err(Error::config(format!(
             "there is no certificate in `{}`",
@@ -103,8 +113,11 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>> {
 fn unreadable(file: &Path, error: rustls::pki_types::pem::Error) -> Error {
     match error {
         rustls::pki_types::pem::Error::Io(error) => Error::io("read", file, error),
-        error => Error::new(ErrorKind::Config, format!("`{}` is not a PEM file", file.display()))
-            .with_source(std::io::Error::other(error.to_string())),
+        error => Error::new(
+            ErrorKind::Config,
+            format!("`{}` is not a PEM file", file.display()),
+        )
+        .with_source(std::io::Error::other(error.to_string())),
     }
 }
 
@@ -163,6 +176,8 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -44,7 +44,9 @@ impl Link {
         }
         // The first query takes the snapshot, and fixes that the transaction only reads.
         let sql = match &mode {
-            Begin::Read => "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT 1".to_owned(),
+            Begin::Read => {
+                "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT 1".to_owned()
+            }
             Begin::Snapshot(SnapshotId(id)) => format!(
                 "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT {}; SELECT 1",
                 text_literal(id)
@@ -55,7 +57,9 @@ impl Link {
             }
         };
         if self.is_in_block(cx).await? {
-            return Err(misused("a transaction cannot begin inside another one, which a script has left open"));
+            return Err(misused(
+                "a transaction cannot begin inside another one, which a script has left open",
+            ));
         }
         self.transaction = Some(Open::new(mode));
         let outcome = self.batch(cx, &sql).await;
@@ -89,12 +93,16 @@ impl Link {
         }
         let client = Arc::clone(&self.client);
         // Whether a commit that is stopped has happened could not be told: it is waited for.
-        self.call(&cx.shielded(), "COMMIT", async move { client.batch_execute("COMMIT").await })
-            .await
-            .map_err(|error| match error.kind() {
-                ErrorKind::Unavailable => error.wrap("the connection was lost during a commit, which may have happened or not"),
-                _ => error,
-            })
+        self.call(&cx.shielded(), "COMMIT", async move {
+            client.batch_execute("COMMIT").await
+        })
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::Unavailable => {
+                error.wrap("the connection was lost during a commit, which may have happened or not")
+            }
+            _ => error,
+        })
     }
 
     /// Rolls back, also a transaction that a script has begun and left open.
@@ -134,7 +142,13 @@ impl Link {
             Ok(_) => {}
             Err(failure) if error::code(&failure) == "25P01" => return Ok(false),
             Err(failure) if error::code(&failure) == "25P02" => return Ok(true),
-            Err(failure) => return Err(error::failed("cannot look for an open transaction", savepoint, &failure)),
+            Err(failure) => {
+                return Err(error::failed(
+                    "cannot look for an open transaction",
+                    savepoint,
+                    &failure,
+                ));
+            }
         }
         self.client
             .execute(release, &[])
@@ -145,7 +159,8 @@ impl Link {
 
     /// Fails in a session, or a transaction, that only reads.
     pub(crate) fn must_write(&self) -> Result<()> {
-        let only_reads = self.access == Access::Read || self.transaction.as_ref().is_some_and(|open| !open.writes());
+        let only_reads =
+            self.access == Access::Read || self.transaction.as_ref().is_some_and(|open| !open.writes());
         if only_reads {
             return Err(Error::new(
                 ErrorKind::PermissionDenied,
@@ -160,7 +175,9 @@ impl Link {
         if self.transaction.is_none() {
             return Err(misused("there is no transaction whose snapshot could be shared"));
         }
-        let rows = self.texts(cx, "SELECT pg_catalog.pg_export_snapshot()", &[]).await?;
+        let rows = self
+            .texts(cx, "SELECT pg_catalog.pg_export_snapshot()", &[])
+            .await?;
         let id = rows.first().map(|row| row.get(0).to_owned());
         id.map(SnapshotId)
             .ok_or_else(|| Error::internal("PostgreSQL has given no name for a snapshot"))

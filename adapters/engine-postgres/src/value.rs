@@ -36,7 +36,9 @@ impl ToSql for Bound<'_> {
                 out.put_slice(b"\\x");
                 out.put_slice(hex::encode(bytes).as_bytes());
             }
-            Value::Bytes(_) => return Err(format!("bytes cannot be bound to a parameter of type {kind}").into()),
+            Value::Bytes(_) => {
+                return Err(format!("bytes cannot be bound to a parameter of type {kind}").into());
+            }
             other => return Err(format!("PostgreSQL has no place for {other:?}").into()),
         }
         Ok(IsNull::No)
@@ -74,9 +76,27 @@ pub(crate) fn float_text(value: f64) -> String {
 /// Returns whether cells of a type are read from their binary form.
 pub(crate) fn is_read_in_binary(kind: &Type) -> bool {
     const KNOWN: &[Type] = &[
-        Type::BOOL, Type::INT2, Type::INT4, Type::INT8, Type::OID, Type::XID, Type::CID, Type::FLOAT4,
-        Type::FLOAT8, Type::NUMERIC, Type::TEXT, Type::VARCHAR, Type::BPCHAR, Type::NAME, Type::UNKNOWN,
-        Type::JSON, Type::JSONB, Type::XML, Type::BYTEA, Type::UUID, Type::CHAR,
+        Type::BOOL,
+        Type::INT2,
+        Type::INT4,
+        Type::INT8,
+        Type::OID,
+        Type::XID,
+        Type::CID,
+        Type::FLOAT4,
+        Type::FLOAT8,
+        Type::NUMERIC,
+        Type::TEXT,
+        Type::VARCHAR,
+        Type::BPCHAR,
+        Type::NAME,
+        Type::UNKNOWN,
+        Type::JSON,
+        Type::JSONB,
+        Type::XML,
+        Type::BYTEA,
+        Type::UUID,
+        Type::CHAR,
     ];
     KNOWN.contains(kind) || matches!(kind.kind(), Kind::Enum(_))
 }
@@ -118,7 +138,9 @@ impl<'a> FromSql<'a> for Cell {
 pub(crate) fn from_text(kind: &Type, cell: &str) -> Result<Value, Failure> {
     let value = match *kind {
         Type::BOOL => Value::Bool(cell == "t"),
-        Type::INT2 | Type::INT4 | Type::INT8 | Type::OID | Type::XID | Type::CID => Value::Integer(cell.parse()?),
+        Type::INT2 | Type::INT4 | Type::INT8 | Type::OID | Type::XID | Type::CID => {
+            Value::Integer(cell.parse()?)
+        }
         // A float4 has the digits of a float4: read as one, it is exact.
         Type::FLOAT4 => Value::Float(cell.parse::<f32>()?.into()),
         Type::FLOAT8 => Value::Float(cell.parse()?),

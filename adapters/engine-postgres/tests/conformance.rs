@@ -10,7 +10,9 @@ use walkback_conformance::runner;
 fn main() -> ExitCode {
     let mut trials = Vec::new();
     for service in support::SERVICES {
-        trials.extend(runner::trials(service.name(), CHECKS, move || support::fixture(service)));
+        trials.extend(runner::trials(service.name(), CHECKS, move || {
+            support::fixture(service)
+        }));
     }
     runner::run(trials)
 }

@@ -128,7 +128,11 @@ async fn everything(fresh: &Fresh) -> Result<Box<dyn Session>> {
 
 #[track_caller]
 fn assert_same(before: &Schema, after: &Schema) {
-    let found: Vec<_> = before.differences(after).iter().map(ToString::to_string).collect();
+    let found: Vec<_> = before
+        .differences(after)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(found, Vec::<String>::new());
     assert_eq!(before.hash(), after.hash());
 }
@@ -136,7 +140,12 @@ fn assert_same(before: &Schema, after: &Schema) {
 async fn every_object_is_made_again_by_its_definition(fresh: Fresh) -> Result<()> {
     let mut session = everything(&fresh).await?;
     let before = session.schema(&cx()).await?;
-    let scratch = fresh.engine.scratch().expect("there are scratch databases").create(&cx()).await?;
+    let scratch = fresh
+        .engine
+        .scratch()
+        .expect("there are scratch databases")
+        .create(&cx())
+        .await?;
     let mut other = scratch.engine().connect(&cx(), Access::Write).await?;
     let is_first = |kind: ObjectKind| {
         use ObjectKind::{Extension, Routine, Schema, Sequence, Type};
@@ -152,7 +161,10 @@ async fn every_object_is_made_again_by_its_definition(fresh: Fresh) -> Result<()
     for table in &before.tables {
         run(&mut *other, &table.definition).await?;
     }
-    for object in later.into_iter().chain(before.objects.iter().filter(|object| !is_first(object.kind))) {
+    for object in later
+        .into_iter()
+        .chain(before.objects.iter().filter(|object| !is_first(object.kind)))
+    {
         run(&mut *other, &object.definition).await?;
     }
     assert_same(&before, &other.schema(&cx()).await?);
@@ -163,15 +175,34 @@ async fn every_object_is_made_again_by_its_definition(fresh: Fresh) -> Result<()
 async fn exchange(session: &mut dyn Session, schema: &Schema, tables: &[&str]) -> Result<()> {
     session.begin(&cx(), Begin::Rebuild).await?;
     let mut swap = Swap::default();
-    for (index, table) in schema.tables.iter().filter(|table| tables.contains(&table.name.name.as_str())).enumerate() {
+    for (index, table) in schema
+        .tables
+        .iter()
+        .filter(|table| tables.contains(&table.name.name.as_str()))
+        .enumerate()
+    {
         let shadow = table.name.renamed(format!("_walkback_shadow_{index}"));
         session.create_shadow(&cx(), table, &shadow).await?;
-        let columns: Vec<_> = table.columns.iter().filter(|column| !column.generated).map(|column| column.name.clone()).collect();
+        let columns: Vec<_> = table
+            .columns
+            .iter()
+            .filter(|column| !column.generated)
+            .map(|column| column.name.clone())
+            .collect();
         let slice = TableSlice::new(table.name.clone(), columns.clone(), table.primary_key.clone());
         let chunks: Vec<_> = session.export(&cx(), &slice).await?.try_collect().await?;
-        let target = ImportTarget { table: shadow.clone(), columns };
+        let target = ImportTarget {
+            table: shadow.clone(),
+            columns,
+        };
         // A shadow of a partitioned table has no partition that could hold rows, and needs none.
-        session.import(&cx(), &target, futures::stream::iter(chunks.into_iter().map(Ok)).boxed()).await?;
+        session
+            .import(
+                &cx(),
+                &target,
+                futures::stream::iter(chunks.into_iter().map(Ok)).boxed(),
+            )
+            .await?;
         swap.drop_tables.push(table.name.clone());
         swap.shadows.push((shadow, table.name.clone()));
     }
@@ -187,7 +218,17 @@ async fn exchange(session: &mut dyn Session, schema: &Schema, tables: &[&str]) -
 
 async fn rows(session: &mut dyn Session) -> Result<Vec<Vec<Value>>> {
     let mut all = Vec::new();
-    for table in ["\"Parent\"", "child", "hen", "egg", "measure", "base", "derived", "v0", "\"Other s\".\"T\""] {
+    for table in [
+        "\"Parent\"",
+        "child",
+        "hen",
+        "egg",
+        "measure",
+        "base",
+        "derived",
+        "v0",
+        "\"Other s\".\"T\"",
+    ] {
         let sql = format!("SELECT x::text FROM {table} x ORDER BY 1");
         all.extend(session.fetch_all(&cx(), &sql, &[]).await?);
     }
@@ -208,7 +249,11 @@ async fn all_tables_are_exchanged_and_nothing_else_changes(fresh: Fresh) -> Resu
     let mut session = everything(&fresh).await?;
     let before = session.schema(&cx()).await?;
     let was = rows(&mut *session).await?;
-    let names: Vec<_> = before.tables.iter().map(|table| table.name.name.as_str()).collect();
+    let names: Vec<_> = before
+        .tables
+        .iter()
+        .map(|table| table.name.name.as_str())
+        .collect();
     exchange(&mut *session, &before, &names).await?;
     assert_same(&before, &session.schema(&cx()).await?);
     assert_eq!(was, rows(&mut *session).await?);
@@ -217,13 +262,34 @@ async fn all_tables_are_exchanged_and_nothing_else_changes(fresh: Fresh) -> Resu
 
 async fn one_table_is_exchanged_and_what_depends_on_it_stays(fresh: Fresh) -> Result<()> {
     let mut session = everything(&fresh).await?;
-    run(&mut *session, "CREATE PUBLICATION news FOR TABLE \"Parent\" WHERE (d > 0), hen (id)").await?;
+    run(
+        &mut *session,
+        "CREATE PUBLICATION news FOR TABLE \"Parent\" WHERE (d > 0), hen (id)",
+    )
+    .await?;
     let before = session.schema(&cx()).await?;
     let was = rows(&mut *session).await?;
-    for table in ["Parent", "child", "hen", "measure", "measure_1", "measure_2", "measure_2a", "base", "derived", "loose"] {
-        exchange(&mut *session, &before, &[table]).await.map_err(|error| error.wrap(table))?;
+    for table in [
+        "Parent",
+        "child",
+        "hen",
+        "measure",
+        "measure_1",
+        "measure_2",
+        "measure_2a",
+        "base",
+        "derived",
+        "loose",
+    ] {
+        exchange(&mut *session, &before, &[table])
+            .await
+            .map_err(|error| error.wrap(table))?;
         let after = session.schema(&cx()).await?;
-        let found: Vec<_> = before.differences(&after).iter().map(ToString::to_string).collect();
+        let found: Vec<_> = before
+            .differences(&after)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(found, Vec::<String>::new(), "{table}");
         assert_eq!(was, rows(&mut *session).await?, "{table}");
     }
@@ -239,7 +305,9 @@ async fn what_cannot_be_made_again_stops_an_exchange(fresh: Fresh) -> Result<()>
     run(&mut *session, "CREATE TABLE holder (r t)").await?;
     run(&mut *session, "INSERT INTO holder VALUES (ROW(1))").await?;
     let before = session.schema(&cx()).await?;
-    let error = exchange(&mut *session, &before, &["t"]).await.expect_err("a column would be lost");
+    let error = exchange(&mut *session, &before, &["t"])
+        .await
+        .expect_err("a column would be lost");
     assert!(format!("{error:?}").contains("holder"), "{error:?}");
     session.rollback(&cx()).await?;
     assert_same(&before, &session.schema(&cx()).await?);
@@ -249,7 +317,10 @@ async fn what_cannot_be_made_again_stops_an_exchange(fresh: Fresh) -> Result<()>
 async fn a_dropped_table_comes_back_with_its_sequence(fresh: Fresh) -> Result<()> {
     let mut session = everything(&fresh).await?;
     let before = session.schema(&cx()).await?;
-    let parent = before.table(&TableName::new("Parent")).expect("the table is there").clone();
+    let parent = before
+        .table(&TableName::new("Parent"))
+        .expect("the table is there")
+        .clone();
     run(&mut *session, "DROP TABLE child").await?;
     run(&mut *session, "DROP TABLE \"Parent\" CASCADE").await?;
     session.begin(&cx(), Begin::Rebuild).await?;
@@ -264,11 +335,17 @@ async fn a_dropped_table_comes_back_with_its_sequence(fresh: Fresh) -> Result<()
     session.swap(&cx(), &swap).await?;
     session.commit(&cx()).await?;
     let after = session.schema(&cx()).await?;
-    assert_eq!(after.table(&parent.name).map(|table| &table.facts), Some(&parent.facts));
+    assert_eq!(
+        after.table(&parent.name).map(|table| &table.facts),
+        Some(&parent.facts)
+    );
     let sql = "INSERT INTO \"Parent\" (\"select\", d) VALUES ('new', 100) RETURNING id";
     assert_eq!(session.fetch_all(&cx(), sql, &[]).await?, [[Value::Integer(21)]]);
     let owned = "SELECT pg_get_serial_sequence('\"Parent\"', 'id')";
-    assert_eq!(session.fetch_all(&cx(), owned, &[]).await?, [[Value::from("public.\"Parent_id_seq\"")]]);
+    assert_eq!(
+        session.fetch_all(&cx(), owned, &[]).await?,
+        [[Value::from("public.\"Parent_id_seq\"")]]
+    );
     Ok(())
 }
 
@@ -277,9 +354,14 @@ async fn an_invalid_index_is_told(fresh: Fresh) -> Result<()> {
     run(&mut *session, "CREATE TABLE t (a integer)").await?;
     run(&mut *session, "INSERT INTO t VALUES (1), (1)").await?;
     let built = run(&mut *session, "CREATE UNIQUE INDEX CONCURRENTLY t_a ON t (a)").await;
-    assert_eq!(built.expect_err("the rows are not unique").kind(), ErrorKind::Database);
+    assert_eq!(
+        built.expect_err("the rows are not unique").kind(),
+        ErrorKind::Database
+    );
     let schema = session.schema(&cx()).await?;
-    let index = schema.object(ObjectKind::Index, &TableName::new("t_a")).expect("the index is left behind");
+    let index = schema
+        .object(ObjectKind::Index, &TableName::new("t_a"))
+        .expect("the index is left behind");
     assert_eq!(index.facts.get("valid").map(String::as_str), Some("false"));
     Ok(())
 }
@@ -305,9 +387,16 @@ async fn tls_is_as_the_mode_says(fresh: Fresh) -> Result<()> {
         assert_eq!(ask(url).await?, Value::Bool(true), "{mode}");
     }
     // Nobody the system trusts has signed that certificate.
-    let error = ask(format!("{bare}?sslmode=verify-full&sslrootcert=system")).await.expect_err("a stranger is trusted");
-    assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Config), "{error:?}");
-    let error = ask(format!("{bare}?sslmode=verify-ca&sslrootcert=/nowhere.pem")).await.expect_err("there is no such file");
+    let error = ask(format!("{bare}?sslmode=verify-full&sslrootcert=system"))
+        .await
+        .expect_err("a stranger is trusted");
+    assert!(
+        matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Config),
+        "{error:?}"
+    );
+    let error = ask(format!("{bare}?sslmode=verify-ca&sslrootcert=/nowhere.pem"))
+        .await
+        .expect_err("there is no such file");
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
     Ok(())
 }
@@ -323,23 +412,50 @@ async fn rights_that_are_missing_are_named_with_what_grants_them(fresh: Fresh) -
         let mut plain = fresh.session(&url, Access::Write).await?;
         let table = TableName::new("Parent");
         let actions = [
-            Action::AddColumn { table: table.clone(), column: "x".to_owned() },
+            Action::AddColumn {
+                table: table.clone(),
+                column: "x".to_owned(),
+            },
             Action::Update { table: table.clone() },
-            Action::Insert { table: table.clone(), may_overwrite: false },
-            Action::Create { kind: ObjectKind::Table, name: TableName::new("_walkback_runs"), on: None, or_replace: false, if_not_exists: true },
+            Action::Insert {
+                table: table.clone(),
+                may_overwrite: false,
+            },
+            Action::Create {
+                kind: ObjectKind::Table,
+                name: TableName::new("_walkback_runs"),
+                on: None,
+                or_replace: false,
+                if_not_exists: true,
+            },
         ];
         let missing = plain.missing_rights(&cx(), &actions).await?;
         assert_eq!(missing.len(), 3, "{missing:?}");
-        for grant in ["ALTER TABLE \"Parent\" OWNER TO", "GRANT UPDATE ON \"Parent\"", "GRANT CREATE ON SCHEMA \"public\""] {
+        for grant in [
+            "ALTER TABLE \"Parent\" OWNER TO",
+            "GRANT UPDATE ON \"Parent\"",
+            "GRANT CREATE ON SCHEMA \"public\"",
+        ] {
             assert!(missing.iter().any(|line| line.contains(grant)), "{missing:?}");
         }
-        let error = run(&mut *plain, "DROP TABLE child").await.expect_err("it is somebody else's");
+        let error = run(&mut *plain, "DROP TABLE child")
+            .await
+            .expect_err("it is somebody else's");
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         let scratch = support::open(&url);
-        let scratch = scratch.scratch().expect("there are scratch databases").create(&cx()).await;
+        let scratch = scratch
+            .scratch()
+            .expect("there are scratch databases")
+            .create(&cx())
+            .await;
         let error = scratch.err().expect("the user may not create databases");
-        assert!(error.hints().iter().any(|hint| hint.contains("CREATEDB")), "{error:?}");
-        let wrong = fresh.session(&fresh.database.url_as(user, "wrong"), Access::Read).await;
+        assert!(
+            error.hints().iter().any(|hint| hint.contains("CREATEDB")),
+            "{error:?}"
+        );
+        let wrong = fresh
+            .session(&fresh.database.url_as(user, "wrong"), Access::Read)
+            .await;
         let error = wrong.err().expect("the password is wrong");
         assert!(!format!("{error:?}").contains("wrong"), "{error:?}");
         Ok::<_, walkback_core::Error>(())
@@ -353,8 +469,14 @@ async fn a_lost_connection_is_said_to_be_lost(fresh: Fresh) -> Result<()> {
     let (mut one, mut other) = (fresh.writer().await?, fresh.writer().await?);
     let pid = one.fetch_all(&cx(), "SELECT pg_backend_pid()", &[]).await?[0][0].clone();
     one.begin(&cx(), Begin::Write).await?;
-    other.query(&cx(), "SELECT pg_terminate_backend($1)", &[pid]).await?.try_collect::<Vec<_>>().await?;
-    let error = run(&mut *one, "SELECT 1").await.expect_err("the connection is gone");
+    other
+        .query(&cx(), "SELECT pg_terminate_backend($1)", &[pid])
+        .await?
+        .try_collect::<Vec<_>>()
+        .await?;
+    let error = run(&mut *one, "SELECT 1")
+        .await
+        .expect_err("the connection is gone");
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     let error = one.commit(&cx()).await.expect_err("the connection is gone");
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
@@ -375,11 +497,21 @@ async fn a_read_session_cannot_be_made_to_write(fresh: Fresh) -> Result<()> {
     ] {
         run(&mut *reader, sql).await.ok();
         reader.fetch_all(&cx(), sql, &[]).await.ok();
-        for write in ["INSERT INTO t VALUES (1)", "WITH i AS (INSERT INTO t VALUES (1) RETURNING a) SELECT * FROM i"] {
+        for write in [
+            "INSERT INTO t VALUES (1)",
+            "WITH i AS (INSERT INTO t VALUES (1) RETURNING a) SELECT * FROM i",
+        ] {
             assert!(run(&mut *reader, write).await.is_err(), "{sql}, then {write}");
-            assert!(reader.fetch_all(&cx(), write, &[]).await.is_err(), "{sql}, then {write}");
+            assert!(
+                reader.fetch_all(&cx(), write, &[]).await.is_err(),
+                "{sql}, then {write}"
+            );
         }
-        assert_eq!(reader.fetch_all(&cx(), "SELECT count(*) FROM t", &[]).await?, [[Value::Integer(0)]], "{sql}");
+        assert_eq!(
+            reader.fetch_all(&cx(), "SELECT count(*) FROM t", &[]).await?,
+            [[Value::Integer(0)]],
+            "{sql}"
+        );
     }
     Ok(())
 }
@@ -389,20 +521,36 @@ async fn a_failed_transaction_is_not_committed(fresh: Fresh) -> Result<()> {
     run(&mut *session, "CREATE TABLE t (a integer PRIMARY KEY)").await?;
     session.begin(&cx(), Begin::Write).await?;
     run(&mut *session, "INSERT INTO t VALUES (1)").await?;
-    run(&mut *session, "INSERT INTO t VALUES (1)").await.expect_err("the key is taken");
-    session.commit(&cx()).await.expect_err("the server would have rolled back without a word");
+    run(&mut *session, "INSERT INTO t VALUES (1)")
+        .await
+        .expect_err("the key is taken");
+    session
+        .commit(&cx())
+        .await
+        .expect_err("the server would have rolled back without a word");
     session.begin(&cx(), Begin::Write).await?;
     run(&mut *session, "INSERT INTO t VALUES (1)").await?;
     run(&mut *session, "SAVEPOINT s").await?;
-    run(&mut *session, "INSERT INTO t VALUES (1)").await.expect_err("the key is taken");
+    run(&mut *session, "INSERT INTO t VALUES (1)")
+        .await
+        .expect_err("the key is taken");
     run(&mut *session, "ROLLBACK TO SAVEPOINT s").await?;
     session.commit(&cx()).await?;
-    assert_eq!(session.fetch_all(&cx(), "SELECT count(*) FROM t", &[]).await?, [[Value::Integer(1)]]);
+    assert_eq!(
+        session.fetch_all(&cx(), "SELECT count(*) FROM t", &[]).await?,
+        [[Value::Integer(1)]]
+    );
     // A script that begins by itself and stops in the middle leaves something to roll back.
     run(&mut *session, "BEGIN").await?;
     run(&mut *session, "DELETE FROM t").await?;
     session.rollback(&cx()).await?;
-    session.rollback(&cx()).await.expect_err("there is no transaction any more");
-    assert_eq!(session.fetch_all(&cx(), "SELECT count(*) FROM t", &[]).await?, [[Value::Integer(1)]]);
+    session
+        .rollback(&cx())
+        .await
+        .expect_err("there is no transaction any more");
+    assert_eq!(
+        session.fetch_all(&cx(), "SELECT count(*) FROM t", &[]).await?,
+        [[Value::Integer(1)]]
+    );
     Ok(())
 }

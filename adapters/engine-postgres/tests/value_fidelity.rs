@@ -36,27 +36,123 @@ const TYPES: &[(&str, &[&str])] = &[
     ("bigint", &["-9223372036854775808", "9223372036854775807"]),
     (
         "numeric",
-        &["NaN", "Infinity", "-Infinity", "0", "0.00", "-0.0000000001", "10000", "1e1000", "1e-1000", "123456789012345678901234567890.123400"],
+        &[
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "0",
+            "0.00",
+            "-0.0000000001",
+            "10000",
+            "1e1000",
+            "1e-1000",
+            "123456789012345678901234567890.123400",
+        ],
     ),
     ("numeric(12,3)", &["1.5", "-999999999.999", "0.001"]),
-    ("real", &["-0", "NaN", "Infinity", "-Infinity", "1e-45", "3.4028235e38", "0.1"]),
-    ("double precision", &["-0", "NaN", "Infinity", "-Infinity", "5e-324", "1.7976931348623157e308", "0.1", "0.30000000000000004"]),
-    ("money", &["-92233720368547758.08", "92233720368547758.07", "0.01"]),
+    (
+        "real",
+        &[
+            "-0",
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "1e-45",
+            "3.4028235e38",
+            "0.1",
+        ],
+    ),
+    (
+        "double precision",
+        &[
+            "-0",
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "5e-324",
+            "1.7976931348623157e308",
+            "0.1",
+            "0.30000000000000004",
+        ],
+    ),
+    (
+        "money",
+        &["-92233720368547758.08", "92233720368547758.07", "0.01"],
+    ),
     ("oid", &["0", "4294967295"]),
-    ("text", &["", " ", "NULL", "\\N", "a\tb\nc\\d\r", "😀 ü 漢 \u{301}", "\u{1}\u{7f}", "'\"$$"]),
+    (
+        "text",
+        &[
+            "",
+            " ",
+            "NULL",
+            "\\N",
+            "a\tb\nc\\d\r",
+            "😀 ü 漢 \u{301}",
+            "\u{1}\u{7f}",
+            "'\"$$",
+        ],
+    ),
     ("varchar(20)", &["", "😀😀", "trailing  "]),
     ("char(6)", &["", "a", "😀", "sixsix"]),
     ("name", &["a \"name\"", "é"]),
     ("\"char\"", &["a", ""]),
     ("bytea", &["\\x", "\\x00", "\\xff00deadbeef5c"]),
-    ("date", &["infinity", "-infinity", "4713-01-01 BC", "0001-12-31 BC", "5874897-12-31", "2026-11-20"]),
+    (
+        "date",
+        &[
+            "infinity",
+            "-infinity",
+            "4713-01-01 BC",
+            "0001-12-31 BC",
+            "5874897-12-31",
+            "2026-11-20",
+        ],
+    ),
     ("time", &["00:00:00", "24:00:00", "23:59:59.999999"]),
-    ("timetz", &["00:00:00+15:59", "23:59:59.999999-15:59", "12:00:00+00"]),
-    ("timestamp", &["infinity", "-infinity", "4713-01-01 00:00:00 BC", "294276-12-31 23:59:59.999999", "2026-11-20 12:00:00.000001"]),
-    ("timestamptz", &["infinity", "-infinity", "4713-01-02 00:00:00+00 BC", "2026-11-20 12:00:00.000001+05:45"]),
-    ("interval", &["0", "-178000000 years", "1 mon -1 days +00:00:00.000001", "-00:00:01"]),
-    ("uuid", &["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"]),
-    ("json", &["{\"b\":1,  \"a\":2, \"a\":3}", "null", "\"😀\\u0041\"", "1.10"]),
+    (
+        "timetz",
+        &["00:00:00+15:59", "23:59:59.999999-15:59", "12:00:00+00"],
+    ),
+    (
+        "timestamp",
+        &[
+            "infinity",
+            "-infinity",
+            "4713-01-01 00:00:00 BC",
+            "294276-12-31 23:59:59.999999",
+            "2026-11-20 12:00:00.000001",
+        ],
+    ),
+    (
+        "timestamptz",
+        &[
+            "infinity",
+            "-infinity",
+            "4713-01-02 00:00:00+00 BC",
+            "2026-11-20 12:00:00.000001+05:45",
+        ],
+    ),
+    (
+        "interval",
+        &[
+            "0",
+            "-178000000 years",
+            "1 mon -1 days +00:00:00.000001",
+            "-00:00:01",
+        ],
+    ),
+    (
+        "uuid",
+        &[
+            "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        ],
+    ),
+    (
+        "json",
+        &["{\"b\":1,  \"a\":2, \"a\":3}", "null", "\"😀\\u0041\"", "1.10"],
+    ),
     ("jsonb", &["{\"b\":1,  \"a\":2}", "null", "[1.10, {}]", "\"\""]),
     ("xml", &["<a b=\"1\">ü<!-- c --></a>", "text"]),
     ("inet", &["127.0.0.1", "10.0.0.1/8", "::1", "fe80::1/64"]),
@@ -75,10 +171,16 @@ const TYPES: &[(&str, &[&str])] = &[
     ("int4range", &["empty", "(,)", "[1,5)"]),
     ("numrange", &["[1.10,2.200]", "(,1]", "[1,)"]),
     ("tstzrange", &["[2026-01-01 00:00:00+00,infinity)"]),
-    ("datemultirange", &["{}", "{[2026-01-01,2026-02-01),[2026-03-01,)}"]),
+    (
+        "datemultirange",
+        &["{}", "{[2026-01-01,2026-02-01),[2026-03-01,)}"],
+    ),
     ("span", &["[0.1,0.2)", "empty"]),
     ("integer[]", &["{}", "{1,NULL,3}", "{{1,2},{3,4}}", "[0:1]={5,6}"]),
-    ("text[]", &["{\"\",NULL,\"NULL\",\"a,b\",\"q\\\"\\\\\"}", "{{a,b},{c,d}}"]),
+    (
+        "text[]",
+        &["{\"\",NULL,\"NULL\",\"a,b\",\"q\\\"\\\\\"}", "{{a,b},{c,d}}"],
+    ),
     ("timestamptz[]", &["{infinity,\"2026-11-20 12:00:00+00\"}"]),
     ("mood", &["sad", "it's 😀"]),
     ("mood[]", &["{sad,NULL,\"it's 😀\"}", "{}"]),
@@ -108,9 +210,11 @@ static CHECKS: &[Check<Fresh>] = walkback_conformance::checks![
 fn main() -> ExitCode {
     let mut trials = Vec::new();
     for service in support::SERVICES {
-        trials.extend(runner::trials(service.name(), CHECKS, move || match Fresh::on(service) {
-            Fixture::Ready(fresh) => Fixture::Ready(fresh),
-            Fixture::Absent(why) => Fixture::Absent(why),
+        trials.extend(runner::trials(service.name(), CHECKS, move || {
+            match Fresh::on(service) {
+                Fixture::Ready(fresh) => Fixture::Ready(fresh),
+                Fixture::Absent(why) => Fixture::Absent(why),
+            }
         }));
     }
     runner::run(trials)
@@ -134,11 +238,19 @@ async fn fill(fresh: &Fresh) -> Result<Box<dyn Session>> {
     let dialect = fresh.engine.dialect();
     for (index, (of_type, values)) in TYPES.iter().enumerate() {
         for name in [format!("t{index}"), format!("u{index}")] {
-            run(&mut *session, &format!("CREATE TABLE {name} (id integer PRIMARY KEY, v {of_type})")).await?;
+            run(
+                &mut *session,
+                &format!("CREATE TABLE {name} (id integer PRIMARY KEY, v {of_type})"),
+            )
+            .await?;
         }
         for (id, value) in values.iter().enumerate() {
             let literal = dialect.literal(&Value::Text((*value).to_owned()));
-            run(&mut *session, &format!("INSERT INTO t{index} VALUES ({id}, {literal})")).await?;
+            run(
+                &mut *session,
+                &format!("INSERT INTO t{index} VALUES ({id}, {literal})"),
+            )
+            .await?;
         }
         run(&mut *session, &format!("INSERT INTO t{index} VALUES (-1, NULL)")).await?;
     }
@@ -180,7 +292,10 @@ async fn copy(session: &mut dyn Session, from: &str, to: &str) -> Result<String>
     let columns = vec!["id".to_owned(), "v".to_owned()];
     let slice = TableSlice::new(TableName::new(from), columns.clone(), vec!["id".to_owned()]);
     let chunks: Vec<_> = session.export(&cx(), &slice).await?.try_collect().await?;
-    let encoding = chunks.first().map(|chunk| chunk.encoding.0.clone()).unwrap_or_default();
+    let encoding = chunks
+        .first()
+        .map(|chunk| chunk.encoding.0.clone())
+        .unwrap_or_default();
     let target = ImportTarget {
         table: TableName::new(to),
         columns,
@@ -197,15 +312,36 @@ async fn every_value_comes_back_through_bulk(fresh: Fresh) -> Result<()> {
         let encoding = copy(&mut *session, &format!("t{index}"), &format!("u{index}")).await?;
         encodings.insert(*of_type, encoding);
         let schema = session.schema(&cx()).await?;
-        let find = |name: String| schema.table(&TableName::new(name)).expect("the table is there").clone();
+        let find = |name: String| {
+            schema
+                .table(&TableName::new(name))
+                .expect("the table is there")
+                .clone()
+        };
         let (from, to) = (find(format!("t{index}")), find(format!("u{index}")));
-        let prints = (session.fingerprint(&cx(), &from).await?, session.fingerprint(&cx(), &to).await?);
+        let prints = (
+            session.fingerprint(&cx(), &from).await?,
+            session.fingerprint(&cx(), &to).await?,
+        );
         assert_eq!(prints.0, prints.1, "{of_type}");
     }
-    for of_type in ["pair", "nested", "mood[]", "regclass", "regtype", "pair[]", "moods"] {
-        assert_eq!(encodings[of_type], "pg-copy-text-v1", "{of_type} holds numbers of this database");
+    for of_type in [
+        "pair", "nested", "mood[]", "regclass", "regtype", "pair[]", "moods",
+    ] {
+        assert_eq!(
+            encodings[of_type], "pg-copy-text-v1",
+            "{of_type} holds numbers of this database"
+        );
     }
-    for of_type in ["integer", "text", "integer[]", "mood", "positive", "timestamptz", "jsonb"] {
+    for of_type in [
+        "integer",
+        "text",
+        "integer[]",
+        "mood",
+        "positive",
+        "timestamptz",
+        "jsonb",
+    ] {
         assert_eq!(encodings[of_type], "pg-copy-binary-v1", "{of_type}");
     }
     compare(&mut *session).await
@@ -223,7 +359,11 @@ async fn every_value_comes_back_through_literals(fresh: Fresh) -> Result<()> {
     for index in 0..TYPES.len() {
         for row in portable(&mut *session, index).await? {
             let (id, v) = (dialect.literal(&row[0]), dialect.literal(&row[1]));
-            run(&mut *session, &format!("INSERT INTO u{index} (id, v) VALUES ({id}, {v})")).await?;
+            run(
+                &mut *session,
+                &format!("INSERT INTO u{index} (id, v) VALUES ({id}, {v})"),
+            )
+            .await?;
         }
     }
     compare(&mut *session).await
@@ -237,7 +377,12 @@ async fn every_value_comes_back_through_parameters(fresh: Fresh) -> Result<()> {
             let sql = format!("SELECT id, v FROM t{index} WHERE id = $1");
             let again = session.fetch_all(&cx(), &sql, &row[..1]).await?;
             // A NaN is not equal to itself.
-            assert_eq!(format!("{again:?}"), format!("{:?}", [&row]), "{}", TYPES[index].0);
+            assert_eq!(
+                format!("{again:?}"),
+                format!("{:?}", [&row]),
+                "{}",
+                TYPES[index].0
+            );
             let insert = format!("INSERT INTO u{index} (id, v) VALUES ($1, $2)");
             session.execute(&cx(), &insert, &row).await?;
         }
@@ -248,9 +393,13 @@ async fn every_value_comes_back_through_parameters(fresh: Fresh) -> Result<()> {
 /// Makes values of the types whose values are many.
 fn generated() -> impl Strategy<Value = (f64, f32, String, Vec<u8>, String, i64, Vec<Option<String>>)> {
     let digits = ("-?[0-9]{1,60}", proptest::option::of("[0-9]{1,40}"));
-    let numeric = digits.prop_map(|(whole, part)| part.map_or(whole.clone(), |part| format!("{whole}.{part}")));
-    let text = proptest::collection::vec(any::<char>().prop_filter("PostgreSQL has no zero byte", |c| *c != '\0'), 0..40)
-        .prop_map(String::from_iter);
+    let numeric =
+        digits.prop_map(|(whole, part)| part.map_or(whole.clone(), |part| format!("{whole}.{part}")));
+    let text = proptest::collection::vec(
+        any::<char>().prop_filter("PostgreSQL has no zero byte", |c| *c != '\0'),
+        0..40,
+    )
+    .prop_map(String::from_iter);
     (
         proptest::num::f64::ANY,
         proptest::num::f32::ANY,
@@ -271,15 +420,27 @@ async fn generated_values_come_back_by_every_path(fresh: Fresh) -> Result<()> {
     let dialect = fresh.engine.dialect();
     let mut runner = TestRunner::new(Config::default());
     let strategy = generated();
-    let columns = ["id", "d", "r", "s", "b", "n", "i", "l"].map(str::to_owned).to_vec();
+    let columns = ["id", "d", "r", "s", "b", "n", "i", "l"]
+        .map(str::to_owned)
+        .to_vec();
     let insert = |table: &str| format!("INSERT INTO {table} VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
     for id in 0..300 {
-        let (d, r, s, b, n, i, l) = strategy.new_tree(&mut runner).expect("a value can be made").current();
+        let (d, r, s, b, n, i, l) = strategy
+            .new_tree(&mut runner)
+            .expect("a value can be made")
+            .current();
         let sql = "SELECT ARRAY(SELECT CASE WHEN e = 'n' THEN NULL ELSE substr(e, 2) END \
                    FROM jsonb_array_elements_text($1::jsonb) e)";
-        let parts: Vec<_> = l.iter().map(|item| item.as_ref().map_or("n".to_owned(), |item| format!("t{item}"))).collect();
+        let parts: Vec<_> = l
+            .iter()
+            .map(|item| item.as_ref().map_or("n".to_owned(), |item| format!("t{item}")))
+            .collect();
         let json = serde_json::to_string(&parts).expect("text is JSON");
-        let list = session.fetch_all(&cx(), sql, &[Value::Text(json)]).await?.remove(0).remove(0);
+        let list = session
+            .fetch_all(&cx(), sql, &[Value::Text(json)])
+            .await?
+            .remove(0)
+            .remove(0);
         let row = [
             Value::Integer(id),
             Value::Float(d),
@@ -291,11 +452,18 @@ async fn generated_values_come_back_by_every_path(fresh: Fresh) -> Result<()> {
             list,
         ];
         session.execute(&cx(), &insert("t"), &row).await?;
-        let read = session.fetch_all(&cx(), "SELECT * FROM t WHERE id = $1", &row[..1]).await?.remove(0);
+        let read = session
+            .fetch_all(&cx(), "SELECT * FROM t WHERE id = $1", &row[..1])
+            .await?
+            .remove(0);
         assert_eq!(format!("{:?}", &read[..5]), format!("{:?}", &row[..5]));
         session.execute(&cx(), &insert("u"), &read).await?;
         let literals: Vec<_> = read.iter().map(|value| dialect.literal(value)).collect();
-        run(&mut *session, &format!("INSERT INTO w VALUES ({})", literals.join(", "))).await?;
+        run(
+            &mut *session,
+            &format!("INSERT INTO w VALUES ({})", literals.join(", ")),
+        )
+        .await?;
     }
     let slice = TableSlice::new(TableName::new("t"), columns.clone(), vec!["id".to_owned()]);
     let chunks: Vec<_> = session.export(&cx(), &slice).await?.try_collect().await?;
@@ -327,13 +495,25 @@ async fn settings_of_the_session_neither_matter_nor_change(fresh: Fresh) -> Resu
         ("bytea_output", "escape"),
         ("search_path", "public, \"an other\""),
     ];
-    let plain = |index: usize| TYPES.iter().position(|(of_type, _)| *of_type == "pair").unwrap_or(index);
+    let plain = |index: usize| {
+        TYPES
+            .iter()
+            .position(|(of_type, _)| *of_type == "pair")
+            .unwrap_or(index)
+    };
     let (from, to) = (format!("t{}", plain(0)), format!("u{}", plain(0)));
     for (name, value) in settings {
-        run(&mut *session, &format!("SELECT set_config('{name}', '{value}', false)")).await?;
+        run(
+            &mut *session,
+            &format!("SELECT set_config('{name}', '{value}', false)"),
+        )
+        .await?;
     }
     let schema = session.schema(&cx()).await?;
-    let table = schema.table(&TableName::new(&from)).expect("the table is there").clone();
+    let table = schema
+        .table(&TableName::new(&from))
+        .expect("the table is there")
+        .clone();
     let print = session.fingerprint(&cx(), &table).await?;
     copy(&mut *session, &from, &to).await?;
     for in_transaction in [false, true] {
@@ -343,13 +523,20 @@ async fn settings_of_the_session_neither_matter_nor_change(fresh: Fresh) -> Resu
             session.schema(&cx()).await?;
         }
         for (name, value) in settings {
-            let rows = session.fetch_all(&cx(), &format!("SELECT current_setting('{name}')"), &[]).await?;
+            let rows = session
+                .fetch_all(&cx(), &format!("SELECT current_setting('{name}')"), &[])
+                .await?;
             assert_eq!(rows[0][0], Value::Text(value.to_owned()), "{name}");
         }
     }
     session.rollback(&cx()).await?;
-    let index = TYPES.iter().position(|(of_type, _)| *of_type == "bytea").unwrap_or_default();
-    let read = session.fetch_all(&cx(), &format!("SELECT v, now() FROM t{index} WHERE id = 2"), &[]).await?;
+    let index = TYPES
+        .iter()
+        .position(|(of_type, _)| *of_type == "bytea")
+        .unwrap_or_default();
+    let read = session
+        .fetch_all(&cx(), &format!("SELECT v, now() FROM t{index} WHERE id = 2"), &[])
+        .await?;
     assert_eq!(read[0][0], Value::Bytes(b"\xff\0\xde\xad\xbe\xef\x5c".to_vec()));
     Ok(())
 }

@@ -29,8 +29,12 @@ pub(super) async fn extend(link: &mut Link, cx: &Cx, catalog: &mut Catalog) -> R
     let targets = targets(catalog);
     let grants = link.texts(cx, queries::GRANTS, &[]).await?;
     let comments = link.texts(cx, queries::COMMENTS, &[]).await?;
-    catalog.entries.extend(grants.iter().filter_map(|row| grant(row, &targets)));
-    catalog.entries.extend(comments.iter().filter_map(|row| comment(row, &targets)));
+    catalog
+        .entries
+        .extend(grants.iter().filter_map(|row| grant(row, &targets)));
+    catalog
+        .entries
+        .extend(comments.iter().filter_map(|row| comment(row, &targets)));
     Ok(())
 }
 
@@ -43,23 +47,34 @@ fn targets(catalog: &Catalog) -> BTreeMap<String, Target> {
         };
         (oid.clone(), target)
     });
-    let objects = catalog.entries.iter().filter(|entry| !entry.oid.is_empty()).map(|entry| {
-        let object = &entry.object;
-        // Relations have names of their own among each other; others are told apart by what they are.
-        let name = match object.kind {
-            ObjectKind::View | ObjectKind::MaterializedView | ObjectKind::Sequence | ObjectKind::Index => {
-                object.name.clone()
-            }
-            kind => object.name.renamed(format!("{} {}", kind.word(), object.name.name)),
-        };
-        let is_relation = matches!(object.kind, ObjectKind::View | ObjectKind::MaterializedView);
-        let target = Target {
-            called: entry.called.clone(),
-            name,
-            on: if is_relation { Some(object.name.clone()) } else { object.on.clone() },
-        };
-        (entry.oid.clone(), target)
-    });
+    let objects = catalog
+        .entries
+        .iter()
+        .filter(|entry| !entry.oid.is_empty())
+        .map(|entry| {
+            let object = &entry.object;
+            // Relations have names of their own among each other; others are told apart by what they are.
+            let name = match object.kind {
+                ObjectKind::View
+                | ObjectKind::MaterializedView
+                | ObjectKind::Sequence
+                | ObjectKind::Index => object.name.clone(),
+                kind => object
+                    .name
+                    .renamed(format!("{} {}", kind.word(), object.name.name)),
+            };
+            let is_relation = matches!(object.kind, ObjectKind::View | ObjectKind::MaterializedView);
+            let target = Target {
+                called: entry.called.clone(),
+                name,
+                on: if is_relation {
+                    Some(object.name.clone())
+                } else {
+                    object.on.clone()
+                },
+            };
+            (entry.oid.clone(), target)
+        });
     tables.chain(objects).collect()
 }
 
@@ -74,19 +89,31 @@ fn grant(row: &Texts, targets: &BTreeMap<String, Target>) -> Option<Entry> {
         .replacen("AGGREGATE ", "FUNCTION ", 1);
     let (rights, what) = match row.find(6) {
         Some(column) => {
-            let rights: Vec<_> = rights.split(", ").map(|right| format!("{right} ({})", quoted(column))).collect();
+            let rights: Vec<_> = rights
+                .split(", ")
+                .map(|right| format!("{right} ({})", quoted(column)))
+                .collect();
             (rights.join(", "), format!(".{column}"))
         }
         None => (rights.to_owned(), String::new()),
     };
     let direction = if verb == "GRANT" { "TO" } else { "FROM" };
-    let option = if row.is(4) && verb == "GRANT" { " WITH GRANT OPTION" } else { "" };
+    let option = if row.is(4) && verb == "GRANT" {
+        " WITH GRANT OPTION"
+    } else {
+        ""
+    };
     let definition = format!("{verb} {rights} ON {called} {direction} {role}{option}");
     let back = match verb {
         "GRANT" => format!("REVOKE {rights} ON {called} FROM {role}"),
         _ => format!("GRANT {rights} ON {called} TO {role}"),
     };
-    let name = format!("{}{what} {} {role}{}", target.name.name, direction.to_lowercase(), option.to_lowercase());
+    let name = format!(
+        "{}{what} {} {role}{}",
+        target.name.name,
+        direction.to_lowercase(),
+        option.to_lowercase()
+    );
     Some(Entry {
         object: Object {
             kind: ObjectKind::Grant,
@@ -114,10 +141,16 @@ fn comment(row: &Texts, targets: &BTreeMap<String, Target>) -> Option<Entry> {
         let on = if word == "DOMAIN" { "DOMAIN " } else { "" };
         (
             format!("CONSTRAINT {} ON {on}{table}", quoted(constraint)),
-            target.name.renamed(format!("{} constraint {constraint}", target.name.name)),
+            target
+                .name
+                .renamed(format!("{} constraint {constraint}", target.name.name)),
         )
     } else if let Some(column) = row.find(2) {
-        let (_, table) = target.called.rsplit_once("TABLE ").or_else(|| target.called.rsplit_once("VIEW ")).or_else(|| target.called.rsplit_once("TYPE "))?;
+        let (_, table) = target
+            .called
+            .rsplit_once("TABLE ")
+            .or_else(|| target.called.rsplit_once("VIEW "))
+            .or_else(|| target.called.rsplit_once("TYPE "))?;
         (
             format!("COLUMN {table}.{}", quoted(column)),
             target.name.renamed(format!("{}.{column}", target.name.name)),

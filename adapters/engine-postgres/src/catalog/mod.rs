@@ -56,7 +56,9 @@ impl Catalog {
     /// Returns the entry of an object, which may have lost its facts on the way.
     pub(crate) fn find(&self, object: &Object) -> Option<&Entry> {
         self.entries.iter().find(|entry| {
-            entry.object.kind == object.kind && entry.object.name == object.name && entry.object.on == object.on
+            entry.object.kind == object.kind
+                && entry.object.name == object.name
+                && entry.object.on == object.on
         })
     }
 
@@ -102,14 +104,20 @@ impl Link {
         cx.check()?;
         self.tidy().await?;
         if self.is_in_block(cx).await? {
-            let before = self.one_text(cx, "SELECT pg_catalog.current_setting('search_path')").await?;
+            let before = self
+                .one_text(cx, "SELECT pg_catalog.current_setting('search_path')")
+                .await?;
             let catalog = self.read_catalog(cx).await?;
-            let back = format!("SELECT pg_catalog.set_config('search_path', {}, true)", text_literal(&before));
+            let back = format!(
+                "SELECT pg_catalog.set_config('search_path', {}, true)",
+                text_literal(&before)
+            );
             self.batch(cx, &back).await?;
             return Ok(catalog);
         }
         self.is_block_loose = true;
-        self.batch(cx, "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+        self.batch(cx, "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            .await?;
         let catalog = self.read_catalog(cx).await;
         self.tidy().await?;
         catalog
@@ -125,7 +133,10 @@ impl Link {
         let rows = self.texts(cx, "SELECT current_schema()::text", &[]).await?;
         let home = rows.first().and_then(|row| row.find(0)).map(str::to_owned);
         let path = home.as_deref().map(quoted).unwrap_or_default();
-        let narrow = format!("SELECT pg_catalog.set_config('search_path', {}, true)", text_literal(&path));
+        let narrow = format!(
+            "SELECT pg_catalog.set_config('search_path', {}, true)",
+            text_literal(&path)
+        );
         self.batch(cx, &narrow).await?;
         let names = Names { home: home.clone() };
         let mut raw = tables::read(self, cx, &names).await?;

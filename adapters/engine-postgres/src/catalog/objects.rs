@@ -22,7 +22,12 @@ const ON_TABLE: u8 = 65;
 const SETTINGS: u8 = 80;
 
 /// Reads all objects but tables and sequences.
-pub(super) async fn read(link: &mut Link, cx: &Cx, names: &Names, tables: &mut [RawTable]) -> Result<Vec<Entry>> {
+pub(super) async fn read(
+    link: &mut Link,
+    cx: &Cx,
+    names: &Names,
+    tables: &mut [RawTable],
+) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for row in link.texts(cx, queries::SCHEMAS, &[]).await? {
         entries.push(schema(&row));
@@ -46,11 +51,21 @@ pub(super) async fn read(link: &mut Link, cx: &Cx, names: &Names, tables: &mut [
     for row in link.texts(cx, queries::INDEXES, &[]).await? {
         let bare = quoted(row.get(2));
         if row.is(7) {
-            set_late(tables, row.get(3), format!("CLUSTER ON {bare}"), "SET WITHOUT CLUSTER".to_owned());
+            set_late(
+                tables,
+                row.get(3),
+                format!("CLUSTER ON {bare}"),
+                "SET WITHOUT CLUSTER".to_owned(),
+            );
         }
         if row.is(8) {
             let identity = format!("REPLICA IDENTITY USING INDEX {bare}");
-            set_late(tables, row.get(3), identity, "REPLICA IDENTITY DEFAULT".to_owned());
+            set_late(
+                tables,
+                row.get(3),
+                identity,
+                "REPLICA IDENTITY DEFAULT".to_owned(),
+            );
         }
         if !row.is(9) {
             entries.push(index(&row, names, &relations));
@@ -58,16 +73,37 @@ pub(super) async fn read(link: &mut Link, cx: &Cx, names: &Names, tables: &mut [
     }
     for row in link.texts(cx, queries::TRIGGERS, &[]).await? {
         set_enabled(tables, "TRIGGER", &row);
-        entries.push(on_table(ObjectKind::Trigger, "TRIGGER", &row, names, &relations, row.get(4)));
+        entries.push(on_table(
+            ObjectKind::Trigger,
+            "TRIGGER",
+            &row,
+            names,
+            &relations,
+            row.get(4),
+        ));
     }
     for row in link.texts(cx, queries::RULES, &[]).await? {
         set_enabled(tables, "RULE", &row);
-        entries.push(on_table(ObjectKind::Policy, "RULE", &row, names, &relations, row.get(4).trim_end_matches(';')));
+        entries.push(on_table(
+            ObjectKind::Policy,
+            "RULE",
+            &row,
+            names,
+            &relations,
+            row.get(4).trim_end_matches(';'),
+        ));
     }
     for row in link.texts(cx, queries::POLICIES, &[]).await? {
         let on = relations.get(row.get(3)).map(quoted_table).unwrap_or_default();
         let definition = format!("CREATE POLICY {} ON {on} {}", quoted(row.get(2)), row.get(4));
-        entries.push(on_table(ObjectKind::Policy, "POLICY", &row, names, &relations, &definition));
+        entries.push(on_table(
+            ObjectKind::Policy,
+            "POLICY",
+            &row,
+            names,
+            &relations,
+            &definition,
+        ));
     }
     for row in link.texts(cx, queries::STATISTICS, &[]).await? {
         entries.push(statistics(&row, names, &relations));
@@ -89,7 +125,12 @@ fn set_enabled(tables: &mut [RawTable], word: &str, row: &Texts) {
         "A" => "ENABLE ALWAYS",
         _ => return,
     };
-    set_late(tables, row.get(3), format!("{state} {word} {name}"), format!("ENABLE {word} {name}"));
+    set_late(
+        tables,
+        row.get(3),
+        format!("{state} {word} {name}"),
+        format!("ENABLE {word} {name}"),
+    );
 }
 
 fn schema(row: &Texts) -> Entry {
@@ -158,7 +199,12 @@ async fn routines(link: &mut Link, cx: &Cx, names: &Names, entries: &mut Vec<Ent
         .texts(cx, queries::AGGREGATES, &[])
         .await?
         .iter()
-        .map(|row| (row.get(0).to_owned(), (row.get(1).to_owned(), row.get(3).to_owned())))
+        .map(|row| {
+            (
+                row.get(0).to_owned(),
+                (row.get(1).to_owned(), row.get(3).to_owned()),
+            )
+        })
         .collect();
     for row in link.texts(cx, queries::ROUTINES, &[]).await? {
         let name = names.of(row.get(1), row.get(2));
@@ -169,7 +215,9 @@ async fn routines(link: &mut Link, cx: &Cx, names: &Names, entries: &mut Vec<Ent
         };
         let called = format!("{word} {}({})", quoted_table(&name), row.get(4));
         let definition = match aggregates.get(row.get(0)) {
-            Some((arguments, body)) => format!("CREATE AGGREGATE {}({arguments}) ({body})", quoted_table(&name)),
+            Some((arguments, body)) => {
+                format!("CREATE AGGREGATE {}({arguments}) ({body})", quoted_table(&name))
+            }
             // Creating it must not replace another one.
             None => row.get(5).trim_end().replacen("CREATE OR REPLACE ", "CREATE ", 1),
         };
@@ -243,7 +291,11 @@ fn index(row: &Texts, names: &Names, relations: &BTreeMap<String, TableName>) ->
     let mut definition = row.get(4).to_owned();
     if row.get(6) == "I" {
         for spelling in [bare.as_str(), row.get(2)] {
-            definition = definition.replacen(&format!("INDEX {spelling} ON ONLY "), &format!("INDEX {spelling} ON "), 1);
+            definition = definition.replacen(
+                &format!("INDEX {spelling} ON ONLY "),
+                &format!("INDEX {spelling} ON "),
+                1,
+            );
         }
     }
     let mut facts = fact("definition", &definition);
@@ -335,10 +387,16 @@ pub(super) fn settings(table: &RawTable) -> Option<Entry> {
     let mut actions: Vec<(String, String)> = Vec::new();
     let mut set = |action: String, back: &str| actions.push((action, back.to_owned()));
     if table.has_row_security {
-        set("ENABLE ROW LEVEL SECURITY".to_owned(), "DISABLE ROW LEVEL SECURITY");
+        set(
+            "ENABLE ROW LEVEL SECURITY".to_owned(),
+            "DISABLE ROW LEVEL SECURITY",
+        );
     }
     if table.forces_row_security {
-        set("FORCE ROW LEVEL SECURITY".to_owned(), "NO FORCE ROW LEVEL SECURITY");
+        set(
+            "FORCE ROW LEVEL SECURITY".to_owned(),
+            "NO FORCE ROW LEVEL SECURITY",
+        );
     }
     match table.replica_identity.as_str() {
         "f" => set("REPLICA IDENTITY FULL".to_owned(), "REPLICA IDENTITY DEFAULT"),
@@ -348,13 +406,23 @@ pub(super) fn settings(table: &RawTable) -> Option<Entry> {
     for column in &table.columns {
         let alter = format!("ALTER COLUMN {}", quoted(&column.name));
         if let Some((storage, usual)) = &column.storage {
-            set(format!("{alter} SET STORAGE {storage}"), &format!("{alter} SET STORAGE {usual}"));
+            set(
+                format!("{alter} SET STORAGE {storage}"),
+                &format!("{alter} SET STORAGE {usual}"),
+            );
         }
         if let Some(statistics) = &column.statistics {
-            set(format!("{alter} SET STATISTICS {statistics}"), &format!("{alter} SET STATISTICS -1"));
+            set(
+                format!("{alter} SET STATISTICS {statistics}"),
+                &format!("{alter} SET STATISTICS -1"),
+            );
         }
         if !column.options.is_empty() {
-            let names: Vec<_> = column.options.iter().filter_map(|option| option.split('=').next()).collect();
+            let names: Vec<_> = column
+                .options
+                .iter()
+                .filter_map(|option| option.split('=').next())
+                .collect();
             set(
                 format!("{alter} SET ({})", options(&column.options)),
                 &format!("{alter} RESET ({})", names.join(", ")),
@@ -373,7 +441,10 @@ pub(super) fn settings(table: &RawTable) -> Option<Entry> {
             name: table.name.clone(),
             on: Some(table.name.clone()),
             definition: format!("ALTER TABLE {name} {}", actions.join(", ")),
-            facts: actions.into_iter().map(|action| (action, HOLDS.to_owned())).collect(),
+            facts: actions
+                .into_iter()
+                .map(|action| (action, HOLDS.to_owned()))
+                .collect(),
         },
         oid: String::new(),
         rank: SETTINGS,

@@ -58,10 +58,15 @@ pub(super) fn sort(tables: &[RawTable], entries: Vec<Entry>, needs: &[Texts]) ->
         }
     }
     for table in tables {
-        let Some(own) = index.get(&table.oid) else { continue };
+        let Some(own) = index.get(&table.oid) else {
+            continue;
+        };
         let parents = table.parents.iter().filter_map(|oid| index.get(oid));
         nodes[*own].needs.extend(parents);
-        let referred = table.constraints.iter().filter_map(|key| index.get(&key.refers_to));
+        let referred = table
+            .constraints
+            .iter()
+            .filter_map(|key| index.get(&key.refers_to));
         nodes[*own].wants.extend(referred.filter(|other| *other != own));
     }
     walk(nodes)

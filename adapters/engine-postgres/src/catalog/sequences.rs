@@ -31,14 +31,20 @@ pub(super) struct Sequences {
 }
 
 /// Tells identity columns about their sequences.
-pub(super) async fn fill_identities(link: &mut Link, cx: &Cx, names: &Names, tables: &mut [RawTable]) -> Result<()> {
+pub(super) async fn fill_identities(
+    link: &mut Link,
+    cx: &Cx,
+    names: &Names,
+    tables: &mut [RawTable],
+) -> Result<()> {
     for row in link.texts(cx, queries::SEQUENCES, &[]).await? {
         if row.get(10) != "i" {
             continue;
         }
         let name = names.of(row.get(1), row.get(2));
         let table = tables.iter_mut().find(|table| table.oid == row.get(11));
-        let column = table.and_then(|table| table.columns.iter_mut().find(|column| column.name == row.get(12)));
+        let column =
+            table.and_then(|table| table.columns.iter_mut().find(|column| column.name == row.get(12)));
         if let Some(column) = column {
             column.identity_options = format!("SEQUENCE NAME {} {}", quoted_table(&name), settings(&row));
         }
@@ -53,7 +59,10 @@ pub(super) async fn read(link: &mut Link, cx: &Cx, names: &Names, tables: &[RawT
     let mut found = Sequences::default();
     for row in &rows {
         let name = names.of(row.get(1), row.get(2));
-        let owner = tables.iter().find(|table| table.oid == row.get(11)).map(|table| &table.name);
+        let owner = tables
+            .iter()
+            .find(|table| table.oid == row.get(11))
+            .map(|table| &table.name);
         let is_identity = row.get(10) == "i";
         if !is_identity {
             found.entries.push(entry(row, &name, owner));
@@ -74,7 +83,11 @@ async fn stands(link: &mut Link, cx: &Cx, rows: &[Texts]) -> Result<BTreeMap<Str
             .iter()
             .map(|row| {
                 let name = TableName::in_schema(row.get(1), row.get(2));
-                format!("SELECT '{}', last_value::text, is_called::text FROM {}", row.get(0), quoted_table(&name))
+                format!(
+                    "SELECT '{}', last_value::text, is_called::text FROM {}",
+                    row.get(0),
+                    quoted_table(&name)
+                )
             })
             .collect();
         for row in link.texts(cx, &parts.join(" UNION ALL "), &[]).await? {
@@ -101,7 +114,11 @@ fn settings(row: &Texts) -> String {
 fn entry(row: &Texts, name: &TableName, owner: Option<&TableName>) -> Entry {
     let quoted = quoted_table(name);
     let unlogged = if row.is(14) { "UNLOGGED " } else { "" };
-    let definition = format!("CREATE {unlogged}SEQUENCE {quoted} AS {} {}", row.get(3), settings(row));
+    let definition = format!(
+        "CREATE {unlogged}SEQUENCE {quoted} AS {} {}",
+        row.get(3),
+        settings(row)
+    );
     let mut facts = Facts::from([
         ("type".to_owned(), row.get(3).to_owned()),
         ("settings".to_owned(), settings(row)),

@@ -83,7 +83,10 @@ impl RawColumn {
             "v" => "VIRTUAL",
             _ => return None,
         };
-        Some(format!("({}) {kind}", self.expression.as_deref().unwrap_or_default()))
+        Some(format!(
+            "({}) {kind}",
+            self.expression.as_deref().unwrap_or_default()
+        ))
     }
 
     fn identity(&self) -> Option<String> {
@@ -201,17 +204,30 @@ pub(super) fn assemble(raw: Vec<RawTable>, order: Order) -> Catalog {
             continue;
         };
         made.insert(table.oid.as_str());
-        let parents: Vec<&RawTable> = table.parents.iter().filter_map(|oid| by_oid.get(oid.as_str()).copied()).collect();
-        for key in table.constraints.iter().filter(|key| key.sort == "f" && key.is_local) {
+        let parents: Vec<&RawTable> = table
+            .parents
+            .iter()
+            .filter_map(|oid| by_oid.get(oid.as_str()).copied())
+            .collect();
+        for key in table
+            .constraints
+            .iter()
+            .filter(|key| key.sort == "f" && key.is_local)
+        {
             // A table of walkback, or one that is not in the catalog, is there in any case.
-            let is_later = by_oid.contains_key(key.refers_to.as_str()) && !made.contains(key.refers_to.as_str());
+            let is_later =
+                by_oid.contains_key(key.refers_to.as_str()) && !made.contains(key.refers_to.as_str());
             if is_later {
                 later.push(foreign_key_entry(table, key));
             }
         }
-        let inline = |key: &RawConstraint| !by_oid.contains_key(key.refers_to.as_str()) || made.contains(key.refers_to.as_str());
+        let inline = |key: &RawConstraint| {
+            !by_oid.contains_key(key.refers_to.as_str()) || made.contains(key.refers_to.as_str())
+        };
         let definition = definition(table, &parents, &inline);
-        catalog.tables.push((table.oid.clone(), finished(table, &parents, definition)));
+        catalog
+            .tables
+            .push((table.oid.clone(), finished(table, &parents, definition)));
     }
     catalog.entries = order.entries;
     catalog.entries.extend(later);
@@ -299,7 +315,10 @@ fn facts(table: &RawTable, parents: &[&RawTable]) -> Facts {
             }
         }
     }
-    facts.insert(COLUMN_ORDER.to_owned(), quoted_list(table.columns.iter().map(|column| &column.name)));
+    facts.insert(
+        COLUMN_ORDER.to_owned(),
+        quoted_list(table.columns.iter().map(|column| &column.name)),
+    );
     for constraint in &table.constraints {
         let mut name = clause(&constraint.definition);
         // What is merged into a table that inherits is its own as well; a partition has nothing of its own.
@@ -318,8 +337,14 @@ fn facts(table: &RawTable, parents: &[&RawTable]) -> Facts {
         ("partition by", table.partition_key.clone()),
         ("partition of", table.bound.as_ref().map(|_| parents.join(", "))),
         ("partition bound", table.bound.clone()),
-        ("inherits", (table.bound.is_none() && !parents.is_empty()).then(|| parents.join(", "))),
-        ("with", Some(options(&table.options)).filter(|text| !text.is_empty())),
+        (
+            "inherits",
+            (table.bound.is_none() && !parents.is_empty()).then(|| parents.join(", ")),
+        ),
+        (
+            "with",
+            Some(options(&table.options)).filter(|text| !text.is_empty()),
+        ),
         ("access method", table.access_method.clone()),
         ("tablespace", table.tablespace.clone()),
         ("of type", table.of_type.clone()),
@@ -333,18 +358,18 @@ fn facts(table: &RawTable, parents: &[&RawTable]) -> Facts {
 }
 
 /// Writes the statement that creates a table.
-fn definition(
-    table: &RawTable,
-    parents: &[&RawTable],
-    inline: &dyn Fn(&RawConstraint) -> bool,
-) -> String {
+fn definition(table: &RawTable, parents: &[&RawTable], inline: &dyn Fn(&RawConstraint) -> bool) -> String {
     let mut lines: Vec<String> = Vec::new();
     for column in &table.columns {
         lines.extend(column_line(table, column, parents));
     }
     for constraint in table.constraints.iter().filter(|constraint| constraint.is_local) {
         if constraint.sort != "f" || inline(constraint) {
-            lines.push(format!("CONSTRAINT {} {}", quoted(&constraint.name), constraint.definition));
+            lines.push(format!(
+                "CONSTRAINT {} {}",
+                quoted(&constraint.name),
+                constraint.definition
+            ));
         }
     }
     let unlogged = if table.is_unlogged { "UNLOGGED " } else { "" };
@@ -426,6 +451,7 @@ fn column_line(table: &RawTable, column: &RawColumn, parents: &[&RawTable]) -> O
         text.push_str(" NOT NULL");
     }
     let says_nothing = text.len() == bare;
-    let is_only_inherited = !comes_along && !column.is_local && text.len() == bare + 1 + column.of_type().len();
+    let is_only_inherited =
+        !comes_along && !column.is_local && text.len() == bare + 1 + column.of_type().len();
     (!says_nothing && !is_only_inherited).then_some(text)
 }
