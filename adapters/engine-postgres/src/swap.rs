@@ -94,6 +94,19 @@ impl Link {
         for ((_, name), note) in swap.shadows.iter().zip(&notes) {
             self.complete(cx, name, note).await?;
         }
+        // A partition that has its indexes already is taken in with them; otherwise it gets others.
+        let partitions: Vec<&TableName> = swap
+            .shadows
+            .iter()
+            .zip(&notes)
+            .filter_map(|((_, name), note)| note.partition_of.is_some().then_some(name))
+            .collect();
+        let is_of_partition = |object: &Object| {
+            object.kind == ObjectKind::Index && object.on.as_ref().is_some_and(|on| partitions.contains(&on))
+        };
+        for index in late.iter().filter(|object| is_of_partition(object)) {
+            self.batch(cx, &index.definition).await?;
+        }
         for ((_, name), note) in swap.shadows.iter().zip(&notes) {
             if let Some((parent, bound)) = &note.partition_of {
                 let child = quoted_table(name);
@@ -114,7 +127,9 @@ impl Link {
         }
         let mut waiting: Vec<(String, String)> = Vec::new();
         for object in late {
-            if object.kind == ObjectKind::Constraint && self.has_constraint(cx, object).await? {
+            let is_there = is_of_partition(object)
+                || object.kind == ObjectKind::Constraint && self.has_constraint(cx, object).await?;
+            if is_there {
                 continue;
             }
             waiting.push((

@@ -321,7 +321,7 @@ async fn a_dropped_table_comes_back_with_its_sequence(fresh: Fresh) -> Result<()
         .table(&TableName::new("Parent"))
         .expect("the table is there")
         .clone();
-    run(&mut *session, "DROP TABLE child").await?;
+    run(&mut *session, "DROP TABLE child CASCADE").await?;
     run(&mut *session, "DROP TABLE \"Parent\" CASCADE").await?;
     session.begin(&cx(), Begin::Rebuild).await?;
     let shadow = TableName::new("_walkback_shadow_0");

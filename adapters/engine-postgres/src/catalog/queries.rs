@@ -278,10 +278,10 @@ WITH acls AS ( \
   UNION ALL SELECT 'pg_type', t.oid, 0, t.typacl, t.typowner, 'T'::\"char\" FROM pg_catalog.pg_type t WHERE t.typacl IS NOT NULL \
   UNION ALL SELECT 'pg_namespace', n.oid, 0, n.nspacl, n.nspowner, 'n'::\"char\" FROM pg_catalog.pg_namespace n WHERE n.nspacl IS NOT NULL), \
 now AS (SELECT a.class, a.oid, a.sub, a.owner, e.grantee, e.is_grantable, e.privilege_type FROM acls a, \
-  pg_catalog.aclexplode(a.acl) e), \
+  pg_catalog.aclexplode(nullif(a.acl, '{}')) e), \
 born AS (SELECT a.class, a.oid, a.sub, a.owner, e.grantee, e.is_grantable, e.privilege_type FROM acls a \
   LEFT JOIN pg_catalog.pg_init_privs i ON i.objoid = a.oid AND i.classoid = a.class::regclass AND i.objsubid = a.sub, \
-  pg_catalog.aclexplode(coalesce(i.initprivs, CASE WHEN a.kind = 'c' THEN '{}' ELSE pg_catalog.acldefault(a.kind, a.owner) END)) e), \
+  pg_catalog.aclexplode(nullif(coalesce(i.initprivs, CASE WHEN a.kind <> 'c' THEN pg_catalog.acldefault(a.kind, a.owner) END), '{}')) e), \
 changes AS (SELECT 'GRANT' AS verb, d.* FROM (SELECT * FROM now EXCEPT SELECT * FROM born) d \
   UNION ALL SELECT 'REVOKE', d.* FROM (SELECT * FROM born EXCEPT SELECT * FROM now) d) \
 SELECT g.class, g.oid::text, g.verb, CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(r.rolname) END, \

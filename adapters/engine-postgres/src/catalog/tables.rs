@@ -12,7 +12,7 @@ use super::{Catalog, Entry, Facts, HOLDS, Names, fact, list, options};
 use crate::dialect::{quoted, quoted_list, quoted_table};
 use crate::link::{Link, Texts};
 
-/// Rank of foreign keys that close a circle.
+/// Rank of foreign keys that close a circle, and of constraints that hold for new rows only.
 const FOREIGN_KEY: u8 = 60;
 
 /// A table as the catalog has it.
@@ -217,8 +217,17 @@ pub(super) fn assemble(raw: Vec<RawTable>, order: Order) -> Catalog {
             // A table of walkback, or one that is not in the catalog, is there in any case.
             let is_later =
                 by_oid.contains_key(key.refers_to.as_str()) && !made.contains(key.refers_to.as_str());
-            if is_later {
-                later.push(foreign_key_entry(table, key));
+            if is_later || is_unchecked(key) {
+                later.push(constraint_entry(table, key));
+            }
+        }
+        for check in table
+            .constraints
+            .iter()
+            .filter(|check| check.sort != "f" && check.is_local)
+        {
+            if is_unchecked(check) {
+                later.push(constraint_entry(table, check));
             }
         }
         let inline = |key: &RawConstraint| {
@@ -238,7 +247,12 @@ pub(super) fn assemble(raw: Vec<RawTable>, order: Order) -> Catalog {
     catalog
 }
 
-fn foreign_key_entry(table: &RawTable, key: &RawConstraint) -> Entry {
+/// Returns whether a constraint holds for new rows only, which a new table cannot be told.
+fn is_unchecked(constraint: &RawConstraint) -> bool {
+    constraint.definition.ends_with("NOT VALID")
+}
+
+fn constraint_entry(table: &RawTable, key: &RawConstraint) -> Entry {
     let on = quoted_table(&table.name);
     let name = quoted(&key.name);
     Entry {
@@ -364,7 +378,7 @@ fn definition(table: &RawTable, parents: &[&RawTable], inline: &dyn Fn(&RawConst
         lines.extend(column_line(table, column, parents));
     }
     for constraint in table.constraints.iter().filter(|constraint| constraint.is_local) {
-        if constraint.sort != "f" || inline(constraint) {
+        if !is_unchecked(constraint) && (constraint.sort != "f" || inline(constraint)) {
             lines.push(format!(
                 "CONSTRAINT {} {}",
                 quoted(&constraint.name),
