@@ -450,13 +450,13 @@ mod tests {
             ("PGPASSWORD", "ep"),
             ("PGDATABASE", "ed"),
             ("PGSSLMODE", "require"),
-            ("HOME", "/home/x"),
+            ("HOME", "/h/x"),
         ];
         let all = parse_in("postgres://", variables).unwrap();
         assert_eq!(all.location(), "eh:77/ed");
         assert_eq!((all.user().unwrap(), all.password()), ("eu", Some("ep")));
         assert_eq!(all.ssl_mode, SslMode::Require);
-        assert_eq!(all.passfile.as_deref(), Some(Path::new("/home/x/.pgpass")));
+        assert_eq!(all.passfile.as_deref(), Some(Path::new("/h/x/.pgpass")));
         let none = parse_in("postgres://u:p@h:1/d?sslmode=disable", variables).unwrap();
         assert_eq!(none.location(), "h:1/d");
         assert_eq!((none.user().unwrap(), none.password()), ("u", Some("p")));

@@ -41,6 +41,7 @@ mod connect;
 mod dialect;
 mod engine;
 mod error;
+mod exchange;
 mod link;
 mod lock;
 mod passfile;

@@ -456,7 +456,7 @@ async fn rights_that_are_missing_are_named_with_what_grants_them(fresh: Fresh) -
         let wrong = fresh
             .session(&fresh.database.url_as(user, "wrong"), Access::Read)
             .await;
-        let error = wrong.err().expect("the password is wrong");
+        let error = wrong.expect_err("the password is wrong");
         assert!(!format!("{error:?}").contains("wrong"), "{error:?}");
         Ok::<_, walkback_core::Error>(())
     }
