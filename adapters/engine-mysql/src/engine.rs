@@ -1,0 +1,54 @@
+//! The engine: a database of a server.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use walkback_core::engine::{Control, EngineInfo, Physical, Scratch};
+use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
+
+use crate::config::Config;
+use crate::dialect::MysqlDialect;
+use crate::session::MysqlSession;
+
+/// A database of a MySQL or MariaDB server.
+#[derive(Debug)]
+pub(crate) struct MysqlEngine {
+    pub(crate) config: Arc<Config>,
+}
+
+/// Opens the engine at a URL. Does not connect.
+pub(crate) fn open(url: &str, config: &AdapterConfig) -> Result<Arc<dyn Engine>> {
+    let config = Config::parse(url, &config.base)?;
+    Ok(Arc::new(MysqlEngine {
+        config: Arc::new(config),
+    }))
+}
+
+#[async_trait]
+impl Engine for MysqlEngine {
+    fn info(&self) -> EngineInfo {
+        EngineInfo::new(self.config.scheme, self.config.location())
+    }
+
+    fn dialect(&self) -> Arc<dyn Dialect> {
+        Arc::new(MysqlDialect)
+    }
+
+    async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>> {
+        let session = MysqlSession::open(cx, Arc::clone(&self.config), access).await?;
+        Ok(Box::new(session))
+    }
+
+    fn scratch(&self) -> Option<&dyn Scratch> {
+        Some(self)
+    }
+
+    fn physical(&self) -> Option<&dyn Physical> {
+        // The files of a server are not this program's to copy.
+        None
+    }
+
+    fn control(&self) -> Option<&dyn Control> {
+        Some(self)
+    }
+}

@@ -1,0 +1,167 @@
+//! Foreign keys, as they are in the catalog, and the search for rows that break them.
+
+use std::collections::BTreeMap;
+
+use walkback_core::{Error, ErrorKind, Result};
+
+use walkback_sql::lexer::significant_tokens;
+
+use crate::catalog::tables::foreign_key;
+use crate::dialect::{KIND, quoted};
+use crate::link::Link;
+
+/// A foreign key between tables of the current database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reference {
+    /// Its name.
+    pub(crate) name: String,
+    /// The table that refers.
+    pub(crate) child: String,
+    /// Its columns.
+    pub(crate) columns: Vec<String>,
+    /// The table that is referred to.
+    pub(crate) parent: String,
+    /// Its columns.
+    pub(crate) referenced: Vec<String>,
+    /// What happens when a parent changes, as SQL.
+    rules: String,
+}
+
+impl Reference {
+    /// Reads the statement that creates a foreign key to a table of the current database.
+    pub(crate) fn read(name: &str, child: &str, definition: &str) -> Option<Self> {
+        let tokens = significant_tokens(KIND, definition);
+        let at = tokens.iter().find(|token| token.is_word("FOREIGN"))?;
+        let key = foreign_key(&definition[at.offset..])?;
+        if key.references.schema.is_some() {
+            return None;
+        }
+        Some(Self {
+            name: name.to_owned(),
+            child: child.to_owned(),
+            columns: key.columns,
+            parent: key.references.name,
+            referenced: key.referenced_columns,
+            rules: String::new(),
+        })
+    }
+
+    /// Returns the statement that creates it, referring to a table of this name.
+    pub(crate) fn creation(&self, parent: &str) -> String {
+        let list = |columns: &[String]| {
+            let columns: Vec<_> = columns.iter().map(|column| quoted(column)).collect();
+            columns.join(", ")
+        };
+        format!(
+            "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}){}",
+            quoted(&self.child),
+            quoted(&self.name),
+            list(&self.columns),
+            quoted(parent),
+            list(&self.referenced),
+            self.rules
+        )
+    }
+
+    /// Returns the statement that drops it.
+    pub(crate) fn removal(&self) -> String {
+        format!(
+            "ALTER TABLE {} DROP FOREIGN KEY {}",
+            quoted(&self.child),
+            quoted(&self.name)
+        )
+    }
+}
+
+impl Link {
+    /// Reads the foreign keys of the current database that refer to tables in it.
+    pub(crate) async fn references(&mut self) -> Result<Vec<Reference>> {
+        let rules = self
+            .texts(
+                "SELECT CONSTRAINT_NAME, TABLE_NAME, UPDATE_RULE, DELETE_RULE \
+                 FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE()",
+            )
+            .await?;
+        let mut found: BTreeMap<(String, String), Reference> = BTreeMap::new();
+        let parts = self
+            .texts(
+                "SELECT CONSTRAINT_NAME, TABLE_NAME, COLUMN_NAME, REFERENCED_TABLE_NAME, REFERENCED_COLUMN_NAME \
+                 FROM information_schema.KEY_COLUMN_USAGE WHERE CONSTRAINT_SCHEMA = DATABASE() \
+                 AND TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_SCHEMA = DATABASE() \
+                 ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION",
+            )
+            .await?;
+        for part in parts {
+            let part: Vec<String> = part.into_iter().map(Option::unwrap_or_default).collect();
+            let [name, child, column, parent, referenced] = <[String; 5]>::try_from(part).unwrap_or_default();
+            let key = (child.clone(), name.clone());
+            let rules = rules.iter().find(|rule| {
+                rule[0].as_deref() == Some(name.as_str()) && rule[1].as_deref() == Some(child.as_str())
+            });
+            let reference = found.entry(key).or_insert_with(|| Reference {
+                rules: rules.map(|rule| spelled(rule)).unwrap_or_default(),
+                name,
+                child,
+                columns: Vec::new(),
+                parent,
+                referenced: Vec::new(),
+            });
+            reference.columns.push(column);
+            reference.referenced.push(referenced);
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// Fails if a row of `child` refers to a row of `parent` that is not there. The tables may stand for those
+    /// that the foreign key is about.
+    pub(crate) async fn must_hold(&mut self, reference: &Reference, child: &str, parent: &str) -> Result<()> {
+        let of = |alias: &str, column: &String| format!("{alias}.{}", quoted(column));
+        let equal: Vec<_> = reference
+            .columns
+            .iter()
+            .zip(&reference.referenced)
+            .map(|(column, referenced)| format!("{} = {}", of("c", column), of("p", referenced)))
+            .collect();
+        let given: Vec<_> = reference
+            .columns
+            .iter()
+            .map(|column| format!("{} IS NOT NULL", of("c", column)))
+            .collect();
+        let sql = format!(
+            "SELECT COUNT(*) FROM {} c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} p WHERE {})",
+            quoted(child),
+            given.join(" AND "),
+            quoted(parent),
+            equal.join(" AND ")
+        );
+        match self.one(&sql).await?.as_deref() {
+            Some("0") => Ok(()),
+            count => Err(Error::new(
+                ErrorKind::Database,
+                format!(
+                    "{} rows of table `{}` would refer to rows of table `{}` that are not there (foreign key `{}`)",
+                    count.unwrap_or("some"),
+                    reference.child,
+                    reference.parent,
+                    reference.name
+                ),
+            )
+            .hint(format!(
+                "bring `{}` and `{}` back together, or remove those rows first; nothing has been exchanged",
+                reference.child, reference.parent
+            ))),
+        }
+    }
+}
+
+fn spelled(rule: &[Option<String>]) -> String {
+    let mut text = String::new();
+    for (event, rule) in [("UPDATE", &rule[2]), ("DELETE", &rule[3])] {
+        match rule.as_deref() {
+            // What is not said is `NO ACTION`, or `RESTRICT` on MariaDB.
+            None | Some("NO ACTION") => {}
+            Some(rule) => text.push_str(&format!(" ON {event} {rule}")),
+        }
+    }
+    text
+}

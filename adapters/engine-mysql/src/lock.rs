@@ -1,0 +1,92 @@
+//! Locks: `GET_LOCK`, which the server frees when the connection ends, however it ends.
+
+use std::time::Duration;
+
+use walkback_core::engine::{LockAttempt, LockHolder};
+use walkback_core::{Error, ErrorKind, Result};
+
+use crate::dialect::literal;
+use crate::link::Link;
+
+/// How many hexadecimal digits of a hash make a name; with what is before them it fits into the 64 characters
+/// that MySQL allows.
+const DIGITS: usize = 48;
+
+impl Link {
+    /// Tries once to take a lock.
+    pub(crate) async fn try_lock(&mut self, name: &str) -> Result<LockAttempt> {
+        if self.locks.contains_key(name) {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("this session holds the lock `{name}` already"),
+            ));
+        }
+        let on_server = self.name_of(name);
+        let lock = literal(&on_server);
+        if self.one(&format!("SELECT GET_LOCK({lock}, 0)")).await?.as_deref() == Some("1") {
+            self.locks.insert(name.to_owned(), on_server);
+            return Ok(LockAttempt::Taken);
+        }
+        let holder = self.one(&format!("SELECT IS_USED_LOCK({lock})")).await?;
+        match holder.and_then(|id| id.parse().ok()) {
+            Some(id) => Ok(LockAttempt::Held(Some(self.holder(id).await?))),
+            None => Ok(LockAttempt::Held(None)),
+        }
+    }
+
+    /// Frees a lock.
+    pub(crate) async fn unlock(&mut self, name: &str) -> Result<()> {
+        let Some(on_server) = self.locks.remove(name) else {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("this session does not hold the lock `{name}`"),
+            ));
+        };
+        let sql = format!("SELECT RELEASE_LOCK({})", literal(&on_server));
+        match self.one(&sql).await?.as_deref() {
+            Some("1") => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Database,
+                format!("the server had freed the lock `{name}` already"),
+            )),
+        }
+    }
+
+    /// Sets how long a statement waits for what another session holds.
+    pub(crate) async fn set_lock_timeout(&mut self, timeout: Duration) -> Result<()> {
+        let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
+        // A year is the longest that both settings take.
+        let seconds = seconds.clamp(1, 31_536_000);
+        self.run(&format!(
+            "SET SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {seconds}"
+        ))
+        .await
+    }
+
+    /// Says who a connection is. Without the right `PROCESS` the server tells of one's own user only.
+    pub(crate) async fn holder(&mut self, id: u64) -> Result<LockHolder> {
+        let sql = format!(
+            "SELECT USER, HOST, COMMAND, TIME, LEFT(INFO, 80) FROM information_schema.PROCESSLIST WHERE ID = {id}"
+        );
+        let rows = self.texts(&sql).await?;
+        let mut who = format!("connection {id}");
+        if let Some([user, host, command, time, info]) = rows.first().map(Vec::as_slice) {
+            let text = |cell: &Option<String>| cell.clone().unwrap_or_default();
+            who.push_str(&format!(" of {}@{}", text(user), text(host)));
+            match info {
+                Some(info) => who.push_str(&format!(" (runs `{}`)", crate::error::excerpt(info))),
+                None => who.push_str(&format!(" ({} for {} s)", text(command), text(time))),
+            }
+        }
+        Ok(LockHolder { who, since: None })
+    }
+
+    /// Locks are those of a whole server, and their names do not tell upper from lower case.
+    fn name_of(&self, name: &str) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.database.as_deref().unwrap_or_default().as_bytes());
+        hasher.update(&[0]);
+        hasher.update(name.as_bytes());
+        format!("walkback.{}", &hasher.finalize().to_hex()[..DIGITS])
+    }
+}

@@ -1,0 +1,358 @@
+//! The exchange of tables, where no transaction holds it together.
+//!
+//! One `RENAME TABLE` puts every shadow in its place at the same moment, so that no table is ever missing. What
+//! that leaves to be done is said before it in the table `_walkback_swap`: the foreign keys of other tables
+//! follow the table that is moved away, and have to be dropped and made again, which no single statement does.
+//! An exchange that was killed is done again from the beginning, and first finishes what it finds there.
+//!
+//! The order, and what a kill leaves behind each step:
+//!
+//! 1. leftovers of a killed exchange: foreign keys of others point to live tables again, old tables go;
+//! 2. indexes on the shadows, and the check of all foreign keys between what will be: nothing is changed yet;
+//! 3. objects that go, as far as they do not go with their tables;
+//! 4. the list of foreign keys to repair;
+//! 5. the exchange itself;
+//! 6. foreign keys of others, the old tables, foreign keys of the new ones, names of checks;
+//! 7. objects that come.
+
+use std::collections::BTreeMap;
+
+use walkback_core::catalog::Object;
+use walkback_core::engine::Swap;
+use walkback_core::name::ObjectKind;
+use walkback_core::{Error, ErrorKind, Result, TableName};
+
+use crate::catalog::definition::retargeted;
+use crate::dialect::{literal, quoted};
+use crate::foreign_keys::Reference;
+use crate::link::Link;
+use crate::settings::Settings;
+use crate::shadow::{checks_renamed, hash_of};
+
+/// What the names of tables that were replaced begin with.
+const OLD: &str = "_walkback_old_";
+
+/// Where it stands what is still to be done.
+const TODO: &str = "_walkback_swap";
+
+impl Link {
+    /// Puts shadows in the place of tables.
+    pub(crate) async fn swap(&mut self, swap: &Swap) -> Result<()> {
+        self.must_be_alive()?;
+        if self.transaction.is_some() {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "tables are exchanged outside of a transaction here: the server would commit it",
+            ));
+        }
+        let settings = [
+            ("foreign_key_checks", "0".to_owned()),
+            ("sql_mode", "'ALLOW_INVALID_DATES'".to_owned()),
+        ];
+        let before = Settings::enter(self, &settings).await?;
+        let outcome = self.swap_now(swap).await;
+        before.after(self, outcome).await
+    }
+
+    async fn swap_now(&mut self, swap: &Swap) -> Result<()> {
+        self.finish_killed_swap().await?;
+        let exchange = Exchange::of(swap);
+        self.prepare_shadows(&exchange).await?;
+        for object in &exchange.drop_first {
+            self.drop_object(object).await?;
+        }
+        let repairs = self.repairs(&exchange).await?;
+        self.write_todo(&repairs).await?;
+        let checks = self.checks_to_rename(&exchange);
+        if let Some(sql) = self.renames(&exchange).await? {
+            self.run(&sql).await?;
+        }
+        for table in &exchange.dropped {
+            // Not renamed: the foreign keys of others would follow.
+            self.run(&format!("DROP TABLE IF EXISTS {}", quoted(table))).await?;
+        }
+        self.finish_killed_swap().await?;
+        for object in exchange.foreign_keys.iter().copied() {
+            self.run(&object.definition).await?;
+        }
+        for sql in checks {
+            self.run(&sql).await?;
+        }
+        for object in exchange.create_last.iter().copied() {
+            self.execute(&object.definition, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Finishes what was begun behind a `RENAME TABLE`: foreign keys, then old tables, then the list itself.
+    async fn finish_killed_swap(&mut self) -> Result<()> {
+        if self.has_table(&TableName::new(TODO)).await? {
+            let todo = self
+                .texts(&format!("SELECT child, name, creation FROM {TODO}"))
+                .await?;
+            let present = self.references().await?;
+            for row in todo {
+                let row: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
+                let [child, name, creation] = <[String; 3]>::try_from(row).unwrap_or_default();
+                self.repair(&present, &child, &name, &creation).await?;
+            }
+        }
+        let old = self.tables_beginning_with(OLD).await?;
+        if !old.is_empty() {
+            let names: Vec<_> = old.iter().map(|name| quoted(name)).collect();
+            self.run(&format!("DROP TABLE {}", names.join(", "))).await?;
+        }
+        self.run(&format!("DROP TABLE IF EXISTS {TODO}")).await
+    }
+
+    async fn repair(&mut self, present: &[Reference], child: &str, name: &str, creation: &str) -> Result<()> {
+        if !self.has_table(&TableName::new(child)).await? {
+            return Ok(());
+        }
+        let found = present
+            .iter()
+            .find(|reference| reference.child == child && reference.name == name);
+        match found {
+            // Nothing was exchanged, or it was repaired already.
+            Some(reference) if !reference.parent.starts_with(OLD) => Ok(()),
+            Some(reference) => {
+                self.run(&reference.removal()).await?;
+                self.run(creation).await
+            }
+            None => self.run(creation).await,
+        }
+    }
+
+    async fn tables_beginning_with(&mut self, prefix: &str) -> Result<Vec<String>> {
+        let sql = format!(
+            "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
+             AND LEFT(TABLE_NAME, {}) = {}",
+            prefix.len(),
+            literal(prefix)
+        );
+        Ok(self.texts(&sql).await?.into_iter().flatten().flatten().collect())
+    }
+
+    /// Gives the shadows their indexes, and checks every foreign key between what will be.
+    async fn prepare_shadows(&mut self, exchange: &Exchange<'_>) -> Result<()> {
+        for (shadow, object) in &exchange.on_shadows {
+            let on = object.on.as_ref().map_or("", |on| &on.name);
+            match retargeted(&object.definition, on, shadow) {
+                Some(sql) => self.run(&sql).await?,
+                None => {
+                    return Err(Error::internal(format!(
+                        "the definition of {} `{}` is not one of this engine",
+                        object.kind.word(),
+                        object.name
+                    )));
+                }
+            }
+        }
+        let planned = exchange.foreign_keys.iter().filter_map(|object| reference_of(object));
+        let present = self.references().await?;
+        let stay = present
+            .into_iter()
+            .filter(|reference| exchange.leaves(reference) && !exchange.drops(reference));
+        for reference in stay.chain(planned) {
+            let child = exchange.shadow_of(&reference.child).unwrap_or(&reference.child);
+            let parent = exchange.shadow_of(&reference.parent).unwrap_or(&reference.parent);
+            self.must_hold(&reference, child, parent).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns what the foreign keys of other tables must become again: those that refer to what is replaced.
+    async fn repairs(&mut self, exchange: &Exchange<'_>) -> Result<Vec<Reference>> {
+        let mut references = self.references().await?;
+        references.retain(|reference| exchange.leaves(reference));
+        Ok(references)
+    }
+
+    async fn write_todo(&mut self, repairs: &[Reference]) -> Result<()> {
+        if repairs.is_empty() {
+            return Ok(());
+        }
+        self.run(&format!(
+            "CREATE TABLE {TODO} (child VARCHAR(64) NOT NULL, name VARCHAR(64) NOT NULL, creation LONGTEXT NOT NULL, \
+             PRIMARY KEY (child, name)) DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin"
+        ))
+        .await?;
+        let rows: Vec<_> = repairs
+            .iter()
+            .map(|reference| {
+                format!(
+                    "({}, {}, {})",
+                    literal(&reference.child),
+                    literal(&reference.name),
+                    literal(&reference.creation(&reference.parent))
+                )
+            })
+            .collect();
+        self.run(&format!("INSERT INTO {TODO} VALUES {}", rows.join(", ")))
+            .await
+    }
+
+    /// Returns the one statement that exchanges everything.
+    async fn renames(&mut self, exchange: &Exchange<'_>) -> Result<Option<String>> {
+        let mut renames = Vec::new();
+        for live in exchange.shadows.keys() {
+            if self.has_table(&TableName::new(live)).await? {
+                let old = format!("{OLD}{}", hash_of(&[live]));
+                renames.push(format!("{} TO {}", quoted(live), quoted(&old)));
+            }
+        }
+        for (live, shadow) in &exchange.shadows {
+            renames.push(format!("{} TO {}", quoted(shadow), quoted(live)));
+        }
+        Ok((!renames.is_empty()).then(|| format!("RENAME TABLE {}", renames.join(", "))))
+    }
+
+    /// Returns the statements that give the checks of shadows their own names, which the tables that are
+    /// replaced have until they are gone.
+    fn checks_to_rename(&self, exchange: &Exchange<'_>) -> Vec<String> {
+        if self.server.is_mariadb {
+            return Vec::new();
+        }
+        let mut statements = Vec::new();
+        for (live, shadow) in &exchange.shadows {
+            let known = self.shadowed.get(shadow).filter(|table| table.name.name == *live);
+            statements.extend(known.and_then(|table| checks_renamed(table, &TableName::new(shadow))));
+        }
+        statements
+    }
+
+    /// Drops an object that may be gone already with what it belonged to.
+    async fn drop_object(&mut self, object: &Object) -> Result<()> {
+        let name = quoted(&object.name.name);
+        let on = object.on.as_ref().map(|on| quoted(&on.name));
+        let own_name = own_name(object).map_or_else(|| name.clone(), |name| quoted(&name));
+        let sql = match (object.kind, on) {
+            (ObjectKind::Index, Some(on)) => format!("ALTER TABLE {on} DROP INDEX {own_name}"),
+            (ObjectKind::Constraint, Some(on)) => format!("ALTER TABLE {on} DROP FOREIGN KEY {name}"),
+            // The position of a column that counts goes with its table.
+            (ObjectKind::Sequence, Some(_)) => return Ok(()),
+            (ObjectKind::Sequence, None) => format!("DROP SEQUENCE IF EXISTS {name}"),
+            (ObjectKind::View, _) => format!("DROP VIEW IF EXISTS {name}"),
+            (ObjectKind::Trigger, _) => format!("DROP TRIGGER IF EXISTS {name}"),
+            (ObjectKind::Event, _) => format!("DROP EVENT IF EXISTS {name}"),
+            (ObjectKind::Routine, _) => {
+                let sort = object.facts.get("sort").map_or("procedure", String::as_str);
+                let name = own_routine_name(&object.name.name);
+                format!("DROP {sort} IF EXISTS {}", quoted(name))
+            }
+            (kind, _) => {
+                return Err(Error::unsupported(
+                    format!("dropping {} `{}`", kind.word(), object.name),
+                    self.product(),
+                ));
+            }
+        };
+        match self.run(&sql).await {
+            Err(error) if is_gone(&error) => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+/// Returns whether a failure to drop says that there is nothing to drop.
+fn is_gone(error: &Error) -> bool {
+    // No such table, no such key or foreign key.
+    let codes = ["1146", "1091", "1176"];
+    error.kind() == ErrorKind::Database
+        && error
+            .context()
+            .iter()
+            .any(|(key, value)| *key == "mysql_code" && codes.contains(&value.as_str()))
+}
+
+/// Returns the name that an index has in its table, whatever the schema calls it.
+fn own_name(object: &Object) -> Option<String> {
+    let table = object.on.as_ref()?;
+    let (name, _) = object.name.name.rsplit_once(&format!(" on {}", table.name))?;
+    object
+        .definition
+        .contains(&format!("KEY {} ", quoted(name)))
+        .then(|| name.to_owned())
+}
+
+fn own_routine_name(name: &str) -> &str {
+    ["function", "procedure", "package", "package body"]
+        .iter()
+        .find_map(|sort| name.strip_suffix(&format!(" ({sort})")))
+        .unwrap_or(name)
+}
+
+/// Reads a foreign key that is to be created.
+fn reference_of(object: &Object) -> Option<Reference> {
+    Reference::read(&object.name.name, &object.on.as_ref()?.name, &object.definition)
+}
+
+/// What is exchanged, sorted by when.
+#[derive(Debug, Default)]
+struct Exchange<'s> {
+    /// Shadows, by the names they take.
+    shadows: BTreeMap<String, String>,
+    /// Tables that go and are not replaced.
+    dropped: Vec<String>,
+    drop_first: Vec<&'s Object>,
+    on_shadows: Vec<(String, &'s Object)>,
+    foreign_keys: Vec<&'s Object>,
+    create_last: Vec<&'s Object>,
+}
+
+impl<'s> Exchange<'s> {
+    fn of(swap: &'s Swap) -> Self {
+        let mut exchange = Self {
+            shadows: swap
+                .shadows
+                .iter()
+                .map(|(shadow, live)| (live.name.clone(), shadow.name.clone()))
+                .collect(),
+            ..Self::default()
+        };
+        exchange.dropped = swap
+            .drop_tables
+            .iter()
+            .map(|table| table.name.clone())
+            .filter(|table| !exchange.shadows.contains_key(table))
+            .collect();
+        for object in &swap.drop_objects {
+            let goes_along = object.on.as_ref().is_some_and(|on| exchange.goes(&on.name));
+            if !goes_along {
+                exchange.drop_first.push(object);
+            }
+        }
+        for object in &swap.create_objects {
+            let shadow = object.on.as_ref().and_then(|on| exchange.shadow_of(&on.name));
+            match (object.kind, shadow.map(str::to_owned)) {
+                (ObjectKind::Index | ObjectKind::Sequence, Some(shadow)) => {
+                    exchange.on_shadows.push((shadow, object));
+                }
+                (ObjectKind::Constraint, _) => exchange.foreign_keys.push(object),
+                _ => exchange.create_last.push(object),
+            }
+        }
+        exchange
+    }
+
+    fn shadow_of(&self, live: &str) -> Option<&str> {
+        self.shadows.get(live).map(String::as_str)
+    }
+
+    fn goes(&self, table: &str) -> bool {
+        self.shadows.contains_key(table) || self.dropped.iter().any(|dropped| dropped == table)
+    }
+
+    /// Returns whether a foreign key stays where it is while what it refers to is replaced.
+    fn leaves(&self, reference: &Reference) -> bool {
+        !self.goes(&reference.child) && self.shadow_of(&reference.parent).is_some()
+    }
+
+    fn drops(&self, reference: &Reference) -> bool {
+        self.drop_first.iter().any(|object| {
+            object.kind == ObjectKind::Constraint
+                && object.name.name == reference.name
+                && object.on.as_ref().is_some_and(|on| on.name == reference.child)
+        })
+    }
+}
