@@ -134,9 +134,9 @@ impl Link {
         }
         let class = |name: &String| {
             let row = found.iter().find(|row| {
-                row[0]
-                    .as_ref()
-                    .is_some_and(|found| found.eq_ignore_ascii_case(name) || found.to_lowercase() == name.to_lowercase())
+                row[0].as_ref().is_some_and(|found| {
+                    found.eq_ignore_ascii_case(name) || found.to_lowercase() == name.to_lowercase()
+                })
             });
             row.map(|row| class_of(row[1].as_deref().unwrap_or_default(), row[2].as_deref()))
                 .ok_or_else(|| {
@@ -208,7 +208,11 @@ fn selection(slice: &TableSlice, classes: &[Class]) -> Result<String> {
             _ => quoted(name),
         })
         .collect();
-    let mut sql = format!("SELECT {} FROM {}", columns.join(", "), quoted_table(&slice.table));
+    let mut sql = format!(
+        "SELECT {} FROM {}",
+        columns.join(", "),
+        quoted_table(&slice.table)
+    );
     let order: Vec<_> = slice.order.iter().map(|column| quoted(column)).collect();
     if !order.is_empty() {
         sql.push_str(" ORDER BY ");

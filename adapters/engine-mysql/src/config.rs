@@ -118,13 +118,14 @@ impl Config {
             "connect-timeout" => {
                 let seconds = value.parse().ok().filter(|seconds| *seconds > 0);
                 self.connect_timeout = seconds.map(Duration::from_secs).ok_or_else(|| {
-                    wrong(&format!("`connect-timeout` is a number of seconds, not `{value}`"))
+                    wrong(&format!(
+                        "`connect-timeout` is a number of seconds, not `{value}`"
+                    ))
                 })?;
             }
             _ => {
-                return Err(wrong(&format!("it has an unknown parameter `{key}`")).hint(
-                    "the parameters are: ssl-mode, ssl-ca, socket, charset, connect-timeout",
-                ));
+                return Err(wrong(&format!("it has an unknown parameter `{key}`"))
+                    .hint("the parameters are: ssl-mode, ssl-ca, socket, charset, connect-timeout"));
             }
         }
         Ok(())
@@ -226,7 +227,11 @@ fn host_and_port(place: &str) -> Result<(String, u16)> {
             .parse()
             .map_err(|_| wrong(&format!("`{port}` in it is not a port")))?,
     };
-    let host = if host.is_empty() { "localhost".to_owned() } else { host };
+    let host = if host.is_empty() {
+        "localhost".to_owned()
+    } else {
+        host
+    };
     Ok((host, port))
 }
 
@@ -255,15 +260,17 @@ mod tests {
 
     #[test]
     fn every_part_of_a_url_is_read() {
-        let config = parse("mysql://a%40b:p%3Aw%2F@db.example.com:3307/my%20db?ssl-mode=verify-ca&ssl-ca=ca.pem")
-            .unwrap();
+        let config =
+            parse("mysql://a%40b:p%3Aw%2F@db.example.com:3307/my%20db?ssl-mode=verify-ca&ssl-ca=ca.pem")
+                .unwrap();
         assert_eq!(config.user(), "a@b");
         assert_eq!(config.password.as_deref(), Some("p:w/"));
         assert_eq!((config.host.as_str(), config.port), ("db.example.com", 3307));
         assert_eq!(config.database, "my db");
         assert_eq!(config.ssl_mode, SslMode::VerifyCa);
         assert_eq!(config.ssl_ca.as_deref(), Some(Path::new("/base/ca.pem")));
-        let config = parse("mariadb://[::1]/app?socket=/run/m.sock&connect-timeout=3&charset=UTF8MB4").unwrap();
+        let config =
+            parse("mariadb://[::1]/app?socket=/run/m.sock&connect-timeout=3&charset=UTF8MB4").unwrap();
         assert_eq!((config.host.as_str(), config.port), ("::1", 3306));
         assert_eq!(config.location(), "/run/m.sock/app");
         assert_eq!(config.connect_timeout, Duration::from_secs(3));

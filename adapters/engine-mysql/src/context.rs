@@ -91,7 +91,12 @@ mod tests {
         );
         let empty = Context::default().with("sql_mode", "");
         assert_eq!(Context::split(&empty.before("X")), (Some(empty), "X"));
-        for other in ["SELECT 1", "/* walkback a=b */ X", "/*walkback autocommit=0 */ X", "/*walkback x"] {
+        for other in [
+            "SELECT 1",
+            "/* walkback a=b */ X",
+            "/*walkback autocommit=0 */ X",
+            "/*walkback x",
+        ] {
             assert_eq!(Context::split(other), (None, other));
         }
     }

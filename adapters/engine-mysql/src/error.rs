@@ -63,13 +63,15 @@ impl Place {
                 .with_context("mysql_code", server.code)
                 .with_context("sqlstate", &server.state)
                 .with_source(Cause(server.message.clone())),
-            DriverError::Io(_) | DriverError::Driver(mysql_async::DriverError::ConnectionClosed) => Error::new(
-                ErrorKind::Unavailable,
-                format!("the connection to `{}` is lost", self.0.server()),
-            )
-            .retryable()
-            .hint("see whether the server runs and can be reached, then run the same command again")
-            .with_source(Cause(text(&error))),
+            DriverError::Io(_) | DriverError::Driver(mysql_async::DriverError::ConnectionClosed) => {
+                Error::new(
+                    ErrorKind::Unavailable,
+                    format!("the connection to `{}` is lost", self.0.server()),
+                )
+                .retryable()
+                .hint("see whether the server runs and can be reached, then run the same command again")
+                .with_source(Cause(text(&error)))
+            }
             _ => Error::new(ErrorKind::Database, message).with_source(Cause(text(&error))),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mysql_async::prelude::{Protocol, Queryable as _};
 use mysql_async::{Column, Conn, Error as DriverError, Params, QueryResult, Row, Statement};
 use walkback_core::{Access, Error, ErrorKind, Result, Value};
+use walkback_sql::lexer::{TokenKind, significant_tokens};
 
 use crate::call::Outlet;
 use crate::context::Context;
@@ -75,7 +76,12 @@ impl Link {
     }
 
     /// Runs one query and gives its rows.
-    pub(crate) async fn query(&mut self, sql: &str, params: &[Value], outlet: Outlet<Vec<Value>>) -> Result<()> {
+    pub(crate) async fn query(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        outlet: Outlet<Vec<Value>>,
+    ) -> Result<()> {
         self.must_be_alive()?;
         self.must_be_possible(sql)?;
         let outcome = self.query_now(sql, params, outlet).await;
@@ -111,6 +117,9 @@ impl Link {
     }
 
     async fn send(&mut self, sql: &str, params: &[Value]) -> Result<Sent, DriverError> {
+        if significant_tokens(dialect::KIND, sql).is_empty() {
+            return Err(refused("there is no statement in it"));
+        }
         let prepared = if has_name_of_parameter(sql) && params.is_empty() {
             self.spell(sql).await.map(|()| Sent::Spelled)
         } else {
@@ -123,6 +132,15 @@ impl Link {
                     && dialect::is_one_statement(sql) =>
             {
                 Ok(Sent::Text)
+            }
+            Ok(Sent::Prepared(statement)) if usize::from(statement.num_params()) != params.len() => {
+                let wanted = statement.num_params();
+                close(&mut self.conn, statement).await?;
+                // The driver would close the connection over this.
+                Err(refused(&format!(
+                    "it takes {wanted} parameters, not {}",
+                    params.len()
+                )))
             }
             outcome => outcome,
         }
@@ -158,6 +176,11 @@ impl Link {
         }
         Ok(())
     }
+}
+
+/// Says why a statement is not sent.
+fn refused(why: &str) -> DriverError {
+    DriverError::Other(why.into())
 }
 
 /// Reads all results of a statement, and returns the number of rows it changed.
@@ -242,7 +265,6 @@ fn has_name_of_parameter(sql: &str) -> bool {
 
 /// Returns the words of a statement, in upper case, without comments.
 pub(crate) fn words(sql: &str) -> impl Iterator<Item = String> + use<> {
-    use walkback_sql::lexer::{TokenKind, significant_tokens};
     let head: String = sql.chars().take(2000).collect();
     let words: Vec<String> = significant_tokens(dialect::KIND, &head)
         .into_iter()

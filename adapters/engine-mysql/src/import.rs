@@ -112,7 +112,12 @@ impl Link {
 
     async fn altered(&mut self) -> Error {
         let warnings = self.texts("SHOW WARNINGS LIMIT 1").await.unwrap_or_default();
-        let said = warnings.into_iter().flatten().flatten().last().unwrap_or_default();
+        let said = warnings
+            .into_iter()
+            .flatten()
+            .flatten()
+            .last()
+            .unwrap_or_default();
         Error::new(
             ErrorKind::Database,
             format!("the server would have stored a row otherwise than it was: {said}"),

@@ -73,7 +73,8 @@ impl Link {
         let place = Place::new(Arc::clone(&config));
         let mut database = Some(config.database.clone());
         let mut outcome = connect(&config, database.as_deref()).await;
-        if access == Access::Read && outcome.as_ref().err().and_then(error::code) == Some(error::NO_DATABASE) {
+        if access == Access::Read && outcome.as_ref().err().and_then(error::code) == Some(error::NO_DATABASE)
+        {
             database = None;
             outcome = connect(&config, None).await;
         }
@@ -145,13 +146,21 @@ impl Link {
     /// Returns the first cell of the first row of a query of walkback's own.
     pub(crate) async fn one(&mut self, sql: &str) -> Result<Option<String>> {
         let rows = self.texts(sql).await?;
-        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
+        Ok(rows
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().next())
+            .flatten())
     }
 
     /// Returns whether the server said last that a transaction is open.
     pub(crate) fn says_in_transaction(&self) -> Option<bool> {
         let packet = self.conn.last_ok_packet()?;
-        Some(packet.status_flags().contains(StatusFlags::SERVER_STATUS_IN_TRANS))
+        Some(
+            packet
+                .status_flags()
+                .contains(StatusFlags::SERVER_STATUS_IN_TRANS),
+        )
     }
 
     /// Returns whether a transaction is open, asking the server where it has not said so.
@@ -176,9 +185,9 @@ impl Link {
 fn text(cell: Cell) -> Result<Option<String>> {
     match cell {
         Cell::NULL => Ok(None),
-        Cell::Bytes(bytes) => String::from_utf8(bytes)
-            .map(Some)
-            .map_err(|error| Error::internal("the server answers in another character set").with_source(error)),
+        Cell::Bytes(bytes) => String::from_utf8(bytes).map(Some).map_err(|error| {
+            Error::internal("the server answers in another character set").with_source(error)
+        }),
         other => Ok(Some(other.as_sql(true))),
     }
 }

@@ -41,7 +41,7 @@ impl Link {
         let user = self.quoted_user().await?;
         let mut missing = Vec::new();
         let mut said = BTreeSet::new();
-        for need in actions.iter().flat_map(|action| needs(action)) {
+        for need in actions.iter().flat_map(needs) {
             let table = need.table.as_deref().unwrap_or("*");
             if need
                 .rights
@@ -73,7 +73,8 @@ impl Link {
         user: &str,
     ) -> Result<Option<String>> {
         let is_program = |action: &Action| {
-            let (Action::Create { kind, .. } | Action::Drop { kind, .. } | Action::Alter { kind, .. }) = action
+            let (Action::Create { kind, .. } | Action::Drop { kind, .. } | Action::Alter { kind, .. }) =
+                action
             else {
                 return false;
             };
@@ -129,7 +130,12 @@ impl Link {
             format!("SHOW GRANTS FOR CURRENT_USER(){using}")
         };
         let rows = self.texts(&sql).await?;
-        Ok(rows.into_iter().flatten().flatten().filter_map(|line| read(&line)).collect())
+        Ok(rows
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|line| read(&line))
+            .collect())
     }
 }
 
@@ -141,7 +147,11 @@ fn read(line: &str) -> Option<Grant> {
     let scope = &tokens[on + 1..];
     let scope: Vec<_> = scope
         .iter()
-        .skip_while(|token| ["TABLE", "FUNCTION", "PROCEDURE", "PACKAGE", "BODY"].iter().any(|word| token.is_word(word)))
+        .skip_while(|token| {
+            ["TABLE", "FUNCTION", "PROCEDURE", "PACKAGE", "BODY"]
+                .iter()
+                .any(|word| token.is_word(word))
+        })
         .take(3)
         .collect();
     let (database, table) = match scope.as_slice() {
@@ -207,7 +217,11 @@ fn allows(grants: &[Grant], right: &str, database: &str, table: &str) -> bool {
     let is_revoked = giving
         .iter()
         .any(|grant| grant.is_revoke && like(&grant.database, database));
-    let is_own = giving.iter().copied().filter(|grant| !grant.is_revoke).filter(covers);
+    let is_own = giving
+        .iter()
+        .copied()
+        .filter(|grant| !grant.is_revoke)
+        .filter(covers);
     is_own.count() > 0 || is_global && !is_revoked
 }
 
@@ -264,7 +278,11 @@ fn needs(action: &Action) -> Vec<Need> {
             }
             needs
         }
-        Action::Drop { kind, name, on: table } => needs_of_object(*kind, name, table.as_ref(), false),
+        Action::Drop {
+            kind,
+            name,
+            on: table,
+        } => needs_of_object(*kind, name, table.as_ref(), false),
         Action::DropTable { table } => vec![on(&["DROP"], table, "drop")],
         Action::RenameTable { from, to } => vec![
             on(&["ALTER"], from, "rename"),
@@ -288,13 +306,21 @@ fn needs(action: &Action) -> Vec<Need> {
             needs
         }
         Action::Update { table } => vec![on(&["UPDATE"], table, "update"), on(&["SELECT"], table, "read")],
-        Action::Delete { table } => vec![on(&["DELETE"], table, "delete from"), on(&["SELECT"], table, "read")],
+        Action::Delete { table } => vec![
+            on(&["DELETE"], table, "delete from"),
+            on(&["SELECT"], table, "read"),
+        ],
         Action::Truncate { table } => vec![on(&["DROP"], table, "empty")],
         _ => Vec::new(),
     }
 }
 
-fn needs_of_object(kind: ObjectKind, name: &TableName, on: Option<&TableName>, is_created: bool) -> Vec<Need> {
+fn needs_of_object(
+    kind: ObjectKind,
+    name: &TableName,
+    on: Option<&TableName>,
+    is_created: bool,
+) -> Vec<Need> {
     let verb = if is_created { "create" } else { "drop" };
     let what = format!("{verb} {} `{name}`", kind.word());
     let (rights, table): (&'static [&'static str], Option<&TableName>) = match (kind, is_created) {

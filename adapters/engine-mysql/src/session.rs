@@ -65,7 +65,9 @@ impl Session for MysqlSession {
     async fn execute(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<u64> {
         let (sql, params) = (sql.to_owned(), params.to_vec());
         self.line
-            .call(cx, move |link| Box::pin(async move { link.execute(&sql, &params).await }))
+            .call(cx, move |link| {
+                Box::pin(async move { link.execute(&sql, &params).await })
+            })
             .await
     }
 
@@ -108,7 +110,9 @@ impl Session for MysqlSession {
     async fn try_lock(&mut self, cx: &Cx, name: &str, _: &LockHolder) -> Result<LockAttempt> {
         let name = name.to_owned();
         self.line
-            .call(cx, move |link| Box::pin(async move { link.try_lock(&name).await }))
+            .call(cx, move |link| {
+                Box::pin(async move { link.try_lock(&name).await })
+            })
             .await
     }
 
@@ -145,7 +149,9 @@ impl Session for MysqlSession {
     async fn has_table(&mut self, cx: &Cx, table: &TableName) -> Result<bool> {
         let table = table.clone();
         self.line
-            .call(cx, move |link| Box::pin(async move { link.has_table(&table).await }))
+            .call(cx, move |link| {
+                Box::pin(async move { link.has_table(&table).await })
+            })
             .await
     }
 
@@ -176,7 +182,9 @@ impl Session for MysqlSession {
         let into = Arc::clone(&target);
         let own = self
             .line
-            .call(cx, move |link| Box::pin(async move { link.begin_import(&into).await }))
+            .call(cx, move |link| {
+                Box::pin(async move { link.begin_import(&into).await })
+            })
             .await?;
         let mut outcome = Ok(0);
         while let (Ok(count), Some(chunk)) = (&outcome, chunks.next().await) {

@@ -77,7 +77,9 @@ fn renamed_check(check: &Element<'_>, table: &str, shadow: &str) -> String {
 /// renamed by the server along with the table.
 fn check_name(check: &str, table: &str, shadow: &str) -> String {
     match check.strip_prefix(&format!("{table}_chk_")) {
-        Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) && shadow.len() + number.len() < 59 => {
+        Some(number)
+            if number.bytes().all(|byte| byte.is_ascii_digit()) && shadow.len() + number.len() < 59 =>
+        {
             format!("{shadow}_chk_{number}")
         }
         _ => temporary_check_name(check, shadow),
@@ -119,7 +121,10 @@ mod tests {
 
     #[test]
     fn a_check_that_is_named_after_its_table_follows_it() {
-        assert_eq!(check_name("t_chk_2", "t", "_walkback_shadow_0"), "_walkback_shadow_0_chk_2");
+        assert_eq!(
+            check_name("t_chk_2", "t", "_walkback_shadow_0"),
+            "_walkback_shadow_0_chk_2"
+        );
         for other in ["positive", "t_chk_", "t_chk_x", "u_chk_1"] {
             let name = check_name(other, "t", "s");
             assert!(name.starts_with(CHECK) || other == "t_chk_", "{name}");

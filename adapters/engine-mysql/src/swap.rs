@@ -33,7 +33,7 @@ use crate::shadow::{checks_renamed, hash_of};
 const OLD: &str = "_walkback_old_";
 
 /// Where it stands what is still to be done.
-const TODO: &str = "_walkback_swap";
+const PENDING: &str = "_walkback_swap";
 
 impl Link {
     /// Puts shadows in the place of tables.
@@ -62,14 +62,15 @@ impl Link {
             self.drop_object(object).await?;
         }
         let repairs = self.repairs(&exchange).await?;
-        self.write_todo(&repairs).await?;
+        self.write_pending(&repairs).await?;
         let checks = self.checks_to_rename(&exchange);
         if let Some(sql) = self.renames(&exchange).await? {
             self.run(&sql).await?;
         }
         for table in &exchange.dropped {
             // Not renamed: the foreign keys of others would follow.
-            self.run(&format!("DROP TABLE IF EXISTS {}", quoted(table))).await?;
+            self.run(&format!("DROP TABLE IF EXISTS {}", quoted(table)))
+                .await?;
         }
         self.finish_killed_swap().await?;
         for object in exchange.foreign_keys.iter().copied() {
@@ -86,12 +87,12 @@ impl Link {
 
     /// Finishes what was begun behind a `RENAME TABLE`: foreign keys, then old tables, then the list itself.
     async fn finish_killed_swap(&mut self) -> Result<()> {
-        if self.has_table(&TableName::new(TODO)).await? {
-            let todo = self
-                .texts(&format!("SELECT child, name, creation FROM {TODO}"))
+        if self.has_table(&TableName::new(PENDING)).await? {
+            let pending = self
+                .texts(&format!("SELECT child, name, creation FROM {PENDING}"))
                 .await?;
             let present = self.references().await?;
-            for row in todo {
+            for row in pending {
                 let row: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
                 let [child, name, creation] = <[String; 3]>::try_from(row).unwrap_or_default();
                 self.repair(&present, &child, &name, &creation).await?;
@@ -102,7 +103,7 @@ impl Link {
             let names: Vec<_> = old.iter().map(|name| quoted(name)).collect();
             self.run(&format!("DROP TABLE {}", names.join(", "))).await?;
         }
-        self.run(&format!("DROP TABLE IF EXISTS {TODO}")).await
+        self.run(&format!("DROP TABLE IF EXISTS {PENDING}")).await
     }
 
     async fn repair(&mut self, present: &[Reference], child: &str, name: &str, creation: &str) -> Result<()> {
@@ -148,7 +149,10 @@ impl Link {
                 }
             }
         }
-        let planned = exchange.foreign_keys.iter().filter_map(|object| reference_of(object));
+        let planned = exchange
+            .foreign_keys
+            .iter()
+            .filter_map(|object| reference_of(object));
         let present = self.references().await?;
         let stay = present
             .into_iter()
@@ -168,12 +172,12 @@ impl Link {
         Ok(references)
     }
 
-    async fn write_todo(&mut self, repairs: &[Reference]) -> Result<()> {
+    async fn write_pending(&mut self, repairs: &[Reference]) -> Result<()> {
         if repairs.is_empty() {
             return Ok(());
         }
         self.run(&format!(
-            "CREATE TABLE {TODO} (child VARCHAR(64) NOT NULL, name VARCHAR(64) NOT NULL, creation LONGTEXT NOT NULL, \
+            "CREATE TABLE {PENDING} (child VARCHAR(64) NOT NULL, name VARCHAR(64) NOT NULL, creation LONGTEXT NOT NULL, \
              PRIMARY KEY (child, name)) DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin"
         ))
         .await?;
@@ -188,7 +192,7 @@ impl Link {
                 )
             })
             .collect();
-        self.run(&format!("INSERT INTO {TODO} VALUES {}", rows.join(", ")))
+        self.run(&format!("INSERT INTO {PENDING} VALUES {}", rows.join(", ")))
             .await
     }
 

@@ -37,12 +37,16 @@ impl Link {
         }
         match mode {
             Begin::Read => {
-                self.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+                self.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                    .await?;
                 self.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
                     .await?;
             }
             Begin::Snapshot(_) => {
-                return Err(Error::unsupported("a snapshot of another session", self.product()));
+                return Err(Error::unsupported(
+                    "a snapshot of another session",
+                    self.product(),
+                ));
             }
             Begin::Rebuild => {
                 return Err(Error::unsupported(
@@ -119,7 +123,11 @@ impl Link {
 
     /// Returns the server's name for messages.
     pub(crate) fn product(&self) -> &'static str {
-        if self.server.is_mariadb { "MariaDB" } else { "MySQL" }
+        if self.server.is_mariadb {
+            "MariaDB"
+        } else {
+            "MySQL"
+        }
     }
 
     fn must_write(&self) -> Result<()> {

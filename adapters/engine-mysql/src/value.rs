@@ -91,7 +91,9 @@ fn number(value: u64) -> Value {
 
 /// Returns the number that the bytes of a `BIT` are.
 pub(crate) fn bit(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// Writes a moment or a duration as the server would, with as many digits of a second as the column has.

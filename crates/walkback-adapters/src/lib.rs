@@ -9,6 +9,8 @@
 
 use walkback_core::{Error, Registry, Result};
 
+#[cfg(feature = "mysql")]
+use walkback_engine_mysql as _;
 #[cfg(feature = "postgres")]
 use walkback_engine_postgres as _;
 #[cfg(feature = "sqlite")]
@@ -51,6 +53,8 @@ pub const EXPECTED: &[(Role, &str)] = &[
     (Role::Engine, "postgres"),
     #[cfg(feature = "sqlite")]
     (Role::Engine, "sqlite"),
+    #[cfg(feature = "mysql")]
+    (Role::Engine, "mysql"),
     #[cfg(feature = "fs")]
     (Role::Store, "fs"),
     #[cfg(feature = "sql")]

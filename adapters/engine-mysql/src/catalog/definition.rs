@@ -74,9 +74,12 @@ impl<'a> Definition<'a> {
     /// Writes a `CREATE TABLE` of these elements.
     pub(crate) fn write<'e>(table: &str, elements: impl Iterator<Item = &'e str>, options: &str) -> String {
         let elements: Vec<_> = elements.collect();
-        format!("CREATE TABLE {table} (\n  {}\n) {options}", elements.join(",\n  "))
-            .trim_end()
-            .to_owned()
+        format!(
+            "CREATE TABLE {table} (\n  {}\n) {options}",
+            elements.join(",\n  ")
+        )
+        .trim_end()
+        .to_owned()
     }
 }
 
@@ -86,7 +89,9 @@ fn element<'a>(sql: &'a str, tokens: &[Token<'a>]) -> Option<Element<'a>> {
     let text = sql[first.offset..last.end()].trim();
     let is = |index: usize, word: &str| tokens.get(index).is_some_and(|token| token.is_word(word));
     let named = |sort, index: usize| {
-        let token = tokens.get(index).filter(|token| token.kind == TokenKind::QuotedName)?;
+        let token = tokens
+            .get(index)
+            .filter(|token| token.kind == TokenKind::QuotedName)?;
         Some(Element {
             sort,
             name: unquoted(token.text),
@@ -112,7 +117,11 @@ fn element<'a>(sql: &'a str, tokens: &[Token<'a>]) -> Option<Element<'a>> {
         named(Sort::Check, 1)
     } else if is(0, "KEY") {
         named(Sort::Key, 1)
-    } else if is(1, "KEY") && ["UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR"].iter().any(|word| is(0, word)) {
+    } else if is(1, "KEY")
+        && ["UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR"]
+            .iter()
+            .any(|word| is(0, word))
+    {
         named(Sort::Key, 2)
     } else {
         unnamed(Sort::Other)
@@ -195,7 +204,11 @@ mod tests {
             ]
         );
         assert_eq!(read.elements[1].name, "x`y");
-        assert!(read.elements[1].rest.ends_with(r"'a,)''b\'c'"), "{}", read.elements[1].rest);
+        assert!(
+            read.elements[1].rest.ends_with(r"'a,)''b\'c'"),
+            "{}",
+            read.elements[1].rest
+        );
         assert!(read.elements[2].text.ends_with("*/"), "{}", read.elements[2].text);
         assert_eq!(names_in_parentheses(read.elements[4].rest), ["x`y", "n"]);
         assert_eq!(read.elements[7].name, "fk");
@@ -207,7 +220,12 @@ mod tests {
 
     #[test]
     fn what_is_not_a_table_is_not_read() {
-        for sql in ["", "CREATE TABLE `t`", "CREATE TABLE `t` (`a` int", "CREATE TABLE `t` ()"] {
+        for sql in [
+            "",
+            "CREATE TABLE `t`",
+            "CREATE TABLE `t` (`a` int",
+            "CREATE TABLE `t` ()",
+        ] {
             assert_eq!(Definition::read(sql), None, "{sql}");
         }
     }

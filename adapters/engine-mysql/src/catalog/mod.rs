@@ -99,7 +99,9 @@ impl Link {
 
     /// Returns whether there is a table of that name.
     pub(crate) async fn has_table(&mut self, table: &TableName) -> Result<bool> {
-        if table.schema.is_none() && self.database.is_none() {
+        // The server's own names hold no letter beyond the basic plane, and it fails at the question.
+        let is_possible = table.name.chars().all(|letter| letter <= '\u{ffff}');
+        if !is_possible || table.schema.is_none() && self.database.is_none() {
             return Ok(false);
         }
         let sql = format!(

@@ -163,7 +163,12 @@ fn object(kind: ObjectKind, name: &str, on: Option<&str>, shown: &Shown) -> Obje
     let text = shown.get("text");
     // A text that is not ASCII arrives in the connection's character set, and is read in it.
     let is_ascii = text.is_some_and(|text| text.is_ascii());
-    for name in ["sql_mode", "character_set_client", "collation_connection", "time_zone"] {
+    for name in [
+        "sql_mode",
+        "character_set_client",
+        "collation_connection",
+        "time_zone",
+    ] {
         let Some(value) = shown.get(name) else { continue };
         let is_unicode = value.starts_with("utf8");
         if is_ascii || is_unicode || !name.contains('_') || name == "sql_mode" || name == "time_zone" {

@@ -27,7 +27,12 @@ impl Link {
     pub(super) async fn table(&mut self, name: &str) -> Result<Option<ReadTable>> {
         let columns = self.columns(name).await?;
         let shown = self.texts(&format!("SHOW CREATE TABLE {}", quoted(name))).await?;
-        let Some(sql) = shown.into_iter().next().and_then(|row| row.into_iter().nth(1)).flatten() else {
+        let Some(sql) = shown
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().nth(1))
+            .flatten()
+        else {
             return Ok(None);
         };
         let read = Definition::read(&sql).and_then(|definition| of_definition(name, &definition, columns));
@@ -89,7 +94,9 @@ fn of_definition(name: &str, definition: &Definition<'_>, columns: Vec<Column>) 
     let key = definition.of(Sort::PrimaryKey).next();
     let primary_key = key.map(|key| names_in_parentheses(key.rest)).unwrap_or_default();
     // A column that counts needs a key from the beginning.
-    let needed = counted.as_ref().filter(|counted| primary_key.first() != Some(*counted));
+    let needed = counted
+        .as_ref()
+        .filter(|counted| primary_key.first() != Some(*counted));
     let needed = needed.and_then(|counted| {
         definition
             .of(Sort::Key)
@@ -112,7 +119,11 @@ fn of_definition(name: &str, definition: &Definition<'_>, columns: Vec<Column>) 
             kind: ObjectKind::Sequence,
             name: table.clone(),
             on: Some(table.clone()),
-            definition: format!("ALTER TABLE {} AUTO_INCREMENT = {}", quoted(name), position.unwrap_or(1)),
+            definition: format!(
+                "ALTER TABLE {} AUTO_INCREMENT = {}",
+                quoted(name),
+                position.unwrap_or(1)
+            ),
             facts: BTreeMap::new(),
         }),
         table: Table {
@@ -136,7 +147,10 @@ fn counted_column(definition: &Definition<'_>) -> Option<String> {
             .iter()
             .any(|token| token.is_word("AUTO_INCREMENT"))
     };
-    definition.of(Sort::Column).find(counts).map(|column| column.name.clone())
+    definition
+        .of(Sort::Column)
+        .find(counts)
+        .map(|column| column.name.clone())
 }
 
 /// A definition that not every `sql_mode` reads in the same way says under which it is to be read.
@@ -161,7 +175,11 @@ fn facts(elements: &[&Element<'_>], options: &str, columns: &[Column]) -> BTreeM
             Sort::ForeignKey => format!("foreign key {}", element.name),
             Sort::Other => format!("element {}", normalise(KIND, element.text)),
         };
-        let text = if element.sort == Sort::Key { element.text } else { element.rest };
+        let text = if element.sort == Sort::Key {
+            element.text
+        } else {
+            element.rest
+        };
         facts.insert(fact, normalise(KIND, text));
     }
     let order: Vec<_> = columns.iter().map(|column| quoted(&column.name)).collect();

@@ -72,12 +72,13 @@ impl Place {
                 .enable_all()
                 .build()
                 .map_err(|error| error.to_string())?;
-            runtime.block_on(async {
-                let mut conn = mysql_async::Conn::from_url(&url).await?;
-                conn.query_drop(&sql).await?;
-                conn.disconnect().await
-            })
-            .map_err(|error: mysql_async::Error| error.to_string())
+            runtime
+                .block_on(async {
+                    let mut conn = mysql_async::Conn::from_url(&url).await?;
+                    conn.query_drop(&sql).await?;
+                    conn.disconnect().await
+                })
+                .map_err(|error: mysql_async::Error| error.to_string())
         })
         .join()
         .map_err(|_| "the administrator's thread panicked".to_owned())?
@@ -86,7 +87,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.administer(&format!("DROP DATABASE IF EXISTS {}", self.database)).ok();
+        self.administer(&format!("DROP DATABASE IF EXISTS {}", self.database))
+            .ok();
     }
 }
 

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use futures::TryStreamExt as _;
 use walkback_core::engine::SessionExt as _;
-use walkback_core::{ErrorKind, Result, Value};
+use walkback_core::{DialectKind, ErrorKind, Result, Value};
 
 use super::EngineFixture;
 use super::support::{MANY, count, cx, find, named, refused, rows, run, text};
@@ -153,6 +153,11 @@ pub(super) async fn any_name_stands_for_itself_when_it_is_quoted(fixture: Engine
     let mut session = fixture.writer().await?;
     let dialect = fixture.engine.dialect();
     for name in NAMES {
+        // MySQL has no name with a letter beyond the basic plane.
+        let name = match fixture.kind() {
+            DialectKind::Mysql => &name.replace('😀', "漢"),
+            _ => name,
+        };
         let (table, column) = (dialect.quote_table(&named(name)), dialect.quote_identifier(name));
         let create = format!(
             "CREATE TABLE {table} ({column} {} NOT NULL, PRIMARY KEY ({column}))",

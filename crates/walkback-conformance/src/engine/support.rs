@@ -39,7 +39,7 @@ impl EngineFixture {
 
     /// Returns the statement that creates a table like `t`.
     pub(super) fn create_table(&self, name: &str) -> String {
-        let (integer, text) = (self.integer(), self.text());
+        let (integer, text) = (self.integer(), self.indexable_text());
         format!("CREATE TABLE {name} (id {integer} NOT NULL, note {text}, PRIMARY KEY (id))")
     }
 
@@ -101,6 +101,14 @@ impl EngineFixture {
     /// Returns the type of text.
     pub(super) fn text(&self) -> String {
         self.engine.dialect().column_type(ColumnType::Text)
+    }
+
+    /// Returns the type of text that an index can be made of.
+    fn indexable_text(&self) -> String {
+        match self.kind() {
+            DialectKind::Mysql => self.engine.dialect().column_type(ColumnType::Key(250)),
+            _ => self.text(),
+        }
     }
 
     /// Returns the type of bytes.

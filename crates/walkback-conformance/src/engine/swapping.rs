@@ -186,6 +186,9 @@ pub(super) async fn foreign_keys_mean_the_live_tables_after_a_swap(fixture: Engi
         swap.shadows.push((shadow, named(name)));
     }
     swap.drop_tables.reverse();
+    // What an engine does not count to the constraints of a table, but to the objects on it, comes back as such.
+    let on_them = before.objects.iter().filter(|object| object.on.is_some());
+    swap.create_objects.extend(on_them.cloned());
     session.swap(&cx(), &swap).await?;
     fixture.end_exchange(&mut *session).await?;
     let after = session.schema(&cx()).await?;
