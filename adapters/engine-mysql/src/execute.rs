@@ -128,10 +128,19 @@ impl Link {
         match prepared {
             Err(error)
                 if params.is_empty()
-                    && matches!(error::code(&error), Some(NOT_PREPARED | TOO_MANY_PREPARED))
-                    && dialect::is_one_statement(sql) =>
+                    && matches!(error::code(&error), Some(NOT_PREPARED | TOO_MANY_PREPARED)) =>
             {
-                Ok(Sent::Text)
+                let is_plain = self.takes_backslashes_as_they_are().await?;
+                let read = if is_plain {
+                    sql.replace('\\', "/")
+                } else {
+                    sql.to_owned()
+                };
+                if dialect::is_one_statement(&read) {
+                    Ok(Sent::Text)
+                } else {
+                    Err(refused("it is more than one statement, or does not end"))
+                }
             }
             Ok(Sent::Prepared(statement)) if usize::from(statement.num_params()) != params.len() => {
                 let wanted = statement.num_params();
@@ -144,6 +153,12 @@ impl Link {
             }
             outcome => outcome,
         }
+    }
+
+    /// Returns whether a backslash in a text is one, by the `sql_mode` of the session.
+    async fn takes_backslashes_as_they_are(&mut self) -> Result<bool, DriverError> {
+        let mode: Option<String> = self.conn.query_first("SELECT @@SESSION.sql_mode").await?;
+        Ok(mode.is_some_and(|mode| mode.contains("NO_BACKSLASH_ESCAPES")))
     }
 
     async fn spell(&mut self, sql: &str) -> Result<(), DriverError> {

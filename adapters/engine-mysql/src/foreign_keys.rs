@@ -6,6 +6,7 @@ use walkback_core::{Error, ErrorKind, Result};
 
 use walkback_sql::lexer::significant_tokens;
 
+use crate::catalog::definition::{Definition, Sort};
 use crate::catalog::tables::foreign_key;
 use crate::dialect::{KIND, quoted};
 use crate::link::Link;
@@ -23,8 +24,6 @@ pub(crate) struct Reference {
     pub(crate) parent: String,
     /// Its columns.
     pub(crate) referenced: Vec<String>,
-    /// What happens when a parent changes, as SQL.
-    rules: String,
 }
 
 impl Reference {
@@ -42,25 +41,7 @@ impl Reference {
             columns: key.columns,
             parent: key.references.name,
             referenced: key.referenced_columns,
-            rules: String::new(),
         })
-    }
-
-    /// Returns the statement that creates it, referring to a table of this name.
-    pub(crate) fn creation(&self, parent: &str) -> String {
-        let list = |columns: &[String]| {
-            let columns: Vec<_> = columns.iter().map(|column| quoted(column)).collect();
-            columns.join(", ")
-        };
-        format!(
-            "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}){}",
-            quoted(&self.child),
-            quoted(&self.name),
-            list(&self.columns),
-            quoted(parent),
-            list(&self.referenced),
-            self.rules
-        )
     }
 
     /// Returns the statement that drops it.
@@ -76,12 +57,6 @@ impl Reference {
 impl Link {
     /// Reads the foreign keys of the current database that refer to tables in it.
     pub(crate) async fn references(&mut self) -> Result<Vec<Reference>> {
-        let rules = self
-            .texts(
-                "SELECT CONSTRAINT_NAME, TABLE_NAME, UPDATE_RULE, DELETE_RULE \
-                 FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE()",
-            )
-            .await?;
         let mut found: BTreeMap<(String, String), Reference> = BTreeMap::new();
         let parts = self
             .texts(
@@ -95,11 +70,7 @@ impl Link {
             let part: Vec<String> = part.into_iter().map(Option::unwrap_or_default).collect();
             let [name, child, column, parent, referenced] = <[String; 5]>::try_from(part).unwrap_or_default();
             let key = (child.clone(), name.clone());
-            let rules = rules.iter().find(|rule| {
-                rule[0].as_deref() == Some(name.as_str()) && rule[1].as_deref() == Some(child.as_str())
-            });
             let reference = found.entry(key).or_insert_with(|| Reference {
-                rules: rules.map(|rule| spelled(rule)).unwrap_or_default(),
                 name,
                 child,
                 columns: Vec::new(),
@@ -110,6 +81,35 @@ impl Link {
             reference.referenced.push(referenced);
         }
         Ok(found.into_values().collect())
+    }
+
+    /// Returns the statement that creates a foreign key as it is, in the server's own words.
+    pub(crate) async fn creation_of(&mut self, reference: &Reference) -> Result<String> {
+        let child = quoted(&reference.child);
+        let shown = self.texts(&format!("SHOW CREATE TABLE {child}")).await?;
+        let sql = shown
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().nth(1))
+            .flatten();
+        let sql = sql.unwrap_or_default();
+        let definition = Definition::read(&sql);
+        let key = definition.as_ref().and_then(|definition| {
+            definition
+                .of(Sort::ForeignKey)
+                .find(|key| key.name == reference.name)
+        });
+        match key {
+            Some(key) => Ok(format!("ALTER TABLE {child} ADD {}", key.text)),
+            None => Err(Error::new(
+                ErrorKind::Database,
+                format!(
+                    "the foreign key `{}` of table `{}` has gone meanwhile",
+                    reference.name, reference.child
+                ),
+            )
+            .retryable()),
+        }
     }
 
     /// Fails if a row of `child` refers to a row of `parent` that is not there. The tables may stand for those
@@ -152,16 +152,4 @@ impl Link {
             ))),
         }
     }
-}
-
-fn spelled(rule: &[Option<String>]) -> String {
-    let mut text = String::new();
-    for (event, rule) in [("UPDATE", &rule[2]), ("DELETE", &rule[3])] {
-        match rule.as_deref() {
-            // What is not said is `NO ACTION`, or `RESTRICT` on MariaDB.
-            None | Some("NO ACTION") => {}
-            Some(rule) => text.push_str(&format!(" ON {event} {rule}")),
-        }
-    }
-    text
 }

@@ -6,11 +6,11 @@ use mysql_async::{Conn, Error as DriverError, Row, Value as Cell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use walkback_core::catalog::Table;
 use walkback_core::{Access, Error, ErrorKind, Result};
 
 use crate::config::{Config, SslMode};
 use crate::error::{self, Place};
+use crate::shadow::Shadow;
 use crate::transaction::Open;
 
 /// Which of the two servers it is, and how old.
@@ -35,8 +35,8 @@ pub(crate) struct Link {
     pub(crate) transaction: Option<Open>,
     /// The locks this session holds, by their names, with the names they have on the server.
     pub(crate) locks: BTreeMap<String, String>,
-    /// The tables that this session has made shadows of, by the names of those.
-    pub(crate) shadowed: BTreeMap<String, Table>,
+    /// The shadows that this session has made, by their names.
+    pub(crate) shadowed: BTreeMap<String, Shadow>,
     /// Ends when whoever waits for the current call does not want it any more.
     pub(crate) stop: CancellationToken,
 }

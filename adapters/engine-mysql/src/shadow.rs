@@ -3,7 +3,7 @@
 use walkback_core::catalog::Table;
 use walkback_core::{Error, ErrorKind, Result, TableName};
 
-use crate::catalog::definition::{Definition, Element, Sort, without_position};
+use crate::catalog::definition::{Definition, Sort, without_position};
 use crate::context::Context;
 use crate::dialect::{quoted, quoted_table};
 use crate::error::{TABLE_EXISTS, code};
@@ -17,11 +17,20 @@ const CHECK: &str = "_walkback_check_";
 /// How many hexadecimal digits of a hash make a temporary name.
 const DIGITS: usize = 32;
 
+/// What is remembered of a shadow until it takes its place.
+#[derive(Debug)]
+pub(crate) struct Shadow {
+    /// The table whose place it takes.
+    pub(crate) live: String,
+    /// The statement that gives its checks their own names, once it has taken it.
+    pub(crate) rename_checks: Option<String>,
+}
+
 impl Link {
     /// Creates an empty table like another one. Foreign keys and indexes are not part of a definition.
     pub(crate) async fn create_shadow(&mut self, table: &Table, shadow: &TableName) -> Result<()> {
         self.must_be_alive()?;
-        let sql = shadow_of(table, shadow, self.server.is_mariadb)?;
+        let (sql, made) = shadow_of(table, shadow, self.server.is_mariadb)?;
         let settings = [("sql_mode", "'ALLOW_INVALID_DATES'".to_owned())];
         let before = Settings::enter(self, &settings).await?;
         let outcome = self.conn.query_drop(&sql).await.map_err(|error| {
@@ -36,12 +45,12 @@ impl Link {
         });
         let outcome = before.after(self, outcome).await;
         self.after_statement(&sql, outcome).await?;
-        self.shadowed.insert(shadow.name.clone(), table.clone());
+        self.shadowed.insert(shadow.name.clone(), made);
         Ok(())
     }
 }
 
-fn shadow_of(table: &Table, shadow: &TableName, is_mariadb: bool) -> Result<String> {
+fn shadow_of(table: &Table, shadow: &TableName, is_mariadb: bool) -> Result<(String, Shadow)> {
     let (_, body) = Context::split(&table.definition);
     let Some(definition) = Definition::read(body) else {
         return Err(Error::unsupported(
@@ -51,58 +60,52 @@ fn shadow_of(table: &Table, shadow: &TableName, is_mariadb: bool) -> Result<Stri
         .with_context("definition", crate::error::excerpt(body)));
     };
     let (options, _) = without_position(definition.options);
-    let elements: Vec<String> = definition
-        .elements
-        .iter()
-        .filter(|element| element.sort != Sort::ForeignKey)
-        .map(|element| match element.sort {
+    let mut renames = Vec::new();
+    let mut elements = Vec::new();
+    for element in &definition.elements {
+        match element.sort {
+            Sort::ForeignKey => {}
             // The names of checks are those of a whole database on MySQL, and of a table on MariaDB.
-            Sort::Check if !is_mariadb => renamed_check(element, &table.name.name, &shadow.name),
-            _ => element.text.to_owned(),
-        })
-        .collect();
-    Ok(Definition::write(
+            Sort::Check if !is_mariadb => {
+                let name = check_name(&element.name, &table.name.name, &shadow.name);
+                if name.starts_with(CHECK) {
+                    renames.push(format!("DROP CHECK {}, ADD {}", quoted(&name), element.text));
+                }
+                elements.push(format!("CONSTRAINT {} {}", quoted(&name), element.rest));
+            }
+            _ => elements.push(element.text.to_owned()),
+        }
+    }
+    let sql = Definition::write(
         &quoted_table(shadow),
         elements.iter().map(String::as_str),
         &options,
+    );
+    let rename_checks = (!renames.is_empty())
+        .then(|| format!("ALTER TABLE {} {}", quoted_table(&table.name), renames.join(", ")));
+    Ok((
+        sql,
+        Shadow {
+            live: table.name.name.clone(),
+            rename_checks,
+        },
     ))
 }
 
-fn renamed_check(check: &Element<'_>, table: &str, shadow: &str) -> String {
-    let name = check_name(&check.name, table, shadow);
-    format!("CONSTRAINT {} {}", quoted(&name), check.rest)
-}
-
 /// Returns the name of a check in a shadow. One that the server has made up from the name of the table is
-/// renamed by the server along with the table.
+/// renamed by the server along with the table; any other gets a name that nothing has, not even what a killed
+/// exchange has left in place.
 fn check_name(check: &str, table: &str, shadow: &str) -> String {
     match check.strip_prefix(&format!("{table}_chk_")) {
         Some(number)
-            if number.bytes().all(|byte| byte.is_ascii_digit()) && shadow.len() + number.len() < 59 =>
+            if !number.is_empty()
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+                && shadow.len() + number.len() < 59 =>
         {
             format!("{shadow}_chk_{number}")
         }
-        _ => temporary_check_name(check, shadow),
+        _ => format!("{CHECK}{:032x}", rand::random::<u128>()),
     }
-}
-
-fn temporary_check_name(check: &str, shadow: &str) -> String {
-    format!("{CHECK}{}", hash_of(&[shadow, check]))
-}
-
-/// Returns the statement that gives the checks of a table their own names, which its shadow could not have.
-pub(crate) fn checks_renamed(table: &Table, shadow: &TableName) -> Option<String> {
-    let (_, body) = Context::split(&table.definition);
-    let definition = Definition::read(body)?;
-    let changes: Vec<String> = definition
-        .of(Sort::Check)
-        .filter_map(|check| {
-            let name = check_name(&check.name, &table.name.name, &shadow.name);
-            let is_temporary = name.starts_with(CHECK);
-            is_temporary.then(|| format!("DROP CHECK {}, ADD {}", quoted(&name), check.text))
-        })
-        .collect();
-    (!changes.is_empty()).then(|| format!("ALTER TABLE {} {}", quoted_table(&table.name), changes.join(", ")))
 }
 
 /// Returns a short text that stands for longer ones.
@@ -127,7 +130,7 @@ mod tests {
         );
         for other in ["positive", "t_chk_", "t_chk_x", "u_chk_1"] {
             let name = check_name(other, "t", "s");
-            assert!(name.starts_with(CHECK) || other == "t_chk_", "{name}");
+            assert!(name.starts_with(CHECK), "{name}");
             assert!(name.len() <= 64);
         }
     }

@@ -27,7 +27,7 @@ use crate::dialect::{literal, quoted};
 use crate::foreign_keys::Reference;
 use crate::link::Link;
 use crate::settings::Settings;
-use crate::shadow::{checks_renamed, hash_of};
+use crate::shadow::hash_of;
 
 /// What the names of tables that were replaced begin with.
 const OLD: &str = "_walkback_old_";
@@ -166,13 +166,18 @@ impl Link {
     }
 
     /// Returns what the foreign keys of other tables must become again: those that refer to what is replaced.
-    async fn repairs(&mut self, exchange: &Exchange<'_>) -> Result<Vec<Reference>> {
-        let mut references = self.references().await?;
-        references.retain(|reference| exchange.leaves(reference));
-        Ok(references)
+    async fn repairs(&mut self, exchange: &Exchange<'_>) -> Result<Vec<(Reference, String)>> {
+        let mut repairs = Vec::new();
+        for reference in self.references().await? {
+            if exchange.leaves(&reference) {
+                let creation = self.creation_of(&reference).await?;
+                repairs.push((reference, creation));
+            }
+        }
+        Ok(repairs)
     }
 
-    async fn write_pending(&mut self, repairs: &[Reference]) -> Result<()> {
+    async fn write_pending(&mut self, repairs: &[(Reference, String)]) -> Result<()> {
         if repairs.is_empty() {
             return Ok(());
         }
@@ -183,12 +188,12 @@ impl Link {
         .await?;
         let rows: Vec<_> = repairs
             .iter()
-            .map(|reference| {
+            .map(|(reference, creation)| {
                 format!(
                     "({}, {}, {})",
                     literal(&reference.child),
                     literal(&reference.name),
-                    literal(&reference.creation(&reference.parent))
+                    literal(creation)
                 )
             })
             .collect();
@@ -214,15 +219,13 @@ impl Link {
     /// Returns the statements that give the checks of shadows their own names, which the tables that are
     /// replaced have until they are gone.
     fn checks_to_rename(&self, exchange: &Exchange<'_>) -> Vec<String> {
-        if self.server.is_mariadb {
-            return Vec::new();
-        }
-        let mut statements = Vec::new();
-        for (live, shadow) in &exchange.shadows {
-            let known = self.shadowed.get(shadow).filter(|table| table.name.name == *live);
-            statements.extend(known.and_then(|table| checks_renamed(table, &TableName::new(shadow))));
-        }
-        statements
+        let shadows = exchange.shadows.iter();
+        shadows
+            .filter_map(|(live, shadow)| {
+                let made = self.shadowed.get(shadow).filter(|made| made.live == *live)?;
+                made.rename_checks.clone()
+            })
+            .collect()
     }
 
     /// Drops an object that may be gone already with what it belonged to.

@@ -98,3 +98,22 @@ pub(crate) fn open(url: &str) -> Arc<dyn Engine> {
     let config = AdapterConfig::new("--url", "/");
     registry.open_engine(url, &config).expect("the URL is good")
 }
+
+/// Says that a server is absent, or fails if it must be there.
+pub(crate) fn absent(kind: Kind, why: &str) -> walkback_core::Result<()> {
+    let name = match kind {
+        Kind::Mysql => "mysql",
+        Kind::Mariadb => "mariadb",
+    };
+    assert!(
+        !walkback_conformance::runner::is_required(name),
+        "{name} is required and absent: {why}"
+    );
+    note(&format!("{name} is absent, nothing is tested on it: {why}"));
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "a test tells what it did not do")]
+fn note(text: &str) {
+    eprintln!("{text}");
+}
