@@ -16,11 +16,12 @@ impl Context<'_> {
                 Err("it is not in the catalog".to_owned())
             };
         };
-        // A sequence its columns draw from must be there before the table; everything else after it.
+        // A sequence its columns draw from must be there before the table; everything else after it, also the
+        // position of an `AUTO_INCREMENT`.
         let (first, then): (Vec<_>, Vec<_>) = self
             .before
             .objects_on(&table.name)
-            .partition(|object| object.kind == ObjectKind::Sequence);
+            .partition(|object| object.kind == ObjectKind::Sequence && self.kind != DialectKind::Mysql);
         let mut piece = Piece::default();
         piece
             .statements
