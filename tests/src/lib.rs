@@ -1,12 +1,20 @@
-//! What the journeys share: a folder to work in, the binary, and the database looked at from outside.
+//! What the journeys share: a folder to work in, a database of one of the engines, the binary, and the database
+//! looked at from outside.
 
+pub mod awkward;
+mod backend;
 mod database;
+mod journeys;
 mod output;
 mod sandbox;
+mod server;
 
-pub use database::{Contents, contents};
+pub use backend::{Backend, EVERYWHERE, MYSQL, POSTGRES, SERVERS, TRANSACTIONAL};
+pub use database::{Contents, Session, contents};
+pub use journeys::{Journey, main};
 pub use output::{Output, redact};
 pub use sandbox::Sandbox;
+pub use server::ServerDatabase;
 
 /// Prints a line past the test runner's capture: figures are there to be seen also when all is well.
 pub fn report(line: &str) {

@@ -8,14 +8,18 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::database::{Contents, contents};
+use crate::backend::Backend;
+use crate::database::{Contents, Session, contents};
 use crate::output::Output;
+use crate::server::ServerDatabase;
 
 /// A folder of its own, removed at the end.
 #[derive(Debug)]
 pub struct Sandbox {
     folder: TempDir,
     binary: PathBuf,
+    backend: Backend,
+    server: Option<ServerDatabase>,
 }
 
 impl Sandbox {
@@ -26,29 +30,91 @@ impl Sandbox {
         Self {
             folder,
             binary: binary.into(),
+            backend: Backend::Sqlite,
+            server: None,
+        }
+    }
+
+    /// Creates an empty folder, and an empty database where the backend has a server.
+    #[must_use]
+    pub fn on(backend: Backend, binary: &str) -> Self {
+        Self {
+            backend,
+            server: (backend != Backend::Sqlite).then(|| ServerDatabase::create(backend)),
+            ..Self::new(binary)
         }
     }
 
     /// Creates a folder with a configuration for `sqlite:app.db`, migrations in `migrations` and a vault.
     #[must_use]
     pub fn with_project(binary: &str) -> Self {
-        let sandbox = Self::new(binary);
-        sandbox.write(
-            "walkback.toml",
-            "[source]\nkind = \"sql\"\npath = \"migrations\"\n\n[store.local]\nkind = \"fs\"\npath = \".walkback/vault\"\n\n\
-             [env.dev]\nurl = \"sqlite:app.db\"\nstores = [\"local\"]\n",
-        );
+        Self::project(Backend::Sqlite, binary)
+    }
+
+    /// Creates a folder with a configuration for an empty database, migrations in `migrations` and a vault.
+    #[must_use]
+    pub fn project(backend: Backend, binary: &str) -> Self {
+        let sandbox = Self::on(backend, binary);
+        sandbox.configure("[source]\nkind = \"sql\"\npath = \"migrations\"");
         sandbox.create_folder("migrations");
         sandbox
     }
 
-    /// Creates such a folder with the shop of `migrations/shop/sqlite`.
+    /// Writes the configuration: this source, this sandbox's database, and a vault in the folder.
+    pub fn configure(&self, source: &str) {
+        self.write(
+            "walkback.toml",
+            &format!(
+                "{source}\n\n[store.local]\nkind = \"fs\"\npath = \".walkback/vault\"\n\n\
+                 [env.dev]\nurl = \"{}\"\nstores = [\"local\"]\n",
+                self.url()
+            ),
+        );
+    }
+
+    /// Creates a project with the shop of `migrations/shop/sqlite`.
     #[must_use]
     pub fn with_shop(binary: &str) -> Self {
-        let sandbox = Self::with_project(binary);
-        let shop = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations/shop/sqlite");
+        Self::shop(Backend::Sqlite, binary)
+    }
+
+    /// Creates a project with the shop of `migrations/shop`, in the backend's own dialect.
+    #[must_use]
+    pub fn shop(backend: Backend, binary: &str) -> Self {
+        let sandbox = Self::project(backend, binary);
+        let dialect = match backend {
+            Backend::Sqlite => "sqlite",
+            Backend::Postgres | Backend::PostgresNewest => "postgres",
+            Backend::Mysql | Backend::Mariadb => "mysql",
+        };
+        let shop = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../migrations/shop")
+            .join(dialect);
         copy_folder(&shop, &sandbox.path("migrations"));
         sandbox
+    }
+
+    /// Returns what it runs on.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Returns the URL of its database.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.server
+            .as_ref()
+            .map_or_else(|| "sqlite:app.db".to_owned(), ServerDatabase::url)
+    }
+
+    /// Returns its database on a server.
+    ///
+    /// # Panics
+    /// If it is a file.
+    #[must_use]
+    pub fn server(&self) -> &ServerDatabase {
+        self.server.as_ref().expect("the backend has a server")
     }
 
     /// Returns a path in the folder.
@@ -167,14 +233,14 @@ impl Sandbox {
             .args(arguments)
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
-        for name in [
-            "DATABASE_URL",
-            "WALKBACK_ENV",
-            "WALKBACK_URL",
-            "WALKBACK_CONFIG",
-            "NO_COLOR",
-        ] {
-            command.env_remove(name);
+        for (name, _) in std::env::vars_os() {
+            let brought = name.to_str().is_none_or(|name| {
+                let ours = name.starts_with("WALKBACK_") || name.starts_with("PG");
+                ours || name.starts_with("MYSQL_") || matches!(name, "DATABASE_URL" | "NO_COLOR")
+            });
+            if brought {
+                command.env_remove(name);
+            }
         }
         command
     }
@@ -185,25 +251,24 @@ impl Sandbox {
         rusqlite::Connection::open(self.path("app.db")).expect("the database opens")
     }
 
+    /// Connects to the database of the project, as an application would.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        match &self.server {
+            None => Session::open_file(&self.path("app.db")),
+            Some(server) => Session::open(self.backend, &server.url()),
+        }
+    }
+
     /// Runs statements in the database of the project, as an application would.
     pub fn sql(&self, sql: &str) {
-        self.database().execute_batch(sql).expect("the statements run");
+        self.session().sql(sql);
     }
 
     /// Returns one value of the database of the project, as text.
     #[must_use]
     pub fn value(&self, sql: &str) -> String {
-        let value: rusqlite::types::Value = self
-            .database()
-            .query_row(sql, [], |row| row.get(0))
-            .expect("the query gives a row");
-        match value {
-            rusqlite::types::Value::Null => "NULL".to_owned(),
-            rusqlite::types::Value::Integer(number) => number.to_string(),
-            rusqlite::types::Value::Real(number) => number.to_string(),
-            rusqlite::types::Value::Text(text) => text,
-            rusqlite::types::Value::Blob(bytes) => format!("{bytes:?}"),
-        }
+        self.session().value(sql)
     }
 
     /// Returns what `walkback status --json` says.
@@ -219,10 +284,25 @@ impl Sandbox {
         created["backup"]["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Checks that the database is sound: no reference leads nowhere, and no page or index is broken.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub fn assert_sound(&self) {
+        let violations = self.session().violations();
+        assert!(
+            violations.is_empty(),
+            "references that lead nowhere, or worse: {violations:?}"
+        );
+    }
+
     /// Returns everything the application can see in the database of the project.
     #[must_use]
     pub fn contents(&self) -> Contents {
-        contents(&self.path("app.db"))
+        match &self.server {
+            None => contents(&self.path("app.db")),
+            Some(_) => self.session().contents(),
+        }
     }
 }
 

@@ -1,19 +1,11 @@
-//! The database, looked at from outside and without any code of walkback.
+//! A SQLite file, looked at from outside.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::types::ValueRef;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OpenFlags};
 
-/// Everything an application can see: definitions and rows, without walkback's own tables.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Contents {
-    /// Definitions by kind and name, white space folded.
-    pub definitions: BTreeMap<String, String>,
-    /// Rows of each table, sorted, each as text in which 1, 1.0 and '1' differ.
-    pub rows: BTreeMap<String, Vec<String>>,
-}
+use super::{Contents, is_bookkeeping};
 
 /// Reads a database. One that does not exist is empty.
 ///
@@ -21,14 +13,14 @@ pub struct Contents {
 /// If it cannot be read.
 #[must_use]
 pub fn contents(file: &Path) -> Contents {
-    let mut contents = Contents {
-        definitions: BTreeMap::new(),
-        rows: BTreeMap::new(),
-    };
     if !file.exists() {
-        return contents;
+        return Contents::default();
     }
-    let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).expect("it opens");
+    read(&Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).expect("it opens"))
+}
+
+pub(super) fn read(connection: &Connection) -> Contents {
+    let mut contents = Contents::default();
     let mut statement = connection
         .prepare("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE '!_walkback!_%' ESCAPE '!'")
         .expect("the schema can be read");
@@ -38,11 +30,11 @@ pub fn contents(file: &Path) -> Contents {
         .collect::<Result<_, _>>()
         .expect("the schema can be read");
     for (kind, name, sql) in objects {
-        if name.starts_with("sqlite_") || name == "__diesel_schema_migrations" {
+        if name.starts_with("sqlite_") || is_bookkeeping(&name) {
             continue;
         }
         if kind == "table" {
-            contents.rows.insert(name.clone(), rows(&connection, &name));
+            contents.rows.insert(name.clone(), rows(connection, &name));
         }
         let folded = sql
             .split_whitespace()
@@ -52,6 +44,20 @@ pub fn contents(file: &Path) -> Contents {
         contents.definitions.insert(format!("{kind} {name}"), folded);
     }
     contents
+}
+
+/// Returns the first value of a query, as text.
+pub(super) fn value(connection: &Connection, sql: &str) -> Result<String, String> {
+    let value: Value = connection
+        .query_row(sql, [], |row| row.get(0))
+        .map_err(|error| error.to_string())?;
+    Ok(match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => number.to_string(),
+        Value::Text(text) => text,
+        Value::Blob(bytes) => format!("{bytes:?}"),
+    })
 }
 
 /// Reads the rows of a table, each cell under its column's name, so that the order of columns does not matter.
@@ -87,4 +93,23 @@ fn cell(value: ValueRef<'_>) -> String {
         },
         ValueRef::Blob(bytes) => format!("b{bytes:?}"),
     }
+}
+
+/// Returns what the integrity and the foreign key check say, if it is bad.
+pub(super) fn violations(connection: &Connection) -> Vec<String> {
+    let read = |sql: &str| -> Vec<String> {
+        let mut statement = connection.prepare(sql).expect("it can be asked");
+        statement
+            .query_map([], |row| row.get(0))
+            .expect("it can be asked")
+            .collect::<Result<_, _>>()
+            .expect("it can be asked")
+    };
+    let mut violations = read("SELECT \"table\" || ' refers to ' || parent FROM pragma_foreign_key_check");
+    violations.extend(
+        read("PRAGMA integrity_check")
+            .into_iter()
+            .filter(|line| line != "ok"),
+    );
+    violations
 }

@@ -1,0 +1,183 @@
+//! The database, looked at from outside and without any code of walkback.
+
+mod mysql;
+mod postgres;
+mod sqlite;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::backend::Backend;
+
+pub use sqlite::contents;
+
+/// Everything an application can see: definitions and rows, without walkback's own tables.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Contents {
+    /// Definitions by kind and name, white space folded.
+    pub definitions: BTreeMap<String, String>,
+    /// Rows of each table, sorted, each as text in which 1, 1.0 and '1' differ.
+    pub rows: BTreeMap<String, Vec<String>>,
+}
+
+impl Contents {
+    /// Says where two databases differ, in few words.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> String {
+        let mut lines = Vec::new();
+        compare(
+            &self.definitions,
+            &other.definitions,
+            &mut lines,
+            |this, other| format!("\n  is   {this}\n  was  {other}"),
+        );
+        compare(&self.rows, &other.rows, &mut lines, |this, other| {
+            let new = this.iter().filter(|row| !other.contains(row)).take(3);
+            let gone = other.iter().filter(|row| !this.contains(row)).take(3);
+            let new: Vec<_> = new.map(|row| format!("\n  is   {row}")).collect();
+            let gone: Vec<_> = gone.map(|row| format!("\n  was  {row}")).collect();
+            format!(
+                "{} rows, were {}{}{}",
+                this.len(),
+                other.len(),
+                new.concat(),
+                gone.concat()
+            )
+        });
+        lines.join("\n")
+    }
+}
+
+fn compare<T: PartialEq>(
+    this: &BTreeMap<String, T>,
+    other: &BTreeMap<String, T>,
+    lines: &mut Vec<String>,
+    say: impl Fn(&T, &T) -> String,
+) {
+    for (name, value) in this {
+        match other.get(name) {
+            None => lines.push(format!("{name}: is new")),
+            Some(was) if was != value => lines.push(format!("{name}: {}", say(value, was))),
+            Some(_) => {}
+        }
+    }
+    for name in other.keys().filter(|name| !this.contains_key(*name)) {
+        lines.push(format!("{name}: is gone"));
+    }
+}
+
+/// Returns whether a table is walkback's own, or the ledger of another tool, which comes and goes with it.
+fn is_bookkeeping(table: &str) -> bool {
+    table.starts_with("_walkback_") || table == "__diesel_schema_migrations"
+}
+
+/// A connection, as an application has one.
+#[derive(Debug)]
+pub enum Session {
+    /// To a file.
+    Sqlite(rusqlite::Connection),
+    /// To a PostgreSQL.
+    Postgres(postgres::Connection),
+    /// To a MySQL or MariaDB.
+    Mysql(mysql::Connection),
+}
+
+impl Session {
+    /// Connects to a server.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn open(backend: Backend, url: &str) -> Self {
+        Self::try_open(backend, url).unwrap_or_else(|error| panic!("{backend} does not answer: {error}"))
+    }
+
+    pub(crate) fn try_open(backend: Backend, url: &str) -> Result<Self, String> {
+        if backend.is_postgres() {
+            postgres::Connection::open(url).map(Self::Postgres)
+        } else {
+            mysql::Connection::open(url).map(Self::Mysql)
+        }
+    }
+
+    /// Opens a file.
+    ///
+    /// # Panics
+    /// If it cannot be opened.
+    #[must_use]
+    pub fn open_file(file: &Path) -> Self {
+        Self::Sqlite(rusqlite::Connection::open(file).expect("the database opens"))
+    }
+
+    /// Runs statements, as an application would.
+    ///
+    /// # Panics
+    /// If one of them fails.
+    pub fn sql(&mut self, sql: &str) {
+        self.try_sql(sql)
+            .unwrap_or_else(|error| panic!("the statements run: {error}\n{sql}"));
+    }
+
+    /// Runs statements, and returns what the database says if one of them fails.
+    ///
+    /// # Errors
+    /// If one of them fails.
+    pub fn try_sql(&mut self, sql: &str) -> Result<(), String> {
+        match self {
+            Self::Sqlite(connection) => connection.execute_batch(sql).map_err(|error| error.to_string()),
+            Self::Postgres(connection) => connection.sql(sql),
+            Self::Mysql(connection) => connection.sql(sql),
+        }
+    }
+
+    /// Returns the first value of a query, as text.
+    ///
+    /// # Panics
+    /// If the query fails or gives no row.
+    #[must_use]
+    pub fn value(&mut self, sql: &str) -> String {
+        self.try_value(sql)
+            .unwrap_or_else(|error| panic!("the query gives a row: {error}\n{sql}"))
+    }
+
+    pub(crate) fn try_value(&mut self, sql: &str) -> Result<String, String> {
+        match self {
+            Self::Sqlite(connection) => sqlite::value(connection, sql),
+            Self::Postgres(connection) => connection.value(sql),
+            Self::Mysql(connection) => connection.value(sql),
+        }
+    }
+
+    /// Reads everything an application can see.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    #[must_use]
+    pub fn contents(&mut self) -> Contents {
+        match self {
+            Self::Sqlite(connection) => sqlite::read(connection),
+            Self::Postgres(connection) => connection.contents(),
+            Self::Mysql(connection) => connection.contents(),
+        }
+    }
+
+    /// Returns what is broken: references that lead nowhere, damaged pages, indexes that are not valid.
+    ///
+    /// # Panics
+    /// If the database cannot be asked.
+    #[must_use]
+    pub fn violations(&mut self) -> Vec<String> {
+        let checks: Vec<String> = match self {
+            Self::Sqlite(connection) => return sqlite::violations(connection),
+            Self::Postgres(connection) => connection.texts(postgres::CHECKS),
+            Self::Mysql(connection) => connection.texts(mysql::CHECKS),
+        }
+        .into_iter()
+        .flatten()
+        .collect();
+        checks
+            .into_iter()
+            .filter(|check| self.value(check) != "0")
+            .collect()
+    }
+}

@@ -1,0 +1,68 @@
+//! One journey is one function; each backend it runs on is a test of its own.
+//!
+//! A backend that is not there makes its tests a visible `ignored`, with the reason printed; one that
+//! `WALKBACK_REQUIRE` names makes them fail.
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::backend::{Backend, EVERYWHERE};
+use crate::server::{absence, is_required};
+
+/// One journey, and where it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Journey {
+    /// What holds at its end, as the name of the function.
+    pub name: &'static str,
+    /// Where it runs.
+    pub on: &'static [Backend],
+    /// Runs it, and panics if it does not hold.
+    pub run: fn(Backend),
+}
+
+/// Builds journeys from lists of functions: `journeys! { EVERYWHERE => [a, b], MYSQL => [c] }`.
+#[macro_export]
+macro_rules! journeys {
+    ($($on:expr => [$($journey:ident),* $(,)?]),* $(,)?) => {
+        vec![$($($crate::Journey { name: stringify!($journey), on: $on, run: $journey }),*),*]
+    };
+}
+
+/// Runs the journeys of a test binary. Each is called `<module>::<backend>::<journey>`.
+#[must_use]
+pub fn main(module: &str, journeys: &[Journey]) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // A journey on a server waits more than it works.
+    arguments.test_threads.get_or_insert(4);
+    let mut trials = Vec::new();
+    for &backend in EVERYWHERE {
+        let why = absence(backend);
+        let mut count = 0;
+        for journey in journeys.iter().filter(|journey| journey.on.contains(&backend)) {
+            let run = journey.run;
+            let absent = why.clone();
+            let trial = Trial::test(
+                format!("{module}::{backend}::{}", journey.name),
+                move || match absent {
+                    None => {
+                        run(backend);
+                        Ok(())
+                    }
+                    Some(why) => Err(Failed::from(format!("{backend} is absent: {why}"))),
+                },
+            );
+            trials.push(trial.with_ignored_flag(why.is_some() && !is_required(backend)));
+            count += 1;
+        }
+        if let Some(why) = &why
+            && count > 0
+            && !is_required(backend)
+        {
+            crate::report(&format!(
+                "ignored: {count} journeys of {module} on {backend}: {why}"
+            ));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

@@ -1,0 +1,116 @@
+//! The servers that journeys run on, with a database of its own for each test.
+
+use walkback_services::{Database, Found, Server, Service, resolve};
+
+use crate::backend::Backend;
+use crate::database::Session;
+
+/// Returns the service that a backend needs; SQLite needs none.
+fn service(backend: Backend) -> Option<Service> {
+    match backend {
+        Backend::Sqlite => None,
+        Backend::Postgres => Some(Service::Postgres),
+        Backend::PostgresNewest => Some(Service::PostgresNewest),
+        Backend::Mysql => Some(Service::Mysql),
+        Backend::Mariadb => Some(Service::Mariadb),
+    }
+}
+
+/// Returns why the server of a backend is not there, if it is not.
+pub(crate) fn absence(backend: Backend) -> Option<String> {
+    match resolve(service(backend)?) {
+        Found::Ready(_) => None,
+        Found::Absent(why) => Some(why),
+    }
+}
+
+/// Returns whether this backend must be there.
+pub(crate) fn is_required(backend: Backend) -> bool {
+    service(backend).is_none_or(|service| walkback_services::is_required(service.name()))
+}
+
+/// A database on a server, dropped at the end.
+#[derive(Debug)]
+pub struct ServerDatabase {
+    backend: Backend,
+    database: Database,
+}
+
+impl ServerDatabase {
+    /// Creates an empty database with a name that no other test has.
+    ///
+    /// # Panics
+    /// If there is no server.
+    #[must_use]
+    pub fn create(backend: Backend) -> Self {
+        let service = service(backend).expect("only a backend with a server has a database on one");
+        match resolve(service) {
+            Found::Ready(server) => Self {
+                backend,
+                database: server.fresh_database(),
+            },
+            Found::Absent(why) => panic!("{backend} is absent: {why}"),
+        }
+    }
+
+    /// Returns its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.database.name()
+    }
+
+    /// Returns its URL, as the server's administrator.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.database.url().to_owned()
+    }
+
+    /// Returns its URL as another user.
+    #[must_use]
+    pub fn url_as(&self, user: &str, password: &str) -> String {
+        self.database.url_as(user, password)
+    }
+
+    /// Returns the server it is on.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        self.database.server()
+    }
+
+    /// Runs statements as the administrator, outside of this database.
+    pub fn administrate(&self, sql: &str) {
+        Session::open(self.backend, self.server().admin_url()).sql(sql);
+    }
+
+    /// Returns one value, asked as the administrator from outside of this database.
+    #[must_use]
+    pub fn ask(&self, sql: &str) -> String {
+        Session::open(self.backend, self.server().admin_url()).value(sql)
+    }
+
+    /// Returns how many sessions there are in this database whose statement contains this text.
+    #[must_use]
+    pub fn sessions_that_run(&self, text: &str) -> u64 {
+        let name = self.name();
+        let sql = if self.backend.is_postgres() {
+            format!(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND state <> 'idle' AND query LIKE '%{text}%'"
+            )
+        } else {
+            format!("SELECT count(*) FROM information_schema.processlist WHERE db = '{name}' AND info LIKE '%{text}%'")
+        };
+        self.ask(&sql).parse().expect("a count")
+    }
+
+    /// Returns how many sessions there are in this database.
+    #[must_use]
+    pub fn sessions(&self) -> u64 {
+        let name = self.name();
+        let sql = if self.backend.is_postgres() {
+            format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'")
+        } else {
+            format!("SELECT count(*) FROM information_schema.processlist WHERE db = '{name}'")
+        };
+        self.ask(&sql).parse().expect("a count")
+    }
+}
