@@ -296,6 +296,16 @@ impl Sandbox {
         );
     }
 
+    /// Checks that the application sees exactly this, and says where it does not.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[track_caller]
+    pub fn assert_contents(&self, expected: &Contents, when: &str) {
+        let found = self.contents();
+        assert!(found == *expected, "{when}: {}", found.difference(expected));
+    }
+
     /// Returns everything the application can see in the database of the project.
     #[must_use]
     pub fn contents(&self) -> Contents {

@@ -1,23 +1,49 @@
 //! Killed at any step, or at any moment: the next command finds the database before or after, never between.
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use rand::Rng as _;
-use walkback_tests::{Contents, Sandbox, report};
+use walkback_tests::{Backend, Contents, EVERYWHERE, Sandbox, journeys, report};
 
-fn project() -> Sandbox {
-    Sandbox::with_project(env!("CARGO_BIN_EXE_walkback-under-test"))
+fn main() -> ExitCode {
+    walkback_tests::main(
+        "kills",
+        &journeys! {
+            EVERYWHERE => [
+                an_up_killed_at_any_step_is_before_or_after_each_migration_and_goes_on,
+                a_half_done_script_outside_a_transaction_stops_every_other_run_with_exit_4,
+                a_recover_killed_at_any_step_is_done_by_the_next,
+                a_down_killed_at_any_step_is_before_or_after_each_migration,
+                a_full_rollback_killed_at_any_step_is_before_or_after_each_migration,
+                a_restore_killed_at_any_step_leaves_the_whole_old_or_the_whole_new_database,
+                a_backup_killed_at_any_step_is_complete_or_not_there_and_leaves_the_database_alone,
+                kills_at_random_moments_of_a_long_run_always_end_at_head,
+                a_half_done_script_without_a_point_is_named_and_settled_by_a_person,
+                a_recover_waits_for_a_run_that_is_alive,
+            ],
+        },
+    )
 }
 
-/// Four tables with rows, three migrations to come: one additive, one destructive, one outside a transaction.
-fn prepared() -> Sandbox {
-    let sandbox = project();
+fn project(backend: Backend) -> Sandbox {
+    Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"))
+}
+
+/// Two tables with rows, three migrations to come: one additive, one destructive, one outside a transaction.
+fn prepared(backend: Backend) -> Sandbox {
+    let sandbox = project(backend);
+    let bytes = backend.bytes_type();
     sandbox.migration(
         "001_begin",
-        "CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT); CREATE TABLE b (id INTEGER PRIMARY KEY, y BLOB);\n\
-         INSERT INTO a SELECT value, 'row ' || value FROM (WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 500) SELECT value FROM n);\n\
-         INSERT INTO b SELECT id, zeroblob(id % 7) FROM a; CREATE INDEX a_x ON a (x);",
+        &format!(
+            "CREATE TABLE a (id INTEGER PRIMARY KEY, x VARCHAR(40)); CREATE TABLE b (id INTEGER PRIMARY KEY, y {bytes});\n\
+             INSERT INTO a SELECT i, CONCAT('row ', i) FROM {};\n\
+             INSERT INTO b SELECT id, {} FROM a; CREATE INDEX a_x ON a (x);",
+            backend.numbers(300),
+            backend.bytes("00ff41")
+        ),
         "DROP TABLE b; DROP TABLE a;",
     );
     sandbox.ok(&["up", "-y"]);
@@ -31,17 +57,25 @@ fn prepared() -> Sandbox {
         "DROP TABLE b; UPDATE a SET x = 'changed' WHERE id % 3 = 0;",
         "",
     );
+    let index = if backend.is_postgres() {
+        "CREATE INDEX CONCURRENTLY a_both ON a (id, x);\n"
+    } else {
+        ""
+    };
     sandbox.migration(
         "004_loose",
-        "-- walkback: transaction=off\nDELETE FROM a WHERE id % 5 = 0;\nCREATE TABLE d (id INTEGER PRIMARY KEY);\nDROP INDEX a_x;",
+        &format!(
+            "-- walkback: transaction=off\nDELETE FROM a WHERE id % 5 = 0;\n{index}CREATE TABLE d (id INTEGER PRIMARY KEY);\n{};",
+            backend.drop_index("a_x", "a")
+        ),
         "",
     );
     sandbox
 }
 
 /// The states between migrations, which are all that may ever be seen.
-fn states() -> BTreeMap<usize, Contents> {
-    let sandbox = prepared();
+fn states(backend: Backend) -> BTreeMap<usize, Contents> {
+    let sandbox = prepared(backend);
     let mut states = BTreeMap::from([(1, sandbox.contents())]);
     for count in 2..=4 {
         sandbox.ok(&["up", "-n", "1", "-y"]);
@@ -50,25 +84,41 @@ fn states() -> BTreeMap<usize, Contents> {
     states
 }
 
-/// Kills a command at each of its steps, lets `next` follow, and checks what `expect` says about the end.
+/// Returns every how many steps to kill: the steps of a second version of a server are those of the first.
+fn stride(backend: Backend) -> usize {
+    if backend == Backend::PostgresNewest { 5 } else { 1 }
+}
+
+/// Kills a command at each of its steps, lets `check` follow, and returns how many kills there were. From the
+/// second version of a server on only each `stride`-th step is taken, from a random one.
 fn kill_everywhere(
     setup: impl Fn() -> Sandbox,
-    arguments: &[&str],
+    arguments: impl Fn(&Sandbox) -> Vec<String>,
+    stride: usize,
     mut check: impl FnMut(&Sandbox, u64),
-) -> u64 {
-    for step in 1.. {
+) -> usize {
+    let first = rand::rng().random_range(1..=stride);
+    let mut kills = 0;
+    for step in (1..).skip(first - 1).step_by(stride) {
         let sandbox = setup();
-        if sandbox.killed_at(step, arguments).is_none() {
+        let arguments = arguments(&sandbox);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        if sandbox.killed_at(step, &arguments).is_none() {
             assert!(
                 step > 3,
                 "`walkback {}` has hardly any durable step",
                 arguments.join(" ")
             );
-            return step - 1;
+            break;
         }
+        kills += 1;
         check(&sandbox, step);
     }
-    unreachable!("a command ends")
+    kills
+}
+
+fn words(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().map(|&word| word.to_owned()).collect()
 }
 
 fn assert_settled(sandbox: &Sandbox, states: &BTreeMap<usize, Contents>, step: u64) {
@@ -76,165 +126,176 @@ fn assert_settled(sandbox: &Sandbox, states: &BTreeMap<usize, Contents>, step: u
     assert_eq!(recovered.code, Some(0), "step {step}: {}", recovered.transcript());
     let applied = sandbox.status()["applied"].as_u64().expect("a number");
     let expected = &states[&usize::try_from(applied).expect("a small number")];
-    assert_eq!(&sandbox.contents(), expected, "step {step}: {applied} applied");
-    assert_eq!(sandbox.value("PRAGMA integrity_check"), "ok");
+    sandbox.assert_contents(expected, &format!("step {step}: {applied} applied"));
+    sandbox.assert_sound();
 }
 
-#[test]
-fn an_up_killed_at_any_step_is_before_or_after_each_migration_and_goes_on() {
-    let states = states();
-    let kills = kill_everywhere(prepared, &["up", "-y"], |sandbox, step| {
-        assert_settled(sandbox, &states, step);
-        sandbox.ok(&["up", "-y"]);
-        assert_eq!(sandbox.contents(), states[&4], "step {step}");
-    });
-    report(&format!("up: {kills} kills, {kills} recovered"));
-}
-
-#[test]
-fn a_half_done_script_outside_a_transaction_stops_every_other_run_with_exit_4() {
-    let states = states();
-    let mut refused = 0;
-    kill_everywhere(prepared, &["up", "-y"], |sandbox, step| {
-        let output = sandbox.run(&["up", "-y"]);
-        if output.code == Some(4) {
-            refused += 1;
-            for arguments in [&["down", "-y"][..], &["rollback", "-y"], &["goto", "base", "-y"]] {
-                let output = sandbox.run(arguments);
-                assert_eq!(output.code, Some(4), "step {step}: {}", output.transcript());
-                assert!(
-                    output.stderr.contains("walkback recover"),
-                    "{}",
-                    output.transcript()
-                );
-            }
+fn an_up_killed_at_any_step_is_before_or_after_each_migration_and_goes_on(backend: Backend) {
+    let states = states(backend);
+    let up = |_: &Sandbox| words(&["up", "-y"]);
+    let kills = kill_everywhere(
+        || prepared(backend),
+        up,
+        stride(backend),
+        |sandbox, step| {
             assert_settled(sandbox, &states, step);
-        } else {
-            assert_eq!(output.code, Some(0), "step {step}: {}", output.transcript());
-            assert_eq!(sandbox.contents(), states[&4], "step {step}");
-        }
-    });
+            sandbox.ok(&["up", "-y"]);
+            sandbox.assert_contents(&states[&4], &format!("step {step}"));
+        },
+    );
+    report(&format!("up on {backend}: {kills} kills, {kills} recovered"));
+}
+
+fn a_half_done_script_outside_a_transaction_stops_every_other_run_with_exit_4(backend: Backend) {
+    let states = states(backend);
+    let mut refused = 0;
+    let stride = if backend == Backend::Sqlite { 1 } else { 3 };
+    let up = |_: &Sandbox| words(&["up", "-y"]);
+    kill_everywhere(
+        || prepared(backend),
+        up,
+        stride,
+        |sandbox, step| {
+            let output = sandbox.run(&["up", "-y"]);
+            if output.code == Some(4) {
+                refused += 1;
+                for arguments in [&["down", "-y"][..], &["rollback", "-y"], &["goto", "base", "-y"]] {
+                    let output = sandbox.run(arguments);
+                    assert_eq!(output.code, Some(4), "step {step}: {}", output.transcript());
+                    assert!(
+                        output.stderr.contains("walkback recover"),
+                        "{}",
+                        output.transcript()
+                    );
+                }
+                assert_settled(sandbox, &states, step);
+            } else {
+                assert_eq!(output.code, Some(0), "step {step}: {}", output.transcript());
+                sandbox.assert_contents(&states[&4], &format!("step {step}"));
+            }
+        },
+    );
     assert!(
-        refused >= 6,
+        refused >= 6 / stride,
         "only {refused} of the kills were inside the loose script"
     );
 }
 
-#[test]
-fn a_recover_killed_at_any_step_is_done_by_the_next() {
-    let states = states();
-    let half_done = || {
-        for step in 1.. {
-            let sandbox = prepared();
+fn a_recover_killed_at_any_step_is_done_by_the_next(backend: Backend) {
+    let states = states(backend);
+    // The same kill each time: the run is the same, and so are its steps.
+    let inside = (1..)
+        .find(|step| {
+            let sandbox = prepared(backend);
             sandbox
-                .killed_at(step, &["up", "-y"])
+                .killed_at(*step, &["up", "-y"])
                 .expect("there is a step inside the loose script");
-            let shown = sandbox.run(&["recover", "--dry-run"]);
-            if shown.stdout.contains("004") {
-                return sandbox;
-            }
-        }
-        unreachable!("a command ends")
+            sandbox
+                .run(&["recover", "--dry-run"])
+                .stdout
+                .contains("004")
+        })
+        .expect("the loose script is reached");
+    let half_done = || {
+        let sandbox = prepared(backend);
+        sandbox
+            .killed_at(inside + 2, &["up", "-y"])
+            .expect("the steps are the same each time");
+        sandbox
     };
-    let kills = kill_everywhere(half_done, &["recover", "-y"], |sandbox, step| {
-        assert_settled(sandbox, &states, step)
+    let recover = |_: &Sandbox| words(&["recover", "-y"]);
+    let kills = kill_everywhere(half_done, recover, stride(backend), |sandbox, step| {
+        assert_settled(sandbox, &states, step);
     });
-    report(&format!("recover: {kills} kills, {kills} recovered"));
+    report(&format!("recover on {backend}: {kills} kills, {kills} recovered"));
 }
 
-#[test]
-fn a_down_killed_at_any_step_is_before_or_after_each_migration() {
-    let states = states();
+fn a_down_killed_at_any_step_is_before_or_after_each_migration(backend: Backend) {
+    let mut states = states(backend);
+    states.insert(0, project(backend).contents());
     let at_two = || {
-        let sandbox = prepared();
+        let sandbox = prepared(backend);
         sandbox.ok(&["up", "-n", "1", "-y"]);
         sandbox
     };
-    let mut states = states;
-    states.insert(0, project().contents());
-    let kills = kill_everywhere(at_two, &["down", "--to", "base", "-y"], |sandbox, step| {
+    let down = |_: &Sandbox| words(&["down", "--to", "base", "-y"]);
+    let kills = kill_everywhere(at_two, down, stride(backend), |sandbox, step| {
         assert_settled(sandbox, &states, step);
         sandbox.ok(&["goto", "base", "-y"]);
-        assert_eq!(sandbox.contents(), states[&0], "step {step}");
+        sandbox.assert_contents(&states[&0], &format!("step {step}"));
     });
-    report(&format!("down: {kills} kills, {kills} recovered"));
+    report(&format!("down on {backend}: {kills} kills, {kills} recovered"));
 }
 
-#[test]
-fn a_full_rollback_killed_at_any_step_is_before_or_after_each_migration() {
-    let states = states();
+fn a_full_rollback_killed_at_any_step_is_before_or_after_each_migration(backend: Backend) {
+    let states = states(backend);
     let at_four = || {
-        let sandbox = prepared();
+        let sandbox = prepared(backend);
         sandbox.ok(&["up", "-y"]);
         sandbox
     };
-    let arguments = ["rollback", "-n", "3", "--type", "auto", "-y"];
-    let kills = kill_everywhere(at_four, &arguments, |sandbox, step| {
+    let rollback = |_: &Sandbox| words(&["rollback", "-n", "3", "--type", "auto", "-y"]);
+    let kills = kill_everywhere(at_four, rollback, stride(backend), |sandbox, step| {
         assert_settled(sandbox, &states, step);
         if sandbox.status()["applied"] != 1 {
             sandbox.ok(&["rollback", "--to", "001", "-y"]);
         }
-        assert_eq!(sandbox.contents(), states[&1], "step {step}");
+        sandbox.assert_contents(&states[&1], &format!("step {step}"));
     });
-    report(&format!("rollback: {kills} kills, {kills} recovered"));
+    report(&format!("rollback on {backend}: {kills} kills, {kills} recovered"));
 }
 
-#[test]
-fn a_restore_killed_at_any_step_leaves_the_whole_old_or_the_whole_new_database() {
-    let states = states();
+fn a_restore_killed_at_any_step_leaves_the_whole_old_or_the_whole_new_database(backend: Backend) {
+    let states = states(backend);
     let with_backup = || {
-        let sandbox = prepared();
+        let sandbox = prepared(backend);
         sandbox.ok(&["backup", "create"]);
         sandbox.ok(&["up", "-y"]);
         sandbox
     };
-    let id = |sandbox: &Sandbox| {
+    let restore = |sandbox: &Sandbox| {
         let listed = sandbox.ok(&["backup", "list", "--json"]).json();
-        listed["backups"][0]["id"].as_str().expect("a backup").to_owned()
+        let id = listed["backups"][0]["id"].as_str().expect("a backup");
+        words(&["restore", id, "-y"])
     };
-    for step in 1.. {
-        let sandbox = with_backup();
-        let id = id(&sandbox);
-        if sandbox.killed_at(step, &["restore", &id, "-y"]).is_none() {
-            report(&format!("restore: {} kills, {} recovered", step - 1, step - 1));
-            assert!(step > 3);
-            return;
-        }
-        assert_settled(&sandbox, &states, step);
-    }
+    let kills = kill_everywhere(with_backup, restore, stride(backend), |sandbox, step| {
+        assert_settled(sandbox, &states, step);
+    });
+    report(&format!("restore on {backend}: {kills} kills, {kills} recovered"));
 }
 
-#[test]
-fn a_backup_killed_at_any_step_is_complete_or_not_there_and_leaves_the_database_alone() {
+fn a_backup_killed_at_any_step_is_complete_or_not_there_and_leaves_the_database_alone(backend: Backend) {
     let setup = || {
-        let sandbox = prepared();
+        let sandbox = prepared(backend);
         sandbox.ok(&["up", "-n", "1", "-y"]);
         sandbox
     };
     let before = setup().contents();
-    let kills = kill_everywhere(setup, &["backup", "create"], |sandbox, step| {
-        assert_eq!(sandbox.contents(), before, "step {step}");
+    let backup = |_: &Sandbox| words(&["backup", "create"]);
+    let kills = kill_everywhere(setup, backup, stride(backend), |sandbox, step| {
+        sandbox.assert_contents(&before, &format!("step {step}"));
         let listed = sandbox.ok(&["backup", "list", "--json"]).json();
         for backup in listed["backups"].as_array().expect("a list") {
             sandbox.ok(&["backup", "verify", backup["id"].as_str().expect("an id")]);
         }
         sandbox.ok(&["backup", "create"]);
     });
-    report(&format!("backup: {kills} kills, {kills} recovered"));
+    report(&format!("backup on {backend}: {kills} kills, {kills} recovered"));
 }
 
-#[test]
-fn a_hundred_kills_at_random_moments_of_a_fifty_migration_run_always_end_at_head() {
+/// A hundred kills of fifty migrations, and fewer on a server.
+fn kills_at_random_moments_of_a_long_run_always_end_at_head(backend: Backend) {
+    let (wanted, count) = if backend == Backend::Sqlite { (100, 50) } else { (12, 20) };
     let mut kills = 0;
     let mut rounds = 0;
     let mut random = rand::rng();
-    while kills < 100 {
+    while kills < wanted {
         rounds += 1;
-        let sandbox = project();
-        for number in 1..=50 {
+        let sandbox = project(backend);
+        for number in 1..=count {
             let up = format!(
-                "CREATE TABLE t{number} (id INTEGER PRIMARY KEY, v TEXT);\nINSERT INTO t{number} VALUES (1, 'once');\n\
-                 INSERT INTO t{number} SELECT id + 1, 'more' FROM t{};",
+                "CREATE TABLE t{number} (id INTEGER PRIMARY KEY, v VARCHAR(9));\nINSERT INTO t{number} VALUES (1, 'once');\n\
+                 INSERT INTO t{number} SELECT id + 1, 'more' FROM t{0} WHERE id < 5;",
                 if number == 1 { 1 } else { number - 1 }
             );
             sandbox.migration(
@@ -250,14 +311,16 @@ fn a_hundred_kills_at_random_moments_of_a_fifty_migration_run_always_end_at_head
             child.kill().expect("the child can be killed");
             let output = child.wait_with_output().expect("the child ends");
             if ended.is_some() {
-                assert!(
-                    output.status.success(),
-                    "{}",
-                    String::from_utf8_lossy(&output.stderr)
-                );
-                break;
+                let said = String::from_utf8_lossy(&output.stderr);
+                if output.status.code() != Some(4) {
+                    assert!(output.status.success(), "{said}");
+                    break;
+                }
+                // Where definitions are final at once, a kill can leave a script half done.
+                sandbox.ok(&["recover", "-y"]);
+            } else {
+                kills += 1;
             }
-            kills += 1;
         }
         sandbox.ok(&["up", "-y"]);
         let status = sandbox.status();
@@ -266,53 +329,35 @@ fn a_hundred_kills_at_random_moments_of_a_fifty_migration_run_always_end_at_head
                 status["applied"].as_u64(),
                 status["pending"].as_array().map(Vec::len)
             ),
-            (Some(50), Some(0))
+            (Some(count), Some(0))
         );
-        for number in 1..=50 {
-            let count = sandbox.value(&format!("SELECT count(*) FROM t{number} WHERE v = 'once'"));
-            assert_eq!(count, "1", "migration {number} was applied twice or half");
+        let mut session = sandbox.session();
+        for number in 1..=count {
+            let once = session.value(&format!("SELECT count(*) FROM t{number} WHERE v = 'once'"));
+            assert_eq!(once, "1", "migration {number} was applied twice or half");
         }
-        assert_eq!(sandbox.value("SELECT count(*) FROM _walkback_ledger"), "50");
+        let ledger = session.value("SELECT count(*) FROM _walkback_ledger");
+        assert_eq!(ledger, count.to_string());
         assert_eq!(
-            sandbox.value("SELECT count(*) FROM _walkback_runs WHERE status = 'running'"),
+            session.value("SELECT count(*) FROM _walkback_runs WHERE status = 'running'"),
             "0"
         );
     }
     report(&format!(
-        "{kills} kills in {rounds} runs of 50 migrations; each run ended at head"
+        "{kills} kills in {rounds} runs of {count} migrations on {backend}; each run ended at head"
     ));
 }
 
-#[test]
-fn two_ups_at_once_apply_every_migration_once() {
-    for _ in 0..10 {
-        let sandbox = prepared();
-        let children: Vec<_> = (0..3).map(|_| sandbox.spawn(&["up", "-y"])).collect();
-        for child in children {
-            let output = child.wait_with_output().expect("the child ends");
-            assert!(
-                output.status.success(),
-                "{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
-        assert_eq!(sandbox.value("SELECT count(*) FROM _walkback_ledger"), "4");
-        let runs = "SELECT count(*) FROM _walkback_statements WHERE migration = '004' AND direction = 'up'";
-        assert_eq!(sandbox.value(runs), "3");
-    }
-}
-
-#[test]
-fn a_half_done_script_without_a_point_is_named_and_settled_by_a_person() {
+fn a_half_done_script_without_a_point_is_named_and_settled_by_a_person(backend: Backend) {
     let half_done = |step| {
-        let sandbox = project();
+        let sandbox = project(backend);
         sandbox.write(
             "walkback.toml",
-            "[env.dev]\nurl = \"sqlite:app.db\"\nstores = []\n",
+            &format!("[env.dev]\nurl = \"{}\"\nstores = []\n", sandbox.url()),
         );
         sandbox.migration(
             "001_loose",
-            "-- walkback: transaction=off\nCREATE TABLE a (x);\nINSERT INTO a VALUES (1);\nCREATE TABLE b (x);",
+            "-- walkback: transaction=off\nCREATE TABLE a (x INTEGER);\nINSERT INTO a VALUES (1);\nCREATE TABLE b (x INTEGER);",
             "",
         );
         sandbox.killed_at(step, &["up", "-y"])?;
@@ -337,16 +382,19 @@ fn a_half_done_script_without_a_point_is_named_and_settled_by_a_person() {
         sandbox.ok(&["up", "-y"]);
         assert_eq!(sandbox.contents().rows.len(), 2);
     }
-    assert!(named >= 4, "only {named} of the kills were inside the script");
+    assert!(named >= 2, "only {named} of the kills were inside the script");
 }
 
-#[test]
-fn a_recover_waits_for_a_run_that_is_alive() {
-    let sandbox = project();
-    let slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) INSERT INTO a SELECT i FROM n;";
+fn a_recover_waits_for_a_run_that_is_alive(backend: Backend) {
+    let sandbox = project(backend);
+    let slow = match backend {
+        Backend::Sqlite => "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) INSERT INTO a SELECT i FROM n",
+        Backend::Postgres | Backend::PostgresNewest => "SELECT pg_sleep(4)",
+        Backend::Mysql | Backend::Mariadb => "INSERT INTO a SELECT SLEEP(4)",
+    };
     sandbox.migration(
         "001_loose",
-        &format!("-- walkback: transaction=off\nCREATE TABLE a (x);\n{slow}"),
+        &format!("-- walkback: transaction=off\nCREATE TABLE a (x INTEGER);\n{slow};\nCREATE TABLE done (x INTEGER);"),
         "",
     );
     let mut child = sandbox.spawn(&["up", "-y"]);
@@ -363,6 +411,6 @@ fn a_recover_waits_for_a_run_that_is_alive() {
     let recover = sandbox.run(&["recover", "-y"]);
     assert!(child.wait().expect("the child ends").success());
     assert_eq!(recover.code, Some(0), "{}", recover.transcript());
-    assert_eq!(sandbox.value("SELECT count(*) FROM a"), "2000000");
+    assert_eq!(sandbox.value("SELECT count(*) FROM done"), "0");
     assert_eq!(sandbox.status()["applied"], 1);
 }

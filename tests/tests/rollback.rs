@@ -55,7 +55,7 @@ fn a_dropped_column_and_a_dropped_table_come_back_without_a_down_script(backend:
     assert_ne!(sandbox.contents(), before);
     let output = sandbox.ok(&["rollback", "-y"]);
     assert!(output.stdout.contains("full"), "{}", output.transcript());
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
     sandbox.assert_sound();
 }
 
@@ -72,7 +72,7 @@ fn a_rollback_can_itself_be_walked_back(backend: Backend) {
     sandbox.ok(&["rollback", "-y"]);
     assert_ne!(sandbox.contents(), after_up);
     sandbox.ok(&["rollback", "-y"]);
-    assert_eq!(sandbox.contents(), after_up);
+    sandbox.assert_contents(&after_up, "");
     let current = sandbox.ok(&["current", "--json"]).json();
     assert!(current.to_string().contains("002"), "{current}");
 }
@@ -117,7 +117,7 @@ fn a_broken_down_is_undone_and_another_way_is_taken(backend: Backend) {
         );
         sandbox.ok(&["up"]);
         let output = sandbox.ok(&["rollback", "-y"]);
-        assert_eq!(sandbox.contents(), before, "{name}: {}", output.transcript());
+        sandbox.assert_contents(&before, &format!("{name}: {}", output.transcript()));
         assert!(
             output.stderr.contains("derived") || output.stdout.contains("derived"),
             "{name}: {}",
@@ -171,7 +171,7 @@ fn an_older_checkout_walks_back_what_it_has_never_seen(backend: Backend) {
         status.transcript()
     );
     sandbox.ok(&["rollback", "-n", "3", "-y"]);
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
     assert_eq!(sandbox.run(&["status", "--check"]).code, Some(0));
 }
 
@@ -201,7 +201,7 @@ fn the_shop_goes_up_down_and_up_and_its_last_migration_comes_back_with_all_rows(
     sandbox.ok(&["up", "-y"]);
     assert!(!sandbox.contents().rows.contains_key("legacy_carts"));
     sandbox.ok(&["rollback", "-y"]);
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
     sandbox.ok(&["down", "--to", "base", "-y"]);
     assert!(
         sandbox.contents().definitions.is_empty(),
@@ -209,7 +209,7 @@ fn the_shop_goes_up_down_and_up_and_its_last_migration_comes_back_with_all_rows(
         sandbox.contents().definitions
     );
     sandbox.ok(&["up", "-n", &(all - 1).to_string(), "-y"]);
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
 }
 
 fn a_backup_brings_back_the_whole_database_and_its_version(backend: Backend) {
@@ -220,10 +220,10 @@ fn a_backup_brings_back_the_whole_database_and_its_version(backend: Backend) {
     sandbox.ok(&["backup", "verify", &id]);
     sandbox.sql("DELETE FROM order_items; DELETE FROM orders; UPDATE reviews SET customer_id = NULL; CREATE TABLE made_by_hand (x INTEGER);");
     sandbox.ok(&["restore", &id, "-y"]);
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
     sandbox.ok(&["up", "-y"]);
     sandbox.ok(&["rollback", "--backup-file", &id, "-y"]);
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
     let status = sandbox.status();
     assert_eq!(status["applied"], 8, "{status}");
 }
@@ -257,7 +257,7 @@ fn a_child_table_that_still_refers_to_new_rows_stops_a_full_rollback_and_nothing
         "{}",
         output.transcript()
     );
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
 }
 
 fn a_table_rebuild_keeps_the_rows_of_children_that_would_cascade(backend: Backend) {
@@ -279,7 +279,7 @@ fn a_table_rebuild_keeps_the_rows_of_children_that_would_cascade(backend: Backen
     sandbox.ok(&["up", "-y"]);
     assert_eq!(sandbox.value("SELECT count(*) FROM c"), "1");
     sandbox.ok(&["rollback", "-y"]);
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
 }
 
 fn a_script_outside_a_transaction_that_fails_is_undone_from_its_point(backend: Backend) {
@@ -292,7 +292,7 @@ fn a_script_outside_a_transaction_that_fails_is_undone_from_its_point(backend: B
     );
     let output = sandbox.run(&["up", "-y"]);
     assert_eq!(output.code, Some(1), "{}", output.transcript());
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
     assert_eq!(sandbox.run(&["recover"]).code, Some(0));
     sandbox.remove("migrations/002_loose");
     sandbox.ok(&["up"]);
@@ -305,12 +305,12 @@ fn goto_redo_and_stamp_do_what_they_say(backend: Backend) {
     sandbox.ok(&["goto", "20240219", "-y"]);
     assert_eq!(sandbox.status()["applied"], 5);
     sandbox.ok(&["goto", "20240603", "-y"]);
-    assert_eq!(sandbox.contents(), ten);
+    sandbox.assert_contents(&ten, "");
     sandbox.ok(&["redo", "-y"]);
-    assert_eq!(sandbox.contents(), ten);
+    sandbox.assert_contents(&ten, "");
     sandbox.ok(&["stamp", "base", "-y"]);
     assert_eq!(sandbox.status()["applied"], 0);
-    assert_eq!(sandbox.contents(), ten);
+    sandbox.assert_contents(&ten, "");
     sandbox.ok(&["stamp", "20240603", "-y"]);
     assert_eq!(sandbox.status()["applied"], 10);
 }
@@ -327,7 +327,7 @@ fn type_down_runs_the_script_and_nothing_else(backend: Backend) {
     let before = sandbox.contents();
     let output = sandbox.run(&["rollback", "-n", "1", "--type", "down", "-y"]);
     assert_eq!(output.code, Some(1), "{}", output.transcript());
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
     sandbox.migration("002_fails", "CREATE TABLE t (a INTEGER);", "SELECT 1;");
     let output = sandbox.ok(&["rollback", "-n", "1", "--type", "down", "-y"]);
     assert!(
@@ -354,11 +354,11 @@ fn a_loose_script_that_leaves_its_own_transaction_open_is_undone(backend: Backen
         );
         let output = sandbox.run(&["up", "-y"]);
         assert_eq!(output.code, Some(1), "{}", output.transcript());
-        assert_eq!(sandbox.contents(), before, "{}", output.transcript());
+        sandbox.assert_contents(&before, &output.transcript());
     }
     let whole = "-- walkback: transaction=off\nCREATE TABLE t (a INTEGER);\nBEGIN;\nINSERT INTO s VALUES (1);\nCOMMIT;";
     sandbox.migration("002_loose", whole, "");
     sandbox.ok(&["up", "-y"]);
     sandbox.ok(&["rollback", "-y"]);
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
 }
