@@ -97,7 +97,9 @@ impl ServerDatabase {
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND state <> 'idle' AND query LIKE '%{text}%'"
             )
         } else {
-            format!("SELECT count(*) FROM information_schema.processlist WHERE db = '{name}' AND info LIKE '%{text}%'")
+            format!(
+                "SELECT count(*) FROM information_schema.processlist WHERE db = '{name}' AND info LIKE '%{text}%'"
+            )
         };
         self.ask(&sql).parse().expect("a count")
     }

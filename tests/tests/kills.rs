@@ -190,10 +190,7 @@ fn a_recover_killed_at_any_step_is_done_by_the_next(backend: Backend) {
             sandbox
                 .killed_at(*step, &["up", "-y"])
                 .expect("there is a step inside the loose script");
-            sandbox
-                .run(&["recover", "--dry-run"])
-                .stdout
-                .contains("004")
+            sandbox.run(&["recover", "--dry-run"]).stdout.contains("004")
         })
         .expect("the loose script is reached");
     let half_done = || {
@@ -242,7 +239,9 @@ fn a_full_rollback_killed_at_any_step_is_before_or_after_each_migration(backend:
         }
         sandbox.assert_contents(&states[&1], &format!("step {step}"));
     });
-    report(&format!("rollback on {backend}: {kills} kills, {kills} recovered"));
+    report(&format!(
+        "rollback on {backend}: {kills} kills, {kills} recovered"
+    ));
 }
 
 fn a_restore_killed_at_any_step_leaves_the_whole_old_or_the_whole_new_database(backend: Backend) {
@@ -285,7 +284,11 @@ fn a_backup_killed_at_any_step_is_complete_or_not_there_and_leaves_the_database_
 
 /// A hundred kills of fifty migrations, and fewer on a server.
 fn kills_at_random_moments_of_a_long_run_always_end_at_head(backend: Backend) {
-    let (wanted, count) = if backend == Backend::Sqlite { (100, 50) } else { (12, 20) };
+    let (wanted, count) = if backend == Backend::Sqlite {
+        (100, 50)
+    } else {
+        (12, 20)
+    };
     let mut kills = 0;
     let mut rounds = 0;
     let mut random = rand::rng();
@@ -388,7 +391,9 @@ fn a_half_done_script_without_a_point_is_named_and_settled_by_a_person(backend: 
 fn a_recover_waits_for_a_run_that_is_alive(backend: Backend) {
     let sandbox = project(backend);
     let slow = match backend {
-        Backend::Sqlite => "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) INSERT INTO a SELECT i FROM n",
+        Backend::Sqlite => {
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) INSERT INTO a SELECT i FROM n"
+        }
         Backend::Postgres | Backend::PostgresNewest => "SELECT pg_sleep(4)",
         Backend::Mysql | Backend::Mariadb => "INSERT INTO a SELECT SLEEP(4)",
     };

@@ -1,8 +1,23 @@
 //! What only looks leaves the database as it is, byte for byte.
 
 use std::path::Path;
+use std::process::ExitCode;
 
-use walkback_tests::Sandbox;
+use walkback_tests::{Backend, EVERYWHERE, SERVERS, Sandbox, journeys};
+
+fn main() -> ExitCode {
+    walkback_tests::main(
+        "reading",
+        &journeys! {
+            &[Backend::Sqlite] => [
+                reading_commands_and_dry_runs_leave_every_byte_of_the_database,
+                reading_commands_do_not_create_the_database,
+            ],
+            SERVERS => [reading_commands_and_dry_runs_leave_every_row_and_definition],
+            EVERYWHERE => [reading_commands_leave_an_empty_database_empty],
+        },
+    )
+}
 
 const READING: &[&[&str]] = &[
     &["status"],
@@ -50,10 +65,9 @@ fn bytes(folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-#[test]
-fn reading_commands_and_dry_runs_leave_every_byte_of_the_database() {
+fn reading_commands_and_dry_runs_leave_every_byte_of_the_database(backend: Backend) {
     for journal_mode in ["delete", "wal"] {
-        let sandbox = Sandbox::with_shop(env!("CARGO_BIN_EXE_walkback-under-test"));
+        let sandbox = Sandbox::shop(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
         sandbox.ok(&["up", "-n", "7", "-y"]);
         sandbox.sql(&format!("PRAGMA journal_mode = {journal_mode}"));
         let folder = sandbox.path(".");
@@ -76,9 +90,22 @@ fn reading_commands_and_dry_runs_leave_every_byte_of_the_database() {
     }
 }
 
-#[test]
-fn reading_commands_do_not_create_the_database() {
-    let sandbox = Sandbox::with_shop(env!("CARGO_BIN_EXE_walkback-under-test"));
+fn reading_commands_and_dry_runs_leave_every_row_and_definition(backend: Backend) {
+    let sandbox = Sandbox::shop(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
+    sandbox.ok(&["up", "-n", "7", "-y"]);
+    let before = sandbox.contents();
+    let own = sandbox.session().own_tables();
+    assert!(own.len() > 3, "walkback's own tables are not seen: {own:?}");
+    for arguments in READING {
+        let output = sandbox.run(arguments);
+        assert!(matches!(output.code, Some(0 | 3)), "{}", output.transcript());
+        assert_eq!(sandbox.session().own_tables(), own, "{}", output.transcript());
+    }
+    sandbox.assert_contents(&before, "after reading");
+}
+
+fn reading_commands_do_not_create_the_database(backend: Backend) {
+    let sandbox = Sandbox::shop(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
     for arguments in [
         &["status"][..],
         &["history"],
@@ -92,4 +119,25 @@ fn reading_commands_do_not_create_the_database() {
     }
     assert!(!sandbox.path("app.db").exists());
     assert!(!sandbox.path(".walkback").exists());
+}
+
+fn reading_commands_leave_an_empty_database_empty(backend: Backend) {
+    let sandbox = Sandbox::shop(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
+    for arguments in [
+        &["status"][..],
+        &["history"],
+        &["current"],
+        &["up", "--dry-run"],
+        &["up", "--sql"],
+        &["audit"],
+        &["doctor"],
+        &["point", "list"],
+    ] {
+        let output = sandbox.run(arguments);
+        assert_eq!(output.code, Some(0), "{}", output.transcript());
+    }
+    assert!(sandbox.contents().definitions.is_empty());
+    if backend != Backend::Sqlite {
+        assert!(sandbox.session().own_tables().is_empty());
+    }
 }

@@ -1,14 +1,46 @@
 //! Promises that were broken once: each test is named for what must hold.
 
-use walkback_tests::Sandbox;
+use std::process::ExitCode;
 
-fn project() -> Sandbox {
-    Sandbox::with_project(env!("CARGO_BIN_EXE_walkback-under-test"))
+use walkback_tests::{Backend, EVERYWHERE, Sandbox, journeys};
+
+fn main() -> ExitCode {
+    walkback_tests::main(
+        "regressions",
+        &journeys! {
+            EVERYWHERE => [
+                rows_that_a_cascade_took_come_back,
+                rows_that_a_trigger_wrote_go_and_those_it_took_come_back,
+                tables_that_change_their_names_come_back_under_the_old_ones,
+                awkward_tables_come_back,
+                a_migration_that_changes_walkbacks_own_tables_is_refused,
+                a_goto_that_goes_down_and_up_is_walked_back_with_what_its_ups_changed,
+                a_stamp_is_not_walked_back_by_scripts_and_forgets_the_point_of_another_time,
+                a_rollback_after_a_killed_run_walks_back_that_run_and_no_other,
+                going_back_to_a_point_that_does_not_hold_what_later_migrations_changed_is_refused,
+                a_loose_addition_that_fails_half_way_is_undone_and_earlier_migrations_of_the_run_stay,
+                a_killed_loose_addition_after_another_migration_is_recovered_to_between_them,
+                a_down_that_takes_rows_the_application_wrote_is_not_taken_for_lossless,
+                a_down_that_drops_what_the_up_found_there_already_is_undone,
+                a_full_rollback_of_a_loose_script_leaves_tables_it_never_touched_alone,
+                restoring_one_branch_does_not_undo_the_other,
+                restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back,
+            ],
+            &[Backend::Sqlite] => [
+                a_virtual_table_that_goes_is_named_before,
+                a_write_between_the_point_and_the_migration_is_not_lost,
+            ],
+        },
+    )
+}
+
+fn project(backend: Backend) -> Sandbox {
+    Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"))
 }
 
 /// Applies `begin`, then `change` without a down, walks it back, and expects all as it was.
-fn comes_back(begin: &str, change: &str) -> Sandbox {
-    let sandbox = project();
+fn comes_back(backend: Backend, begin: &str, change: &str) -> Sandbox {
+    let sandbox = project(backend);
     sandbox.migration("001_begin", begin, "");
     sandbox.ok(&["up", "-y"]);
     let before = sandbox.contents();
@@ -17,115 +49,265 @@ fn comes_back(begin: &str, change: &str) -> Sandbox {
     let changed = sandbox.contents();
     assert_ne!(changed, before, "it changed nothing: {change}");
     let output = sandbox.ok(&["rollback", "-y"]);
-    assert_eq!(sandbox.contents(), before, "{}", output.transcript());
-    sandbox.ok(&["rollback", "-y"]);
-    assert_eq!(sandbox.contents(), changed, "walked forward again: {change}");
-    sandbox.ok(&["rollback", "-y"]);
-    assert_eq!(sandbox.contents(), before, "and back again: {change}");
+    sandbox.assert_contents(&before, &format!("back: {change}\n{}", output.transcript()));
+    let output = sandbox.ok(&["rollback", "-y"]);
+    sandbox.assert_contents(
+        &changed,
+        &format!("forward again: {change}\n{}", output.transcript()),
+    );
+    let output = sandbox.ok(&["rollback", "-y"]);
+    sandbox.assert_contents(
+        &before,
+        &format!("and back again: {change}\n{}", output.transcript()),
+    );
+    sandbox.assert_sound();
     sandbox
 }
 
 const FAMILY: &str = "CREATE TABLE p (id INTEGER PRIMARY KEY, n INTEGER UNIQUE);\n\
-    CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p (id) ON DELETE CASCADE);\n\
-    CREATE TABLE g (c INTEGER REFERENCES c (id) ON DELETE SET NULL, note TEXT);\n\
-    CREATE TABLE u (n INTEGER REFERENCES p (n) ON UPDATE CASCADE);\n\
+    CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE);\n\
+    CREATE TABLE g (c INTEGER, note VARCHAR(20), FOREIGN KEY (c) REFERENCES c (id) ON DELETE SET NULL);\n\
+    CREATE TABLE u (n INTEGER, FOREIGN KEY (n) REFERENCES p (n) ON UPDATE CASCADE);\n\
     INSERT INTO p VALUES (1, 10), (2, 20); INSERT INTO c VALUES (1, 1), (2, 2);\n\
     INSERT INTO g VALUES (1, 'a'), (2, 'b'); INSERT INTO u VALUES (20);";
 
-#[test]
-fn rows_that_a_cascade_took_come_back() {
-    for change in [
+fn rows_that_a_cascade_took_come_back(backend: Backend) {
+    let mut changes = vec![
         "DELETE FROM p WHERE id = 1;",
         "UPDATE p SET n = 21 WHERE id = 2;",
-        "REPLACE INTO p VALUES (1, 11);",
-        "INSERT INTO p VALUES (1, 12) ON CONFLICT (id) DO UPDATE SET n = 13;\nDELETE FROM P WHERE id = 1;",
-        "DELETE FROM main.p WHERE id = 1;",
-        "-- walkback: transaction=off\nPRAGMA foreign_keys = on;\nDELETE FROM p WHERE id = 1;",
-    ] {
-        comes_back(FAMILY, change);
+        "-- walkback: transaction=off\nDELETE FROM p WHERE id = 1;\nINSERT INTO p VALUES (1, 11);",
+    ];
+    changes.extend_from_slice(match backend {
+        Backend::Sqlite => &[
+            "REPLACE INTO p VALUES (1, 11);",
+            "INSERT INTO p VALUES (1, 12) ON CONFLICT (id) DO UPDATE SET n = 13;\nDELETE FROM P WHERE id = 1;",
+            "DELETE FROM main.p WHERE id = 1;",
+            "-- walkback: transaction=off\nPRAGMA foreign_keys = on;\nDELETE FROM p WHERE id = 1;",
+        ][..],
+        Backend::Postgres | Backend::PostgresNewest => &[
+            "INSERT INTO p VALUES (1, 12) ON CONFLICT (id) DO UPDATE SET n = 13;\nDELETE FROM P WHERE id = 1;",
+            "DELETE FROM public.p WHERE id = 1;",
+            "WITH gone AS (DELETE FROM p WHERE id = 1 RETURNING n) INSERT INTO p SELECT 3, n + 100 FROM gone;",
+            "DO $$ BEGIN EXECUTE 'DELETE FROM ' || 'p WHERE id = 1'; END $$;",
+            "TRUNCATE p CASCADE;",
+        ],
+        Backend::Mysql | Backend::Mariadb => &[
+            "REPLACE INTO p VALUES (1, 11);",
+            "INSERT INTO p VALUES (1, 12) ON DUPLICATE KEY UPDATE n = 13;\nDELETE FROM p WHERE id = 1;",
+            "DELETE p FROM p JOIN c ON c.p = p.id WHERE c.id = 1;",
+            "SET FOREIGN_KEY_CHECKS = 1;\nDELETE FROM p WHERE id = 1;",
+        ],
+    });
+    for change in changes {
+        comes_back(backend, FAMILY, change);
     }
 }
 
-#[test]
-fn rows_that_a_trigger_wrote_go_and_those_it_took_come_back() {
-    let begin = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); CREATE TABLE log (line TEXT); CREATE TABLE stock (n INTEGER);\n\
-        CREATE TABLE far (x);\nINSERT INTO t VALUES (1, 'x'), (2, 'y'); INSERT INTO stock VALUES (5); INSERT INTO far VALUES (1);\n\
-        CREATE VIEW shown AS SELECT id, a FROM t;\n\
-        CREATE TRIGGER changed AFTER UPDATE OF a ON t WHEN new.a <> 'CASE' BEGIN INSERT INTO log VALUES (CASE old.a WHEN 'x' THEN 'one' ELSE 'END' END); END;\n\
-        CREATE TRIGGER logged AFTER INSERT ON log BEGIN UPDATE stock SET n = n - 1; DELETE FROM far; END;\n\
-        CREATE TRIGGER through INSTEAD OF UPDATE ON shown BEGIN UPDATE t SET a = new.a WHERE id = old.id; END;";
+const SQLITE_TRIGGERS: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); CREATE TABLE log (line TEXT); CREATE TABLE stock (n INTEGER);\n\
+    CREATE TABLE far (x);\nINSERT INTO t VALUES (1, 'x'), (2, 'y'); INSERT INTO stock VALUES (5); INSERT INTO far VALUES (1);\n\
+    CREATE VIEW shown AS SELECT id, a FROM t;\n\
+    CREATE TRIGGER changed AFTER UPDATE OF a ON t WHEN new.a <> 'CASE' BEGIN INSERT INTO log VALUES (CASE old.a WHEN 'x' THEN 'one' ELSE 'END' END); END;\n\
+    CREATE TRIGGER logged AFTER INSERT ON log BEGIN UPDATE stock SET n = n - 1; DELETE FROM far; END;\n\
+    CREATE TRIGGER through INSTEAD OF UPDATE ON shown BEGIN UPDATE t SET a = new.a WHERE id = old.id; END;";
+
+fn rows_that_a_trigger_wrote_go_and_those_it_took_come_back(backend: Backend) {
+    if backend == Backend::Sqlite {
+        for change in [
+            "UPDATE t SET a = 'z' WHERE id = 1;",
+            "UPDATE shown SET a = 'z' WHERE id = 1;",
+            "INSERT INTO log VALUES ('by hand');",
+            "CREATE TRIGGER late BEFORE DELETE ON t BEGIN UPDATE stock SET n = 0; END;\nDELETE FROM t WHERE id = 2;",
+            "ALTER TABLE t RENAME TO tt;\nUPDATE tt SET a = 'z';",
+            "CREATE TABLE fresh (a);\nCREATE TRIGGER of_fresh AFTER INSERT ON fresh BEGIN DELETE FROM far; END;\nINSERT INTO fresh VALUES (1);",
+            "INSERT INTO log SELECT a FROM t;\nDROP TRIGGER through;\nALTER TABLE t RENAME COLUMN a TO b;",
+            "-- walkback: transaction=off\nUPDATE t SET a = 'z' WHERE id = 1;",
+        ] {
+            comes_back(backend, SQLITE_TRIGGERS, change);
+        }
+        return;
+    }
+    let begin = format!(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(20)); CREATE TABLE log (line VARCHAR(20)); CREATE TABLE stock (n INTEGER);\n\
+         CREATE TABLE far (x INTEGER);\nINSERT INTO t VALUES (1, 'x'), (2, 'y'); INSERT INTO stock VALUES (5); INSERT INTO far VALUES (1);\n\
+         CREATE VIEW shown AS SELECT id, a FROM t;\n{}\n{}\n{}",
+        backend.trigger("changed", "AFTER UPDATE", "t", "INSERT INTO log VALUES (OLD.a)"),
+        backend.trigger("logged", "AFTER INSERT", "log", "UPDATE stock SET n = n - 1"),
+        backend.trigger("sold", "AFTER UPDATE", "stock", "DELETE FROM far"),
+    );
+    let late = backend.trigger("late", "AFTER DELETE", "t", "UPDATE stock SET n = 0");
+    let fresh = backend.trigger("of_fresh", "AFTER INSERT", "fresh", "DELETE FROM far");
     for change in [
         "UPDATE t SET a = 'z' WHERE id = 1;",
         "UPDATE shown SET a = 'z' WHERE id = 1;",
         "INSERT INTO log VALUES ('by hand');",
-        "CREATE TRIGGER late BEFORE DELETE ON t BEGIN UPDATE stock SET n = 0; END;\nDELETE FROM t WHERE id = 2;",
-        "ALTER TABLE t RENAME TO tt;\nUPDATE tt SET a = 'z';",
-        "CREATE TABLE fresh (a);\nCREATE TRIGGER of_fresh AFTER INSERT ON fresh BEGIN DELETE FROM far; END;\nINSERT INTO fresh VALUES (1);",
-        "INSERT INTO log SELECT a FROM t;\nDROP TRIGGER through;\nALTER TABLE t RENAME COLUMN a TO b;",
+        &format!("{late}\nDELETE FROM t WHERE id = 2;"),
+        &format!("{};\nUPDATE t SET a = 'z';", backend.drop_trigger("changed", "t")),
+        "ALTER TABLE stock RENAME TO store;\nUPDATE store SET n = 1;",
+        &format!("CREATE TABLE fresh (a INTEGER);\n{fresh}\nINSERT INTO fresh VALUES (1);"),
         "-- walkback: transaction=off\nUPDATE t SET a = 'z' WHERE id = 1;",
     ] {
-        comes_back(begin, change);
+        comes_back(backend, &begin, change);
     }
 }
 
-#[test]
-fn tables_that_change_their_names_come_back_under_the_old_ones() {
-    let begin = "CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT); CREATE TABLE b (id INTEGER PRIMARY KEY, y TEXT, a INTEGER REFERENCES a (id));\n\
-        CREATE INDEX a_x ON a (x); CREATE VIEW v AS SELECT x FROM a;\nCREATE TABLE lone (x); INSERT INTO lone VALUES ('low');\nINSERT INTO a VALUES (1, 'in a'); INSERT INTO b VALUES (2, 'in b', 1);";
-    for change in [
+fn tables_that_change_their_names_come_back_under_the_old_ones(backend: Backend) {
+    let begin = "CREATE TABLE a (id INTEGER PRIMARY KEY, x VARCHAR(20)); CREATE TABLE b (id INTEGER PRIMARY KEY, y VARCHAR(20), a INTEGER, FOREIGN KEY (a) REFERENCES a (id));\n\
+        CREATE INDEX a_x ON a (x); CREATE VIEW v AS SELECT x FROM a;\nCREATE TABLE lone (x VARCHAR(20)); INSERT INTO lone VALUES ('low');\nINSERT INTO a VALUES (1, 'in a'); INSERT INTO b VALUES (2, 'in b', 1);";
+    let drop_index = backend.drop_index("a_x", "a");
+    let drops = format!("DROP VIEW v;\n{drop_index};\nDROP TABLE b;\nALTER TABLE a DROP COLUMN x;");
+    let mut changes = vec![
         "ALTER TABLE a RENAME TO c;\nUPDATE c SET x = 'later';",
         "ALTER TABLE a RENAME TO t;\nALTER TABLE b RENAME TO a;\nALTER TABLE t RENAME TO b;\nDELETE FROM a;\nDELETE FROM b;",
-        "ALTER TABLE lone RENAME TO t;\nALTER TABLE t RENAME TO LONE;\nUPDATE LONE SET x = 'upper';",
-        "CREATE TABLE tmp (x);\nINSERT INTO tmp SELECT x FROM a;\nUPDATE a SET x = 'z';\nDROP TABLE tmp;",
-        "UPDATE a SET x = 1;\nUPDATE A SET x = 2;\nUPDATE \"a\" SET x = 3;\nUPDATE main.a SET x = 4;",
-        "DROP VIEW v;\nDROP INDEX a_x;\nDROP TABLE b;\nALTER TABLE a DROP COLUMN x;",
-    ] {
-        comes_back(begin, change);
+        "CREATE TABLE tmp (x VARCHAR(20));\nINSERT INTO tmp SELECT x FROM a;\nUPDATE a SET x = 'z';\nDROP TABLE tmp;",
+        &drops,
+    ];
+    changes.extend_from_slice(match backend {
+        Backend::Sqlite => &[
+            "ALTER TABLE lone RENAME TO t;\nALTER TABLE t RENAME TO LONE;\nUPDATE LONE SET x = 'upper';",
+            "UPDATE a SET x = 1;\nUPDATE A SET x = 2;\nUPDATE \"a\" SET x = 3;\nUPDATE main.a SET x = 4;",
+        ][..],
+        Backend::Postgres | Backend::PostgresNewest => &[
+            "ALTER TABLE lone RENAME TO \"LONE\";\nUPDATE \"LONE\" SET x = 'upper';",
+            "UPDATE a SET x = '1';\nUPDATE A SET x = '2';\nUPDATE \"a\" SET x = '3';\nUPDATE public.a SET x = '4';",
+            "ALTER TABLE lone RENAME COLUMN x TO \"x y\";\nALTER INDEX a_x RENAME TO \"a x\";\nUPDATE lone SET \"x y\" = 'z';",
+            "CREATE SCHEMA other;\nALTER TABLE lone SET SCHEMA other;\nUPDATE other.lone SET x = 'moved';",
+        ],
+        Backend::Mysql | Backend::Mariadb => &[
+            "RENAME TABLE lone TO LONE;\nUPDATE LONE SET x = 'upper';",
+            "UPDATE a SET x = '1';\nUPDATE `a` SET x = '3';",
+            "RENAME TABLE lone TO t, a TO lone, t TO a;\nUPDATE lone SET x = 'moved';\nALTER TABLE lone RENAME INDEX a_x TO `a x`;",
+        ],
+    });
+    for change in changes {
+        comes_back(backend, begin, change);
     }
 }
 
-#[test]
-fn awkward_tables_come_back() {
-    let begin = "CREATE TABLE self (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES self (id) ON DELETE CASCADE);\n\
-        CREATE TABLE x (id INTEGER PRIMARY KEY, y INTEGER REFERENCES y (id) DEFERRABLE INITIALLY DEFERRED);\n\
-        CREATE TABLE y (id INTEGER PRIMARY KEY, x INTEGER REFERENCES x (id) DEFERRABLE INITIALLY DEFERRED);\n\
-        CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT, a);\n\
-        CREATE TABLE made (a INTEGER, b INTEGER AS (a + 1) STORED, c INTEGER AS (a * 2), CHECK (a < 100));\n\
-        CREATE TABLE wr (k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE empty (a);\n\
-        INSERT INTO self VALUES (1, NULL), (2, 1), (3, 2); INSERT INTO x VALUES (1, 1); INSERT INTO y VALUES (1, 1);\n\
-        INSERT INTO counted VALUES (7, 'a'), (99, 'gone'); DELETE FROM counted WHERE id = 99;\n\
-        INSERT INTO made VALUES (1), (2); INSERT INTO wr VALUES ('k', 'v');";
-    for change in [
+/// Tables that are awkward to bring back, and what destroys them.
+fn awkward(backend: Backend) -> (&'static str, &'static [&'static str]) {
+    match backend {
+        Backend::Sqlite => (
+            "CREATE TABLE self (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES self (id) ON DELETE CASCADE);\n\
+             CREATE TABLE x (id INTEGER PRIMARY KEY, y INTEGER REFERENCES y (id) DEFERRABLE INITIALLY DEFERRED);\n\
+             CREATE TABLE y (id INTEGER PRIMARY KEY, x INTEGER REFERENCES x (id) DEFERRABLE INITIALLY DEFERRED);\n\
+             CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT, a);\n\
+             CREATE TABLE made (a INTEGER, b INTEGER AS (a + 1) STORED, c INTEGER AS (a * 2), CHECK (a < 100));\n\
+             CREATE TABLE wr (k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE empty (a);\n\
+             INSERT INTO self VALUES (1, NULL), (2, 1), (3, 2); INSERT INTO x VALUES (1, 1); INSERT INTO y VALUES (1, 1);\n\
+             INSERT INTO counted VALUES (7, 'a'), (99, 'gone'); DELETE FROM counted WHERE id = 99;\n\
+             INSERT INTO made VALUES (1), (2); INSERT INTO wr VALUES ('k', 'v');",
+            &["DELETE FROM x; DELETE FROM y;", "DROP TABLE x; DROP TABLE y;"],
+        ),
+        Backend::Postgres | Backend::PostgresNewest => (
+            "CREATE TABLE self (id integer PRIMARY KEY, parent integer REFERENCES self (id) ON DELETE CASCADE);\n\
+             CREATE TABLE x (id integer PRIMARY KEY, y integer);\n\
+             CREATE TABLE y (id integer PRIMARY KEY, x integer REFERENCES x (id) DEFERRABLE INITIALLY DEFERRED);\n\
+             ALTER TABLE x ADD CONSTRAINT x_y FOREIGN KEY (y) REFERENCES y (id) DEFERRABLE INITIALLY DEFERRED;\n\
+             CREATE TABLE counted (id serial PRIMARY KEY, a text);\n\
+             CREATE TABLE made (a integer, b integer GENERATED ALWAYS AS (a + 1) STORED, CHECK (a < 100));\n\
+             CREATE TABLE wr (k text COLLATE \"C\" PRIMARY KEY, v json); CREATE UNLOGGED TABLE empty (a text);\n\
+             CREATE TABLE parts (id integer, day date) PARTITION BY RANGE (day);\n\
+             CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2026-01-01') TO ('2026-07-01');\n\
+             CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM ('2026-07-01') TO ('2027-01-01');\n\
+             CREATE INDEX parts_day ON parts (day); INSERT INTO parts VALUES (1, '2026-01-01'), (2, '2026-12-31');\n\
+             CREATE MATERIALIZED VIEW seen AS SELECT v->>'a' AS a FROM wr; CREATE VIEW over AS SELECT * FROM seen;\n\
+             INSERT INTO self VALUES (1, NULL), (2, 1), (3, 2); INSERT INTO x VALUES (1, 1); INSERT INTO y VALUES (1, 1);\n\
+             INSERT INTO counted VALUES (7, 'a'); SELECT setval('counted_id_seq', 99);\n\
+             INSERT INTO made VALUES (1), (2); INSERT INTO wr VALUES ('k', '{\"a\":1,  \"a\":2}'); REFRESH MATERIALIZED VIEW seen;",
+            &[
+                "DELETE FROM x; DELETE FROM y;",
+                "ALTER TABLE x DROP CONSTRAINT x_y; DROP TABLE y; DROP TABLE x;",
+                "DROP TABLE x, y;",
+                "DROP TABLE parts;",
+                "DROP TABLE parts_1;",
+                "ALTER TABLE parts DETACH PARTITION parts_2; UPDATE parts_2 SET id = 7;",
+                "UPDATE parts SET day = '2026-03-03';",
+                "DROP VIEW over; DROP MATERIALIZED VIEW seen; ALTER TABLE wr ALTER v TYPE jsonb;",
+                "UPDATE wr SET v = '{}'; REFRESH MATERIALIZED VIEW seen;",
+                "ALTER TABLE counted ALTER id TYPE bigint;",
+            ],
+        ),
+        Backend::Mysql | Backend::Mariadb => (
+            "CREATE TABLE self (id INTEGER PRIMARY KEY, parent INTEGER, FOREIGN KEY (parent) REFERENCES self (id) ON DELETE CASCADE);\n\
+             CREATE TABLE x (id INTEGER PRIMARY KEY, y INTEGER);\n\
+             CREATE TABLE y (id INTEGER PRIMARY KEY, x INTEGER, CONSTRAINT y_x FOREIGN KEY (x) REFERENCES x (id));\n\
+             INSERT INTO x VALUES (1, 1); INSERT INTO y VALUES (1, 1);\n\
+             ALTER TABLE x ADD CONSTRAINT x_y FOREIGN KEY (y) REFERENCES y (id);\n\
+             CREATE TABLE counted (id INTEGER AUTO_INCREMENT PRIMARY KEY, a VARCHAR(20));\n\
+             CREATE TABLE made (a INTEGER, b INTEGER AS (a + 1) STORED, c INTEGER AS (a * 2), CHECK (a < 100));\n\
+             CREATE TABLE wr (k VARCHAR(20) CHARACTER SET latin1 PRIMARY KEY, v JSON) ENGINE = MyISAM; CREATE TABLE empty (a VARCHAR(20));\n\
+             CREATE TABLE parts (id INTEGER, day DATE) PARTITION BY RANGE (YEAR(day)) (PARTITION old VALUES LESS THAN (2026), PARTITION rest VALUES LESS THAN MAXVALUE);\n\
+             INSERT INTO parts VALUES (1, '2025-01-01'), (2, '2026-12-31');\n\
+             INSERT INTO self VALUES (1, NULL), (2, 1), (3, 2);\n\
+             INSERT INTO counted VALUES (7, 'a'), (99, 'gone'); DELETE FROM counted WHERE id = 99;\n\
+             INSERT INTO made (a) VALUES (1), (2); INSERT INTO wr VALUES ('k', '{\"a\":1,  \"b\":2}');",
+            &[
+                "UPDATE x SET y = NULL;\nDELETE FROM y;\nDELETE FROM x;",
+                "ALTER TABLE x DROP FOREIGN KEY x_y;\nDROP TABLE y;\nDROP TABLE x;",
+                "SET FOREIGN_KEY_CHECKS = 0;\nDROP TABLE x, y;\nSET FOREIGN_KEY_CHECKS = 1;",
+                "DROP TABLE parts;",
+                "ALTER TABLE parts DROP PARTITION old;",
+                "TRUNCATE TABLE parts;",
+                "ALTER TABLE wr MODIFY k VARCHAR(30) CHARACTER SET utf8mb4;\nUPDATE wr SET k = '🐘';",
+                "ALTER TABLE counted MODIFY id BIGINT AUTO_INCREMENT;",
+            ],
+        ),
+    }
+}
+
+fn awkward_tables_come_back(backend: Backend) {
+    let (begin, changes) = awkward(backend);
+    let everywhere = [
         "DELETE FROM self WHERE id = 1;",
-        "DELETE FROM x; DELETE FROM y;",
-        "DROP TABLE x; DROP TABLE y;",
         "DROP TABLE counted;",
         "INSERT INTO counted (a) VALUES ('next');",
         "DROP TABLE made;",
         "UPDATE made SET a = a + 10;",
-        "DROP TABLE wr; DROP TABLE empty;",
-        "ALTER TABLE empty ADD COLUMN b; INSERT INTO empty VALUES (1, 2);",
-    ] {
-        let sandbox = comes_back(begin, change);
+        "ALTER TABLE empty ADD COLUMN b INTEGER; INSERT INTO empty VALUES ('1', 2);",
+        if backend.is_postgres() {
+            "DROP VIEW over; DROP MATERIALIZED VIEW seen; DROP TABLE wr; DROP TABLE empty;"
+        } else {
+            "DROP TABLE wr; DROP TABLE empty;"
+        },
+    ];
+    for change in everywhere.iter().chain(changes) {
+        let sandbox = comes_back(backend, begin, change);
         sandbox.sql("INSERT INTO counted (a) VALUES ('after')");
-        assert_eq!(sandbox.value("SELECT max(id) FROM counted"), "100", "{change}");
-        assert_eq!(
-            sandbox.value("SELECT count(*) FROM pragma_foreign_key_check"),
-            "0"
-        );
+        let next: u32 = sandbox
+            .value("SELECT max(id) FROM counted")
+            .parse()
+            .expect("a number");
+        // A number that was given out is not given out again; a server may leave some out.
+        let expected = if backend == Backend::Sqlite {
+            100..101
+        } else {
+            100..120
+        };
+        assert!(expected.contains(&next), "{next}: {change}");
     }
 }
 
-#[test]
-fn a_migration_that_changes_walkbacks_own_tables_is_refused() {
-    for change in [
+fn a_migration_that_changes_walkbacks_own_tables_is_refused(backend: Backend) {
+    let trigger = backend.trigger("mine", "AFTER INSERT", "_walkback_ledger", "DELETE FROM t");
+    let quoted = format!(
+        "UPDATE {} SET down_sql = NULL;",
+        backend.quoted("_walkback_migrations")
+    );
+    let mut changes = vec![
         "DELETE FROM _walkback_ledger;",
         "DROP TABLE _walkback_runs;",
-        "CREATE TRIGGER mine AFTER INSERT ON _walkback_ledger BEGIN SELECT 1; END;",
-        "UPDATE \"_WALKBACK_migrations\" SET down_sql = NULL;",
-    ] {
-        let sandbox = project();
-        sandbox.migration("001_begin", "CREATE TABLE t (a);", "");
+        &quoted,
+    ];
+    if !backend.is_postgres() {
+        // Its function comes first there, in a statement of its own.
+        changes.push(&trigger);
+    }
+    if backend == Backend::Sqlite {
+        changes.push("UPDATE \"_WALKBACK_migrations\" SET down_sql = NULL;");
+    }
+    for change in changes {
+        let sandbox = project(backend);
+        sandbox.migration("001_begin", "CREATE TABLE t (a INTEGER);", "");
         sandbox.ok(&["up"]);
         sandbox.migration("002_change", change, "");
         let output = sandbox.run(&["up", "-y"]);
@@ -134,9 +316,8 @@ fn a_migration_that_changes_walkbacks_own_tables_is_refused() {
     }
 }
 
-#[test]
-fn a_virtual_table_that_goes_is_named_before() {
-    let sandbox = project();
+fn a_virtual_table_that_goes_is_named_before(_: Backend) {
+    let sandbox = project(Backend::Sqlite);
     sandbox.migration(
         "001_begin",
         "CREATE VIRTUAL TABLE words USING fts5(body); INSERT INTO words VALUES ('hello');",
@@ -159,12 +340,11 @@ fn a_virtual_table_that_goes_is_named_before() {
     );
 }
 
-#[test]
-fn a_goto_that_goes_down_and_up_is_walked_back_with_what_its_ups_changed() {
-    let sandbox = project();
+fn a_goto_that_goes_down_and_up_is_walked_back_with_what_its_ups_changed(backend: Backend) {
+    let sandbox = project(backend);
     sandbox.migration(
         "001_begin",
-        "CREATE TABLE t (a); CREATE TABLE s (a); INSERT INTO t VALUES (1);",
+        "CREATE TABLE t (a INTEGER); CREATE TABLE s (a VARCHAR(20)); INSERT INTO t VALUES (1);",
         "",
     );
     sandbox.ok(&["up", "-y"]);
@@ -182,16 +362,15 @@ fn a_goto_that_goes_down_and_up_is_walked_back_with_what_its_ups_changed() {
     let output = sandbox.ok(&["goto", "003", "-y"]);
     assert_eq!(sandbox.value("SELECT a FROM t"), "2", "{}", output.transcript());
     sandbox.ok(&["rollback", "-y"]);
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
     assert!(sandbox.ok(&["current"]).stdout.contains("002"));
 }
 
-#[test]
-fn a_stamp_is_not_walked_back_by_scripts_and_forgets_the_point_of_another_time() {
-    let sandbox = project();
+fn a_stamp_is_not_walked_back_by_scripts_and_forgets_the_point_of_another_time(backend: Backend) {
+    let sandbox = project(backend);
     sandbox.migration(
         "001_begin",
-        "CREATE TABLE t (a); INSERT INTO t VALUES (1);",
+        "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1);",
         "DROP TABLE t;",
     );
     sandbox.migration("002_change", "UPDATE t SET a = a + 1;", "");
@@ -209,17 +388,16 @@ fn a_stamp_is_not_walked_back_by_scripts_and_forgets_the_point_of_another_time()
     );
     let output = sandbox.run(&["rollback", "-n", "1", "-y"]);
     assert_eq!(output.code, Some(6), "{}", output.transcript());
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
 }
 
-#[test]
-fn a_rollback_after_a_killed_run_walks_back_that_run_and_no_other() {
+fn a_rollback_after_a_killed_run_walks_back_that_run_and_no_other(backend: Backend) {
     let setup = || {
-        let sandbox = project();
-        sandbox.migration("001_begin", "CREATE TABLE a (x);", "DROP TABLE a;");
+        let sandbox = project(backend);
+        sandbox.migration("001_begin", "CREATE TABLE a (x INTEGER);", "DROP TABLE a;");
         sandbox.ok(&["up"]);
-        sandbox.migration("002_more", "CREATE TABLE b (x);", "DROP TABLE b;");
-        sandbox.migration("003_more", "CREATE TABLE c (x);", "DROP TABLE c;");
+        sandbox.migration("002_more", "CREATE TABLE b (x INTEGER);", "DROP TABLE b;");
+        sandbox.migration("003_more", "CREATE TABLE c (x INTEGER);", "DROP TABLE c;");
         sandbox
     };
     for step in 1.. {
@@ -237,12 +415,11 @@ fn a_rollback_after_a_killed_run_walks_back_that_run_and_no_other() {
     }
 }
 
-#[test]
-fn going_back_to_a_point_that_does_not_hold_what_later_migrations_changed_is_refused() {
-    let sandbox = project();
+fn going_back_to_a_point_that_does_not_hold_what_later_migrations_changed_is_refused(backend: Backend) {
+    let sandbox = project(backend);
     sandbox.migration(
         "001_begin",
-        "CREATE TABLE a (x); CREATE TABLE b (x); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1);",
+        "CREATE TABLE a (x INTEGER); CREATE TABLE b (x INTEGER); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1);",
         "",
     );
     sandbox.ok(&["up", "-y"]);
@@ -262,20 +439,23 @@ fn going_back_to_a_point_that_does_not_hold_what_later_migrations_changed_is_ref
         .to_owned();
     let output = sandbox.run(&["rollback", &id, "-y"]);
     assert_ne!(output.code, Some(0), "{}", output.transcript());
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
     sandbox.ok(&["rollback", "--to", "001", "-y"]);
     assert_eq!(sandbox.value("SELECT a.x + b.x FROM a, b"), "2");
 }
 
-#[test]
-fn a_loose_addition_that_fails_half_way_is_undone_and_earlier_migrations_of_the_run_stay() {
-    let sandbox = project();
-    sandbox.migration("001_begin", "CREATE TABLE t (a); INSERT INTO t VALUES (1);", "");
+fn a_loose_addition_that_fails_half_way_is_undone_and_earlier_migrations_of_the_run_stay(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1);",
+        "",
+    );
     sandbox.ok(&["up", "-y"]);
     sandbox.migration("002_change", "UPDATE t SET a = 2;", "");
     sandbox.migration(
         "003_loose",
-        "-- walkback: transaction=off\nCREATE TABLE one (x);\nALTER TABLE t ADD COLUMN b;\nCREATE TABLE one (x);",
+        "-- walkback: transaction=off\nCREATE TABLE one (x INTEGER);\nALTER TABLE t ADD COLUMN b INTEGER;\nCREATE TABLE one (x INTEGER);",
         "",
     );
     let output = sandbox.run(&["up", "-y"]);
@@ -284,19 +464,25 @@ fn a_loose_addition_that_fails_half_way_is_undone_and_earlier_migrations_of_the_
     assert_eq!(sandbox.status()["applied"], 2);
     let contents = sandbox.contents();
     assert!(!contents.rows.contains_key("one"), "{contents:?}");
-    assert!(!contents.definitions["table t"].contains('b'), "{contents:?}");
+    assert!(
+        contents.rows["t"].iter().all(|row| !row.contains("b=")),
+        "{contents:?}"
+    );
 }
 
-#[test]
-fn a_killed_loose_addition_after_another_migration_is_recovered_to_between_them() {
+fn a_killed_loose_addition_after_another_migration_is_recovered_to_between_them(backend: Backend) {
     for step in 1.. {
-        let sandbox = project();
-        sandbox.migration("001_begin", "CREATE TABLE t (a); INSERT INTO t VALUES (1);", "");
+        let sandbox = project(backend);
+        sandbox.migration(
+            "001_begin",
+            "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1);",
+            "",
+        );
         sandbox.ok(&["up", "-y"]);
         sandbox.migration("002_change", "UPDATE t SET a = 2;", "");
         sandbox.migration(
             "003_loose",
-            "-- walkback: transaction=off\nCREATE TABLE one (x);\nCREATE TABLE two (x);",
+            "-- walkback: transaction=off\nCREATE TABLE one (x INTEGER);\nCREATE TABLE two (x INTEGER);",
             "",
         );
         if sandbox.killed_at(step, &["up", "-y"]).is_none() {
@@ -313,12 +499,11 @@ fn a_killed_loose_addition_after_another_migration_is_recovered_to_between_them(
     }
 }
 
-#[test]
-fn a_down_that_takes_rows_the_application_wrote_is_not_taken_for_lossless() {
-    let sandbox = project();
+fn a_down_that_takes_rows_the_application_wrote_is_not_taken_for_lossless(backend: Backend) {
+    let sandbox = project(backend);
     sandbox.migration(
         "001_begin",
-        "CREATE TABLE t (a); INSERT INTO t VALUES ('old');",
+        "CREATE TABLE t (a VARCHAR(20)); INSERT INTO t VALUES ('old');",
         "",
     );
     sandbox.ok(&["up", "-y"]);
@@ -326,7 +511,7 @@ fn a_down_that_takes_rows_the_application_wrote_is_not_taken_for_lossless() {
     sandbox.ok(&["up", "-y"]);
     let output = sandbox.ok(&["rollback", "-y"]);
     assert_eq!(
-        sandbox.value("SELECT group_concat(a) FROM t"),
+        sandbox.value(&backend.joined("a", "t")),
         "old",
         "{}",
         output.transcript()
@@ -337,19 +522,18 @@ fn a_down_that_takes_rows_the_application_wrote_is_not_taken_for_lossless() {
     assert_eq!(output.code, Some(6), "{}", output.transcript());
 }
 
-#[test]
-fn a_down_that_drops_what_the_up_found_there_already_is_undone() {
-    let sandbox = project();
+fn a_down_that_drops_what_the_up_found_there_already_is_undone(backend: Backend) {
+    let sandbox = project(backend);
     sandbox.migration(
         "001_begin",
-        "CREATE TABLE t (a); INSERT INTO t VALUES ('old'); CREATE INDEX t_a ON t (a);",
+        "CREATE TABLE t (a VARCHAR(20)); INSERT INTO t VALUES ('old'); CREATE INDEX t_a ON t (a);",
         "",
     );
     sandbox.ok(&["up", "-y"]);
     let before = sandbox.contents();
     sandbox.migration(
         "002_again",
-        "CREATE TABLE IF NOT EXISTS t (a); CREATE TABLE s (a);",
+        "CREATE TABLE IF NOT EXISTS t (a VARCHAR(20)); CREATE TABLE s (a VARCHAR(20));",
         "DROP TABLE s; DROP TABLE t;",
     );
     sandbox.ok(&["up", "-y"]);
@@ -362,12 +546,11 @@ fn a_down_that_drops_what_the_up_found_there_already_is_undone() {
     );
 }
 
-#[test]
-fn a_full_rollback_of_a_loose_script_leaves_tables_it_never_touched_alone() {
-    let sandbox = project();
+fn a_full_rollback_of_a_loose_script_leaves_tables_it_never_touched_alone(backend: Backend) {
+    let sandbox = project(backend);
     sandbox.migration(
         "001_begin",
-        "CREATE TABLE t (a); CREATE TABLE s (a); INSERT INTO t VALUES (1);",
+        "CREATE TABLE t (a INTEGER); CREATE TABLE s (a VARCHAR(20)); INSERT INTO t VALUES (1);",
         "",
     );
     sandbox.ok(&["up", "-y"]);
@@ -380,15 +563,14 @@ fn a_full_rollback_of_a_loose_script_leaves_tables_it_never_touched_alone() {
     sandbox.sql("INSERT INTO s VALUES ('since'); INSERT INTO t VALUES (3)");
     let before = sandbox.contents();
     sandbox.ok(&["rollback", "-y"]);
-    assert_eq!(sandbox.value("SELECT group_concat(a) FROM t"), "1");
-    assert_eq!(sandbox.value("SELECT group_concat(a) FROM s"), "since");
+    assert_eq!(sandbox.value(&backend.joined("a", "t")), "1");
+    assert_eq!(sandbox.value(&backend.joined("a", "s")), "since");
     sandbox.ok(&["rollback", "-y"]);
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
 }
 
-#[test]
-fn a_write_between_the_point_and_the_migration_is_not_lost() {
-    let sandbox = project();
+fn a_write_between_the_point_and_the_migration_is_not_lost(_: Backend) {
+    let sandbox = project(Backend::Sqlite);
     sandbox.migration(
         "001_begin",
         "CREATE TABLE t (a); WITH RECURSIVE n (a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM n WHERE a < 200000) INSERT INTO t SELECT a FROM n;",
@@ -437,10 +619,13 @@ fn a_write_between_the_point_and_the_migration_is_not_lost() {
     );
 }
 
-#[test]
-fn restoring_one_branch_does_not_undo_the_other() {
-    let sandbox = project();
-    sandbox.migration("001_begin", "CREATE TABLE t (a); INSERT INTO t VALUES (1);", "");
+fn restoring_one_branch_does_not_undo_the_other(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1);",
+        "",
+    );
     sandbox.migration(
         "002_left",
         "-- walkback: parents=001\nUPDATE t SET a = a + 10;",
@@ -457,17 +642,16 @@ fn restoring_one_branch_does_not_undo_the_other() {
     assert_eq!(sandbox.value("SELECT a FROM t"), "111");
     let output = sandbox.run(&["rollback", "-n", "1", "-y"]);
     assert_ne!(output.code, Some(0), "{}", output.transcript());
-    assert_eq!(sandbox.contents(), before, "{}", output.transcript());
+    sandbox.assert_contents(&before, &output.transcript());
     sandbox.ok(&["rollback", "--to", "001", "-y"]);
     assert_eq!(sandbox.value("SELECT a FROM t"), "1");
 }
 
-#[test]
-fn restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back() {
-    let sandbox = project();
+fn restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back(backend: Backend) {
+    let sandbox = project(backend);
     sandbox.migration(
         "001_begin",
-        "CREATE TABLE t (a); INSERT INTO t VALUES (1);",
+        "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1);",
         "DROP TABLE t;",
     );
     sandbox.ok(&["up", "-y"]);
@@ -477,5 +661,5 @@ fn restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back()
     sandbox.ok(&["rollback", "--backup-file", &id, "-y"]);
     assert_eq!(sandbox.value("SELECT count(*) FROM t"), "1");
     sandbox.ok(&["rollback", "-y"]);
-    assert_eq!(sandbox.contents(), before);
+    sandbox.assert_contents(&before, "");
 }

@@ -1,13 +1,30 @@
 //! `walkback verify` finds the downs that do not lead back, and says which.
 
-use serde_json::Value;
-use walkback_tests::Sandbox;
+use std::process::ExitCode;
 
-const BEGIN: &str = "CREATE TABLE s (a TEXT NOT NULL DEFAULT 'x', b INTEGER CHECK (b >= 0));";
+use serde_json::Value;
+use walkback_tests::{Backend, EVERYWHERE, Sandbox, journeys};
+
+fn main() -> ExitCode {
+    walkback_tests::main(
+        "verify",
+        &journeys! {
+            EVERYWHERE => [
+                a_down_that_does_not_lead_back_is_found_and_named,
+                a_down_that_brings_back_the_schema_and_not_the_data_is_lossy,
+                a_way_back_that_leads_back_is_lossless_also_where_it_is_derived,
+                a_migration_without_any_way_back_is_irreversible,
+                usual_tables_are_given_rows,
+            ],
+        },
+    )
+}
+
+const BEGIN: &str = "CREATE TABLE s (a VARCHAR(20) NOT NULL DEFAULT 'x', b INTEGER CHECK (b >= 0));";
 
 /// Verifies a migration upon `s`, and returns the exit code and what is said of it.
-fn verify(up: &str, down: &str) -> (Option<i32>, Value, String) {
-    let sandbox = Sandbox::with_project(env!("CARGO_BIN_EXE_walkback-under-test"));
+fn verify(backend: Backend, up: &str, down: &str) -> (Option<i32>, Value, String) {
+    let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
     sandbox.migration("001_begin", BEGIN, "DROP TABLE s;");
     sandbox.migration("002_change", up, down);
     let output = sandbox.run(&["verify", "--json"]);
@@ -18,10 +35,16 @@ fn verify(up: &str, down: &str) -> (Option<i32>, Value, String) {
         .or_else(|| json["migrations"].as_array());
     let outcomes = outcomes.unwrap_or_else(|| panic!("no outcomes: {text}"));
     assert_eq!(outcomes.len(), 2, "{text}");
-    assert!(
-        !sandbox.path("app.db").exists(),
-        "verify has written the database"
-    );
+    if backend == Backend::Sqlite {
+        assert!(
+            !sandbox.path("app.db").exists(),
+            "verify has written the database"
+        );
+    } else {
+        let own = sandbox.session().own_tables();
+        assert!(own.is_empty(), "verify has written the database: {own:?}");
+        assert!(sandbox.contents().definitions.is_empty());
+    }
     (output.code, outcomes[1].clone(), text)
 }
 
@@ -34,33 +57,40 @@ fn word(outcome: &Value) -> String {
         .to_owned()
 }
 
-#[test]
-fn a_down_that_does_not_lead_back_is_found_and_named() {
+fn a_down_that_does_not_lead_back_is_found_and_named(backend: Backend) {
     for (up, down, named) in [
-        ("CREATE TABLE t (a);", "DROP TABLE no_such;", "fails"),
+        ("CREATE TABLE t (a INTEGER);", "DROP TABLE no_such;", "fails"),
         (
-            "CREATE TABLE t (a); CREATE INDEX s_a ON s (a);",
+            "CREATE TABLE t (a INTEGER); CREATE INDEX s_a ON s (a);",
             "DROP TABLE t;",
             "s_a",
         ),
-        ("CREATE TABLE t (a);", "SELECT 1;", "`t` is left over"),
+        ("CREATE TABLE t (a INTEGER);", "SELECT 1;", "`t` is left over"),
         (
-            "ALTER TABLE s ADD COLUMN c;",
-            "DROP TABLE s; CREATE TABLE s (a TEXT DEFAULT 'x', b INTEGER CHECK (b >= 0));",
-            "column a",
+            "ALTER TABLE s ADD COLUMN c INTEGER;",
+            "DROP TABLE s; CREATE TABLE s (a VARCHAR(20) DEFAULT 'x', b INTEGER CHECK (b >= 0));",
+            if backend == Backend::Sqlite {
+                "column a"
+            } else {
+                "a"
+            },
         ),
         (
-            "ALTER TABLE s ADD COLUMN c;",
-            "CREATE TABLE n (a TEXT NOT NULL, b INTEGER CHECK (b >= 0)); INSERT INTO n SELECT a, b FROM s; DROP TABLE s; ALTER TABLE n RENAME TO s;",
-            "DEFAULT",
+            "ALTER TABLE s ADD COLUMN c INTEGER;",
+            "CREATE TABLE n (a VARCHAR(20) NOT NULL, b INTEGER CHECK (b >= 0)); INSERT INTO n SELECT a, b FROM s; DROP TABLE s; ALTER TABLE n RENAME TO s;",
+            if backend == Backend::Sqlite {
+                "DEFAULT"
+            } else {
+                "a"
+            },
         ),
         (
-            "ALTER TABLE s ADD COLUMN c;",
-            "CREATE TABLE n (a TEXT NOT NULL DEFAULT 'x', b INTEGER); INSERT INTO n SELECT a, b FROM s; DROP TABLE s; ALTER TABLE n RENAME TO s;",
+            "ALTER TABLE s ADD COLUMN c INTEGER;",
+            "CREATE TABLE n (a VARCHAR(20) NOT NULL DEFAULT 'x', b INTEGER); INSERT INTO n SELECT a, b FROM s; DROP TABLE s; ALTER TABLE n RENAME TO s;",
             "check",
         ),
     ] {
-        let (code, outcome, text) = verify(up, down);
+        let (code, outcome, text) = verify(backend, up, down);
         assert_eq!(code, Some(3), "{down}: {text}");
         assert_eq!(outcome["passed"], false, "{down}: {text}");
         assert!(
@@ -70,36 +100,37 @@ fn a_down_that_does_not_lead_back_is_found_and_named() {
     }
 }
 
-#[test]
-fn a_down_that_brings_back_the_schema_and_not_the_data_is_lossy() {
+fn a_down_that_brings_back_the_schema_and_not_the_data_is_lossy(backend: Backend) {
     for (up, down) in [
         ("DELETE FROM s;", "SELECT 1;"),
         ("UPDATE s SET a = 'gone';", "SELECT 1;"),
         ("DROP TABLE s;", BEGIN),
         (
             "ALTER TABLE s DROP COLUMN a;",
-            "ALTER TABLE s ADD COLUMN a TEXT NOT NULL DEFAULT 'x';",
+            "ALTER TABLE s ADD COLUMN a VARCHAR(20) NOT NULL DEFAULT 'x';",
         ),
     ] {
-        let (code, outcome, text) = verify(up, down);
+        let (code, outcome, text) = verify(backend, up, down);
         assert_eq!(word(&outcome), "lossy", "{up}: {text}");
         assert_eq!(code, Some(0), "{up}: {text}");
     }
 }
 
-#[test]
-fn a_way_back_that_leads_back_is_lossless_also_where_it_is_derived() {
+fn a_way_back_that_leads_back_is_lossless_also_where_it_is_derived(backend: Backend) {
     for (up, down) in [
-        ("CREATE TABLE t (a);", "DROP TABLE t;"),
-        ("CREATE TABLE t (a); CREATE INDEX t_a ON t (a);", ""),
+        ("CREATE TABLE t (a INTEGER);", "DROP TABLE t;"),
+        ("CREATE TABLE t (a INTEGER); CREATE INDEX t_a ON t (a);", ""),
         ("ALTER TABLE s RENAME TO q;", "ALTER TABLE q RENAME TO s;"),
         (
             "INSERT INTO s VALUES ('mine', 77);",
             "DELETE FROM s WHERE b = 77;",
         ),
-        ("ALTER TABLE s ADD COLUMN c;", "ALTER TABLE s DROP COLUMN c;"),
+        (
+            "ALTER TABLE s ADD COLUMN c INTEGER;",
+            "ALTER TABLE s DROP COLUMN c;",
+        ),
     ] {
-        let (code, outcome, text) = verify(up, down);
+        let (code, outcome, text) = verify(backend, up, down);
         assert_eq!(
             (code, word(&outcome).as_str()),
             (Some(0), "lossless"),
@@ -108,27 +139,52 @@ fn a_way_back_that_leads_back_is_lossless_also_where_it_is_derived() {
     }
 }
 
-#[test]
-fn a_migration_without_any_way_back_is_irreversible() {
-    let (_, outcome, text) = verify("INSERT INTO s VALUES ('x', 1);", "");
+fn a_migration_without_any_way_back_is_irreversible(backend: Backend) {
+    let (_, outcome, text) = verify(backend, "INSERT INTO s VALUES ('x', 1);", "");
     assert_eq!(word(&outcome), "irreversible", "{text}");
 }
 
-#[test]
-fn usual_tables_are_given_rows() {
-    let sandbox = Sandbox::with_project(env!("CARGO_BIN_EXE_walkback-under-test"));
-    sandbox.migration(
-        "001_begin",
-        "CREATE TABLE child (a INTEGER, b TEXT, note TEXT NOT NULL, PRIMARY KEY (a, b), FOREIGN KEY (a, b) REFERENCES parent (x, y));\n\
-         CREATE TABLE parent (x INTEGER, y TEXT, PRIMARY KEY (x, y));\n\
-         CREATE TABLE self (id INTEGER PRIMARY KEY, up INTEGER NOT NULL REFERENCES self (id));\n\
-         CREATE TABLE r (id INTEGER PRIMARY KEY, p INTEGER NOT NULL REFERENCES self);\n\
-         CREATE TABLE checked (id INTEGER PRIMARY KEY, age INTEGER CHECK (age > 0), price REAL CHECK (price >= 0), at TEXT NOT NULL);\n\
-         CREATE TABLE made (a INTEGER, b INTEGER AS (a * 2) STORED); CREATE TABLE keyed (k TEXT PRIMARY KEY) WITHOUT ROWID;\n\
-         CREATE TABLE \"or\"\"der?\" (\"se?lect\" TEXT UNIQUE);",
-        "",
-    );
-    sandbox.migration("002_more", "CREATE TABLE z (a);", "DROP TABLE z;");
+/// Tables as they usually are, in every dialect's own way.
+fn usual_tables(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Sqlite => {
+            "CREATE TABLE child (a INTEGER, b TEXT, note TEXT NOT NULL, PRIMARY KEY (a, b), FOREIGN KEY (a, b) REFERENCES parent (x, y));\n\
+             CREATE TABLE parent (x INTEGER, y TEXT, PRIMARY KEY (x, y));\n\
+             CREATE TABLE self (id INTEGER PRIMARY KEY, up INTEGER NOT NULL REFERENCES self (id));\n\
+             CREATE TABLE r (id INTEGER PRIMARY KEY, p INTEGER NOT NULL REFERENCES self);\n\
+             CREATE TABLE checked (id INTEGER PRIMARY KEY, age INTEGER CHECK (age > 0), price REAL CHECK (price >= 0), at TEXT NOT NULL);\n\
+             CREATE TABLE made (a INTEGER, b INTEGER AS (a * 2) STORED); CREATE TABLE keyed (k TEXT PRIMARY KEY) WITHOUT ROWID;\n\
+             CREATE TABLE \"or\"\"der?\" (\"se?lect\" TEXT UNIQUE);"
+        }
+        Backend::Postgres | Backend::PostgresNewest => {
+            "CREATE TYPE mood AS ENUM ('low', 'high'); CREATE DOMAIN age AS integer CHECK (value > 0);\n\
+             CREATE TABLE parent (x integer, y text, PRIMARY KEY (x, y));\n\
+             CREATE TABLE child (a integer, b text, note text NOT NULL, PRIMARY KEY (a, b), FOREIGN KEY (a, b) REFERENCES parent (x, y));\n\
+             CREATE TABLE self (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, up integer NOT NULL REFERENCES self (id));\n\
+             CREATE TABLE r (id serial PRIMARY KEY, p integer NOT NULL REFERENCES self);\n\
+             CREATE TABLE checked (id uuid PRIMARY KEY, age age NOT NULL, price numeric(8, 2) CHECK (price >= 0), at timestamptz NOT NULL, mood mood NOT NULL,\n\
+                 tags text[] NOT NULL, data jsonb NOT NULL, span interval NOT NULL, day date NOT NULL, raw bytea NOT NULL, ok boolean NOT NULL, far inet NOT NULL, short varchar(3) NOT NULL);\n\
+             CREATE TABLE made (a integer, b integer GENERATED ALWAYS AS (a * 2) STORED); CREATE TABLE keyed (k text PRIMARY KEY);\n\
+             CREATE TABLE \"or\"\"der?\" (\"se?lect\" text UNIQUE);"
+        }
+        Backend::Mysql | Backend::Mariadb => {
+            "CREATE TABLE parent (x INTEGER, y VARCHAR(20), PRIMARY KEY (x, y));\n\
+             CREATE TABLE child (a INTEGER, b VARCHAR(20), note TEXT NOT NULL, PRIMARY KEY (a, b), FOREIGN KEY (a, b) REFERENCES parent (x, y));\n\
+             CREATE TABLE self (id INTEGER AUTO_INCREMENT PRIMARY KEY, up INTEGER NOT NULL, FOREIGN KEY (up) REFERENCES self (id));\n\
+             CREATE TABLE r (id INTEGER PRIMARY KEY, p INTEGER NOT NULL, FOREIGN KEY (p) REFERENCES self (id));\n\
+             CREATE TABLE checked (id BIGINT UNSIGNED PRIMARY KEY, age TINYINT NOT NULL CHECK (age > 0), price DECIMAL(8, 2) CHECK (price >= 0), at DATETIME NOT NULL,\n\
+                 mood ENUM ('low', 'high') NOT NULL, tags SET ('a', 'b') NOT NULL, data JSON NOT NULL, span TIME NOT NULL, day DATE NOT NULL, raw VARBINARY(9) NOT NULL,\n\
+                 flags BIT(3) NOT NULL, born YEAR NOT NULL, short CHAR(3) NOT NULL);\n\
+             CREATE TABLE made (a INTEGER, b INTEGER AS (a * 2) STORED); CREATE TABLE keyed (k VARCHAR(20) PRIMARY KEY);\n\
+             CREATE TABLE `or``der?` (`se?lect` VARCHAR(20) UNIQUE);"
+        }
+    }
+}
+
+fn usual_tables_are_given_rows(backend: Backend) {
+    let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
+    sandbox.migration("001_begin", usual_tables(backend), "");
+    sandbox.migration("002_more", "CREATE TABLE z (a INTEGER);", "DROP TABLE z;");
     let output = sandbox.ok(&["verify", "--json"]);
     let json = output.json();
     let outcomes = json["outcomes"]

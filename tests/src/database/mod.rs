@@ -180,4 +180,44 @@ impl Session {
             .filter(|check| self.value(check) != "0")
             .collect()
     }
+
+    /// Returns walkback's own tables on a server, each with a checksum of its rows.
+    ///
+    /// # Panics
+    /// If the database cannot be asked, or is a file.
+    #[must_use]
+    pub fn own_tables(&mut self) -> BTreeMap<String, String> {
+        let (list, sum): (Vec<Vec<String>>, fn(&str) -> String) = match self {
+            Self::Sqlite(_) => panic!("a file is compared byte for byte"),
+            Self::Postgres(connection) => (
+                connection.texts("SELECT tablename FROM pg_tables WHERE tablename ~ '^_walkback_'"),
+                |table| format!("SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} t"),
+            ),
+            Self::Mysql(connection) => (
+                connection.texts(
+                    "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name LIKE '!_walkback!_%' ESCAPE '!'",
+                ),
+                |table| format!("CHECKSUM TABLE {table}"),
+            ),
+        };
+        list.into_iter()
+            .flatten()
+            .map(|table| {
+                let rows = self.value(&format!("SELECT count(*) FROM {table}"));
+                let sum = self.last_value(&sum(&table));
+                (table, format!("{rows} rows, {sum}"))
+            })
+            .collect()
+    }
+
+    /// Returns the last value of the first row of a query, as text.
+    fn last_value(&mut self, sql: &str) -> String {
+        let rows = match self {
+            Self::Sqlite(connection) => return sqlite::value(connection, sql).unwrap_or_default(),
+            Self::Postgres(connection) => connection.texts(sql),
+            Self::Mysql(connection) => connection.texts(sql),
+        };
+        let first = rows.into_iter().next().unwrap_or_default();
+        first.into_iter().last().unwrap_or_default()
+    }
 }
