@@ -94,10 +94,14 @@ fn rows_written_since_are_counted_before_a_full_rollback_and_kept_in_the_safety_
     sandbox.ok(&["rollback", "-n", "1", "-y"]);
     assert_eq!(sandbox.value(&backend.joined("a", "t")), "x");
     sandbox.ok(&["rollback", "-y"]);
-    assert_eq!(
-        sandbox.value(&backend.joined("a", "t")).to_uppercase(),
-        "X,NEW,NEW".to_owned()
-    );
+    // Which of them sorts first is the collation's business.
+    let mut all: Vec<String> = sandbox
+        .value(&backend.joined("a", "t"))
+        .split(',')
+        .map(str::to_owned)
+        .collect();
+    all.sort();
+    assert_eq!(all, ["X", "new", "new"]);
 }
 
 fn a_broken_down_is_undone_and_another_way_is_taken(backend: Backend) {
@@ -131,7 +135,7 @@ fn down_runs_the_authors_script_and_says_what_it_leaves_behind(backend: Backend)
     sandbox.migration(
         "001_begin",
         "CREATE TABLE s (a INTEGER); CREATE INDEX s_a ON s (a);",
-        "DROP INDEX s_a;",
+        &format!("{};", backend.drop_index("s_a", "s")),
     );
     sandbox.ok(&["up"]);
     let output = sandbox.ok(&["down", "-y"]);

@@ -1,0 +1,198 @@
+//! Ctrl-C, and death, in the middle of a long statement.
+
+use std::process::{Child, ExitCode, Output};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use walkback_tests::{Backend, Contents, EVERYWHERE, SERVERS, Sandbox, journeys};
+
+fn main() -> ExitCode {
+    walkback_tests::main(
+        "interrupts",
+        &journeys! {
+            EVERYWHERE => [
+                ctrl_c_in_a_long_update_is_undone_with_exit_130,
+                ctrl_c_in_a_long_update_outside_a_transaction_is_undone_with_exit_130,
+            ],
+            SERVERS => [
+                ctrl_c_in_a_long_alter_table_is_undone_with_exit_130,
+                a_kill_in_a_long_alter_table_is_recovered_to_before_or_after,
+                a_kill_in_a_long_update_is_recovered_to_before_or_after,
+            ],
+        },
+    )
+}
+
+/// How long to wait for what must come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A table `big` with as many rows as make the statements below long, and a second one.
+fn prepared(backend: Backend, rows: u32) -> (Sandbox, Contents) {
+    let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
+    sandbox.migration(
+        "001_begin",
+        &format!(
+            "CREATE TABLE big (id INTEGER PRIMARY KEY, n INTEGER, pad VARCHAR(400)); CREATE TABLE small (a INTEGER);\n\
+             INSERT INTO big SELECT i, i, CONCAT('{}', i) FROM {};",
+            "x".repeat(300),
+            backend.numbers(rows)
+        ),
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    let before = sandbox.contents();
+    (sandbox, before)
+}
+
+/// An `UPDATE` of `big` that takes many seconds.
+fn long_update(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Sqlite => {
+            "UPDATE big SET n = n + (WITH RECURSIVE c (i) AS (SELECT big.id UNION ALL SELECT i + 1 FROM c WHERE i < 900000) SELECT count(*) FROM c);"
+        }
+        Backend::Postgres | Backend::PostgresNewest => {
+            "UPDATE big SET n = n + 1 WHERE pg_sleep(0.1) IS NOT NULL;"
+        }
+        Backend::Mysql | Backend::Mariadb => "UPDATE big SET n = n + 1 + BENCHMARK(1000000, MD5(id));",
+    }
+}
+
+/// An `ALTER TABLE` of `big` that takes many seconds on a server, and how many rows it needs for that.
+fn long_alter(backend: Backend) -> (&'static str, u32) {
+    if backend.is_postgres() {
+        // Each row takes a tenth of a second.
+        return (
+            "ALTER TABLE big ALTER COLUMN n TYPE bigint USING CASE WHEN pg_sleep(0.1) IS NOT NULL THEN n + 1 END;",
+            60,
+        );
+    }
+    // Nothing that waits is allowed in there: it takes rows.
+    (
+        "ALTER TABLE big ADD COLUMN more VARCHAR(20) DEFAULT 'new', ADD INDEX big_pad (pad), ALGORITHM = COPY;",
+        100_000,
+    )
+}
+
+/// Starts `up`, and waits until the statement runs.
+fn started(sandbox: &Sandbox, text: &str) -> Child {
+    let mut child = sandbox.spawn(&["up", "-y"]);
+    let began = Instant::now();
+    if sandbox.backend() == Backend::Sqlite {
+        // A file cannot be asked what runs in it; the plan and the point take far less than this.
+        std::thread::sleep(Duration::from_secs(2));
+        return child;
+    }
+    while sandbox.server().sessions_that_run(text) == 0 {
+        assert!(
+            child.try_wait().expect("the child can be asked").is_none() && began.elapsed() < PATIENCE,
+            "the statement is never seen to run: {}",
+            String::from_utf8_lossy(&child.wait_with_output().expect("it ends").stderr)
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // In the middle, not at the beginning.
+    std::thread::sleep(Duration::from_millis(300));
+    child
+}
+
+/// Presses Ctrl-C and waits for the end.
+fn interrupted(child: Child) -> Output {
+    let began = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it is there");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(began.elapsed() < PATIENCE, "it took {:?} to end", began.elapsed());
+    output
+}
+
+/// Applies a long migration, presses Ctrl-C, and expects all as it was, and nobody left on the server.
+fn ctrl_c(sandbox: &Sandbox, before: &Contents, script: &str, text: &str) {
+    let backend = sandbox.backend();
+    sandbox.migration("002_long", script, "");
+    let output = interrupted(started(sandbox, text));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{backend}: {said}");
+    if backend != Backend::Sqlite {
+        let began = Instant::now();
+        while sandbox.server().sessions() > 0 {
+            assert!(
+                began.elapsed() < Duration::from_secs(5),
+                "a session is left on the server"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    sandbox.assert_contents(before, &said);
+    sandbox.assert_sound();
+    assert_eq!(sandbox.status()["applied"], 1, "{said}");
+    // Nothing is in the way of going on.
+    sandbox.migration("002_long", "INSERT INTO small VALUES (2);", "");
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(sandbox.value("SELECT count(*) FROM small"), "1");
+}
+
+fn ctrl_c_in_a_long_update_is_undone_with_exit_130(backend: Backend) {
+    let (sandbox, before) = prepared(backend, 100);
+    let script = format!("INSERT INTO small VALUES (1);\n{}", long_update(backend));
+    ctrl_c(&sandbox, &before, &script, "UPDATE big SET n");
+}
+
+fn ctrl_c_in_a_long_update_outside_a_transaction_is_undone_with_exit_130(backend: Backend) {
+    let (sandbox, before) = prepared(backend, 100);
+    let script = format!(
+        "-- walkback: transaction=off\nCREATE TABLE made (x INTEGER);\nUPDATE big SET pad = 'gone' WHERE id < 9;\n{}",
+        long_update(backend)
+    );
+    ctrl_c(&sandbox, &before, &script, "UPDATE big SET n");
+}
+
+fn ctrl_c_in_a_long_alter_table_is_undone_with_exit_130(backend: Backend) {
+    let (alter, rows) = long_alter(backend);
+    let (sandbox, before) = prepared(backend, rows);
+    let script = format!("CREATE TABLE made (x INTEGER);\nINSERT INTO small VALUES (1);\n{alter}");
+    ctrl_c(&sandbox, &before, &script, "ALTER TABLE big");
+}
+
+/// Kills `up` in the middle of a statement, which the server may finish or not; then recovers.
+fn kill(backend: Backend, rows: u32, script: &str, text: &str) {
+    let (sandbox, before) = prepared(backend, rows);
+    sandbox.migration("002_long", script, "");
+    let mut child = started(&sandbox, text);
+    child.kill().expect("it is there");
+    child.wait().expect("it ends");
+    // At once: whatever still runs on the server is recover's to wait for.
+    let recover = sandbox.run(&["recover", "-y"]);
+    assert_eq!(recover.code, Some(0), "{}", recover.transcript());
+    let applied = sandbox.status()["applied"].as_u64().expect("a count");
+    let found = sandbox.contents();
+    if applied == 1 {
+        sandbox.assert_contents(&before, &recover.transcript());
+    }
+    // What is there now is there to stay: nothing on the server goes on behind our back.
+    std::thread::sleep(Duration::from_secs(1));
+    sandbox.assert_contents(&found, "a second later");
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(sandbox.status()["applied"], 2);
+    if applied == 2 {
+        sandbox.assert_contents(&found, &recover.transcript());
+    }
+    sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    sandbox.assert_contents(&before, "walked back after all");
+}
+
+fn a_kill_in_a_long_alter_table_is_recovered_to_before_or_after(backend: Backend) {
+    let (alter, rows) = long_alter(backend);
+    kill(
+        backend,
+        rows,
+        &format!("CREATE TABLE made (x INTEGER);\n{alter}"),
+        "ALTER TABLE big",
+    );
+}
+
+fn a_kill_in_a_long_update_is_recovered_to_before_or_after(backend: Backend) {
+    let script = format!(
+        "CREATE TABLE made (x INTEGER);\nUPDATE big SET pad = 'changed' WHERE id < 9;\n{}",
+        long_update(backend)
+    );
+    kill(backend, 30, &script, "UPDATE big SET n");
+}

@@ -1,0 +1,169 @@
+//! Two runs at once, and tables that somebody else holds.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use walkback_tests::{Backend, EVERYWHERE, SERVERS, Sandbox, journeys, report};
+
+fn main() -> ExitCode {
+    walkback_tests::main(
+        "locks",
+        &journeys! {
+            EVERYWHERE => [
+                two_ups_at_once_apply_every_migration_once_fifty_times_over,
+                three_ups_at_once_wait_for_each_other,
+            ],
+            SERVERS => [
+                a_table_that_another_session_holds_stops_the_run_and_names_who_holds_it,
+                a_table_that_is_let_go_in_time_is_waited_for,
+            ],
+        },
+    )
+}
+
+fn project(backend: Backend) -> Sandbox {
+    Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"))
+}
+
+fn two_ups_at_once_apply_every_migration_once_fifty_times_over(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration("000_begin", "CREATE TABLE counted (n INTEGER);", "");
+    sandbox.ok(&["up", "-y"]);
+    let (mut waited, mut refused) = (0, 0);
+    for round in 1..=50 {
+        sandbox.migration(
+            &format!("{round:03}_step"),
+            &format!(
+                "INSERT INTO counted VALUES ({round});\nCREATE TABLE t{round} (id INTEGER PRIMARY KEY);"
+            ),
+            &format!("DROP TABLE t{round};\nDELETE FROM counted WHERE n = {round};"),
+        );
+        // Every other pair has one that does not wait.
+        let impatient: &[&str] = &["up", "-y", "--lock-timeout", "1ms"];
+        let second = if round % 2 == 0 { &["up", "-y"] } else { impatient };
+        let children = [sandbox.spawn(&["up", "-y"]), sandbox.spawn(second)];
+        for (child, patient) in children.into_iter().zip([true, round % 2 == 0]) {
+            let output = child.wait_with_output().expect("the child ends");
+            let said = String::from_utf8_lossy(&output.stderr);
+            match output.status.code() {
+                Some(0) => waited += usize::from(said.contains("waiting for the lock")),
+                Some(5) if !patient => {
+                    assert!(said.contains("held by walkback up by"), "{backend}: {said}");
+                    refused += 1;
+                }
+                code => panic!("{backend}, round {round}: exit {code:?}: {said}"),
+            }
+        }
+        // The impatient one may have come first, and the patient one has always done its work.
+        assert_eq!(
+            sandbox.value("SELECT count(*) FROM counted"),
+            round.to_string(),
+            "round {round}"
+        );
+    }
+    let mut session = sandbox.session();
+    assert_eq!(session.value("SELECT count(*) FROM _walkback_ledger"), "51");
+    assert_eq!(session.value("SELECT count(DISTINCT n) FROM counted"), "50");
+    assert!(waited + refused > 0, "no two runs ever met");
+    report(&format!(
+        "{backend}: 50 pairs of `up`; {waited} waited, {refused} were refused; no migration twice"
+    ));
+}
+
+fn three_ups_at_once_wait_for_each_other(backend: Backend) {
+    for _ in 0..3 {
+        let sandbox = project(backend);
+        sandbox.migration(
+            "001_loose",
+            "-- walkback: transaction=off\nCREATE TABLE a (x INTEGER);\nINSERT INTO a VALUES (1);\nCREATE TABLE b (x INTEGER);",
+            "",
+        );
+        let children: Vec<_> = (0..3).map(|_| sandbox.spawn(&["up", "-y"])).collect();
+        for child in children {
+            let output = child.wait_with_output().expect("the child ends");
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        assert_eq!(sandbox.value("SELECT count(*) FROM a"), "1");
+        assert_eq!(sandbox.value("SELECT count(*) FROM _walkback_ledger"), "1");
+        let statements =
+            "SELECT count(*) FROM _walkback_statements WHERE migration = '001' AND direction = 'up'";
+        assert_eq!(sandbox.value(statements), "3");
+    }
+}
+
+/// Applies a first migration, and writes a second that changes its table and waits for it a short time only.
+fn held(backend: Backend, lock_timeout: &str) -> Sandbox {
+    let sandbox = project(backend);
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE held (id INTEGER PRIMARY KEY, a VARCHAR(20)); INSERT INTO held VALUES (1, 'x');\nCREATE TABLE free (id INTEGER);",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    sandbox.migration(
+        "002_change",
+        &format!(
+            "-- walkback: lock_timeout={lock_timeout}\nINSERT INTO free VALUES (1);\nALTER TABLE held ADD COLUMN b INTEGER;"
+        ),
+        "",
+    );
+    sandbox
+}
+
+fn a_table_that_another_session_holds_stops_the_run_and_names_who_holds_it(backend: Backend) {
+    let sandbox = held(backend, "1s");
+    let before = sandbox.contents();
+    let mut other = sandbox.session();
+    let id = other.value(if backend.is_postgres() {
+        "SELECT pg_backend_pid()"
+    } else {
+        "SELECT CONNECTION_ID()"
+    });
+    other.sql("BEGIN; UPDATE held SET a = 'mine' WHERE id = 1");
+    let began = Instant::now();
+    let output = sandbox.run(&["up", "-y"]);
+    assert!(began.elapsed() < Duration::from_secs(60), "it waited too long");
+    assert!(matches!(output.code, Some(1 | 5)), "{}", output.transcript());
+    assert!(
+        output.stderr.contains(&id),
+        "session {id} is not named: {}",
+        output.transcript()
+    );
+    other.sql("ROLLBACK");
+    sandbox.assert_contents(&before, &output.transcript());
+    assert_eq!(sandbox.status()["applied"], 1);
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(sandbox.status()["applied"], 2);
+    assert_eq!(sandbox.value("SELECT count(*) FROM free"), "1");
+}
+
+fn a_table_that_is_let_go_in_time_is_waited_for(backend: Backend) {
+    let sandbox = held(backend, "30s");
+    let mut other = sandbox.session();
+    other.sql("BEGIN; UPDATE held SET a = 'mine' WHERE id = 1");
+    let child = sandbox.spawn(&["up", "-y"]);
+    let began = Instant::now();
+    while sandbox.server().sessions_that_run("ALTER TABLE") == 0 {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "it does not wait for the table"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    other.sql("COMMIT");
+    let output = child.wait_with_output().expect("the child ends");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    // What the other session wrote meanwhile is there, and comes back with a rollback.
+    assert_eq!(sandbox.value("SELECT a FROM held"), "mine");
+    sandbox.ok(&["rollback", "-y"]);
+    assert_eq!(sandbox.value("SELECT a FROM held"), "mine");
+    assert_eq!(sandbox.value("SELECT count(*) FROM free"), "0");
+}
