@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::backend::{Backend, EVERYWHERE};
+use crate::report;
 use crate::server::{absence, is_required};
 
 /// One journey, and where it runs.
@@ -32,6 +33,17 @@ macro_rules! journeys {
 /// Runs the journeys of a test binary. Each is called `<module>::<backend>::<journey>`.
 #[must_use]
 pub fn main(module: &str, journeys: &[Journey]) -> ExitCode {
+    main_where(module, journeys, |_, _| None)
+}
+
+/// Runs the journeys of a test binary, some of which need more than a backend: `missing` says what is not there
+/// for a journey on a backend, which is then ignored.
+#[must_use]
+pub fn main_where(
+    module: &str,
+    journeys: &[Journey],
+    missing: impl Fn(&str, Backend) -> Option<String>,
+) -> ExitCode {
     let mut arguments = Arguments::from_args();
     // A journey on a server waits more than it works.
     arguments.test_threads.get_or_insert(4);
@@ -40,6 +52,12 @@ pub fn main(module: &str, journeys: &[Journey]) -> ExitCode {
         let why = absence(backend);
         let mut count = 0;
         for journey in journeys.iter().filter(|journey| journey.on.contains(&backend)) {
+            if let Some(why) = missing(journey.name, backend) {
+                let name = format!("{module}::{backend}::{}", journey.name);
+                report(&format!("ignored: {name}: {why}"));
+                trials.push(Trial::test(name, move || Err(Failed::from(why))).with_ignored_flag(true));
+                continue;
+            }
             let run = journey.run;
             let absent = why.clone();
             let trial = Trial::test(
@@ -59,7 +77,7 @@ pub fn main(module: &str, journeys: &[Journey]) -> ExitCode {
             && count > 0
             && !is_required(backend)
         {
-            crate::report(&format!(
+            report(&format!(
                 "ignored: {count} journeys of {module} on {backend}: {why}"
             ));
         }

@@ -11,7 +11,7 @@ mod server;
 
 pub use backend::{Backend, EVERYWHERE, MYSQL, POSTGRES, SERVERS, TRANSACTIONAL};
 pub use database::{Contents, Session, contents};
-pub use journeys::{Journey, main};
+pub use journeys::{Journey, main, main_where};
 pub use output::{Output, redact};
 pub use sandbox::Sandbox;
 pub use server::ServerDatabase;

@@ -82,37 +82,20 @@ impl ServerDatabase {
         Session::open(self.backend, self.server().admin_url()).sql(sql);
     }
 
-    /// Returns one value, asked as the administrator from outside of this database.
-    #[must_use]
-    pub fn ask(&self, sql: &str) -> String {
-        Session::open(self.backend, self.server().admin_url()).value(sql)
-    }
-
     /// Returns how many sessions there are in this database whose statement contains this text.
     #[must_use]
-    pub fn sessions_that_run(&self, text: &str) -> u64 {
-        let name = self.name();
-        let sql = if self.backend.is_postgres() {
-            format!(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND state <> 'idle' AND query LIKE '%{text}%'"
-            )
-        } else {
-            format!(
-                "SELECT count(*) FROM information_schema.processlist WHERE db = '{name}' AND info LIKE '%{text}%'"
-            )
-        };
-        self.ask(&sql).parse().expect("a count")
+    pub fn sessions_that_run(&self, text: &str) -> usize {
+        let statements = self.statements();
+        statements.iter().filter(|sql| sql.contains(text)).count()
     }
 
     /// Returns how many sessions there are in this database.
     #[must_use]
-    pub fn sessions(&self) -> u64 {
-        let name = self.name();
-        let sql = if self.backend.is_postgres() {
-            format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'")
-        } else {
-            format!("SELECT count(*) FROM information_schema.processlist WHERE db = '{name}'")
-        };
-        self.ask(&sql).parse().expect("a count")
+    pub fn sessions(&self) -> usize {
+        self.statements().len()
+    }
+
+    fn statements(&self) -> Vec<String> {
+        Session::open(self.backend, self.server().admin_url()).statements_in(self.name())
     }
 }

@@ -187,9 +187,7 @@ fn statements_of_the_application_meanwhile_are_kept_when_a_script_fails(backend:
     let mut child = sandbox.spawn(&["up", "-y"]);
     let mut written = 0;
     while child.try_wait().expect("the child can be asked").is_none() {
-        if sandbox.server().sessions_that_run("SLEEP(3)") + sandbox.server().sessions_that_run("pg_sleep(3)")
-            > 0
-        {
+        if sandbox.server().sessions_that_run("(3)") > 0 {
             written += 1;
             let id = 100 + written;
             sandbox.sql(&format!(

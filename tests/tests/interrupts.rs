@@ -53,7 +53,7 @@ fn long_update(backend: Backend) -> &'static str {
         Backend::Postgres | Backend::PostgresNewest => {
             "UPDATE big SET n = n + 1 WHERE pg_sleep(0.1) IS NOT NULL;"
         }
-        Backend::Mysql | Backend::Mariadb => "UPDATE big SET n = n + 1 + BENCHMARK(1000000, MD5(id));",
+        Backend::Mysql | Backend::Mariadb => "UPDATE big SET n = n + 1 + BENCHMARK(1000000, SHA2(id, 256));",
     }
 }
 

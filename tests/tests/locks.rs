@@ -48,7 +48,10 @@ fn two_ups_at_once_apply_every_migration_once_fifty_times_over(backend: Backend)
             match output.status.code() {
                 Some(0) => waited += usize::from(said.contains("waiting for the lock")),
                 Some(5) if !patient => {
-                    assert!(said.contains("held by walkback up by"), "{backend}: {said}");
+                    assert!(
+                        said.contains("held by walkback up by") || said.contains("held by connection "),
+                        "{backend}: {said}"
+                    );
                     refused += 1;
                 }
                 code => panic!("{backend}, round {round}: exit {code:?}: {said}"),
@@ -95,8 +98,8 @@ fn three_ups_at_once_wait_for_each_other(backend: Backend) {
     }
 }
 
-/// Applies a first migration, and writes a second that changes its table and waits for it a short time only.
-fn held(backend: Backend, lock_timeout: &str) -> Sandbox {
+/// Applies a first migration, and writes a second that changes its table after `first`.
+fn held(backend: Backend, lock_timeout: &str, first: &str) -> Sandbox {
     let sandbox = project(backend);
     sandbox.migration(
         "001_begin",
@@ -106,16 +109,14 @@ fn held(backend: Backend, lock_timeout: &str) -> Sandbox {
     sandbox.ok(&["up", "-y"]);
     sandbox.migration(
         "002_change",
-        &format!(
-            "-- walkback: lock_timeout={lock_timeout}\nINSERT INTO free VALUES (1);\nALTER TABLE held ADD COLUMN b INTEGER;"
-        ),
+        &format!("-- walkback: lock_timeout={lock_timeout}\n{first}\nALTER TABLE held ADD COLUMN b INTEGER;"),
         "",
     );
     sandbox
 }
 
 fn a_table_that_another_session_holds_stops_the_run_and_names_who_holds_it(backend: Backend) {
-    let sandbox = held(backend, "1s");
+    let sandbox = held(backend, "1s", "INSERT INTO free VALUES (1);");
     let before = sandbox.contents();
     let mut other = sandbox.session();
     let id = other.value(if backend.is_postgres() {
@@ -142,7 +143,7 @@ fn a_table_that_another_session_holds_stops_the_run_and_names_who_holds_it(backe
 }
 
 fn a_table_that_is_let_go_in_time_is_waited_for(backend: Backend) {
-    let sandbox = held(backend, "30s");
+    let sandbox = held(backend, "30s", "");
     let mut other = sandbox.session();
     other.sql("BEGIN; UPDATE held SET a = 'mine' WHERE id = 1");
     let child = sandbox.spawn(&["up", "-y"]);
@@ -165,5 +166,4 @@ fn a_table_that_is_let_go_in_time_is_waited_for(backend: Backend) {
     assert_eq!(sandbox.value("SELECT a FROM held"), "mine");
     sandbox.ok(&["rollback", "-y"]);
     assert_eq!(sandbox.value("SELECT a FROM held"), "mine");
-    assert_eq!(sandbox.value("SELECT count(*) FROM free"), "0");
 }

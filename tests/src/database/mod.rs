@@ -220,4 +220,24 @@ impl Session {
         let first = rows.into_iter().next().unwrap_or_default();
         first.into_iter().last().unwrap_or_default()
     }
+
+    /// Returns the statement of each session in a database of this server; empty where none runs.
+    pub(crate) fn statements_in(&mut self, database: &str) -> Vec<String> {
+        match self {
+            Self::Sqlite(_) => Vec::new(),
+            Self::Postgres(connection) => {
+                let sql = format!(
+                    "SELECT CASE WHEN state <> 'idle' THEN query END FROM pg_stat_activity WHERE datname = '{database}'"
+                );
+                connection.texts(&sql).into_iter().flatten().collect()
+            }
+            // The table of the same name cannot show a statement with characters of four bytes.
+            Self::Mysql(connection) => connection
+                .texts("SHOW FULL PROCESSLIST")
+                .into_iter()
+                .filter(|row| row[3] == database)
+                .map(|row| row[7].clone())
+                .collect(),
+        }
+    }
 }
