@@ -4,20 +4,62 @@
 //! `WALKBACK_MODEL_SEED` repeats a sequence that failed; `WALKBACK_MODEL_ROUNDS` asks for more of them.
 
 use std::collections::BTreeSet;
+use std::process::ExitCode;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use walkback_tests::{Contents, Output, Sandbox, report};
+use walkback_tests::{Backend, Contents, EVERYWHERE, Output, Sandbox, journeys, report};
 
-const BEGIN: &str = "CREATE TABLE p (id INTEGER PRIMARY KEY, a TEXT);\n\
-    CREATE TABLE c (id INTEGER PRIMARY KEY, a TEXT, p INTEGER REFERENCES p (id) ON DELETE CASCADE);\n\
-    CREATE TABLE s (id INTEGER PRIMARY KEY AUTOINCREMENT, a TEXT, p INTEGER REFERENCES p (id) ON DELETE SET NULL);\n\
-    CREATE TABLE w (id INTEGER PRIMARY KEY, a TEXT) WITHOUT ROWID;\n\
-    CREATE TABLE log (id INTEGER PRIMARY KEY, a TEXT);\n\
-    CREATE INDEX w_a ON w (a);\nCREATE VIEW v AS SELECT id, a FROM w;\n\
-    CREATE TRIGGER p_log AFTER UPDATE ON p BEGIN INSERT INTO log (a) VALUES (old.a); END;\n\
-    INSERT INTO p VALUES (1, 'one'), (2, 'two'), (3, 'three'), (4, 'four');\n\
-    INSERT INTO c SELECT id, 'c' || a, id FROM p; INSERT INTO s (a, p) SELECT a, id FROM p; INSERT INTO w SELECT id, a FROM p;";
+fn main() -> ExitCode {
+    walkback_tests::main(
+        "model",
+        &journeys! { EVERYWHERE => [random_sequences_never_leave_what_was_not_there] },
+    )
+}
+
+/// Returns the type of a key that need not be given.
+fn key(backend: Backend) -> &'static str {
+    if backend == Backend::Sqlite {
+        "INTEGER PRIMARY KEY"
+    } else {
+        backend.counted_key()
+    }
+}
+
+fn begin(backend: Backend) -> String {
+    let key = key(backend);
+    let reference = |action: &str| format!("p INTEGER, FOREIGN KEY (p) REFERENCES p (id) ON DELETE {action}");
+    let rowid = if backend == Backend::Sqlite {
+        " WITHOUT ROWID"
+    } else {
+        ""
+    };
+    let plain = if backend == Backend::Sqlite {
+        "INTEGER PRIMARY KEY"
+    } else {
+        key
+    };
+    format!(
+        "CREATE TABLE p (id {key}, a VARCHAR(200));\n\
+         CREATE TABLE c (id {key}, a VARCHAR(200), {});\n\
+         CREATE TABLE s (id {}, a VARCHAR(200), {});\n\
+         CREATE TABLE w (id {plain}, a VARCHAR(200)){rowid};\n\
+         CREATE TABLE log (id {key}, a VARCHAR(200));\n\
+         CREATE INDEX w_a ON w (a);\nCREATE VIEW v AS SELECT id, a FROM w;\n{}\n\
+         INSERT INTO p VALUES (1, 'one'), (2, 'two'), (3, 'three'), (4, 'four');\n\
+         INSERT INTO c SELECT id, CONCAT('c', a), id FROM p; INSERT INTO s (a, p) SELECT a, id FROM p; INSERT INTO w SELECT id, a FROM p;{}",
+        reference("CASCADE"),
+        backend.counted_key(),
+        reference("SET NULL"),
+        backend.trigger("p_log", "AFTER UPDATE", "p", "INSERT INTO log (a) VALUES (old.a)"),
+        if backend.is_postgres() {
+            // Rows that bring their key do not move its counter there.
+            "\nSELECT setval(pg_get_serial_sequence(t, 'id'), 10) FROM (VALUES ('p'), ('c'), ('w')) AS of_table (t);"
+        } else {
+            ""
+        }
+    )
+}
 
 /// An applied migration.
 #[derive(Debug, Clone)]
@@ -40,28 +82,29 @@ struct Model {
     story: Vec<String>,
 }
 
-#[test]
-fn random_sequences_never_leave_what_was_not_there() {
+fn random_sequences_never_leave_what_was_not_there(backend: Backend) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("WALKBACK_MODEL_SEED").unwrap_or_else(|| rand::rng().random());
-    let rounds = number("WALKBACK_MODEL_ROUNDS").unwrap_or(12);
+    let rounds = number("WALKBACK_MODEL_ROUNDS").unwrap_or(if backend == Backend::Sqlite { 12 } else { 3 });
     let mut operations = 0;
     for round in 0..rounds {
         let seed = seed.wrapping_add(round);
-        report(&format!("model: WALKBACK_MODEL_SEED={seed}"));
-        let mut model = Model::new(seed);
+        report(&format!("model on {backend}: WALKBACK_MODEL_SEED={seed}"));
+        let mut model = Model::new(backend, seed);
         for _ in 0..14 {
             model.step();
             operations += 1;
         }
     }
-    report(&format!("model: {operations} operations in {rounds} rounds"));
+    report(&format!(
+        "model on {backend}: {operations} operations in {rounds} rounds"
+    ));
 }
 
 impl Model {
-    fn new(seed: u64) -> Self {
-        let sandbox = Sandbox::with_project(env!("CARGO_BIN_EXE_walkback-under-test"));
-        sandbox.migration("001_begin", BEGIN, "");
+    fn new(backend: Backend, seed: u64) -> Self {
+        let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
+        sandbox.migration("001_begin", &begin(backend), "");
         sandbox.ok(&["up", "-y"]);
         Self {
             sandbox,
@@ -93,7 +136,8 @@ impl Model {
         let found = self.sandbox.contents();
         assert!(
             found == *expected,
-            "{what}\nexpected: {expected:#?}\nfound: {found:#?}\n{}",
+            "{what}\n{}\n{}",
+            found.difference(expected),
             self.story.join("\n")
         );
     }
@@ -110,31 +154,46 @@ impl Model {
     /// Makes up a statement over what is there; it need not succeed.
     fn statement(&mut self) -> String {
         let (k, t) = (self.number, self.table());
+        let backend = self.sandbox.backend();
+        let key = key(backend);
         let n = self.random.random_range(0..100);
         match self.random.random_range(0..16) {
             0 => format!(
-                "CREATE TABLE t{k}_{n} (id INTEGER PRIMARY KEY, a TEXT, p INTEGER REFERENCES p (id) ON DELETE CASCADE);\n\
+                "CREATE TABLE t{k}_{n} (id {key}, a VARCHAR(200), p INTEGER, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE);\n\
                  INSERT INTO t{k}_{n} (a) VALUES ('new'), (NULL);"
             ),
-            1 => format!("ALTER TABLE {t} ADD COLUMN n{k}_{n} TEXT DEFAULT 'd';"),
+            1 => format!("ALTER TABLE {t} ADD COLUMN n{k}_{n} VARCHAR(20) DEFAULT 'd';"),
             2 => format!(
                 "ALTER TABLE {t} RENAME TO r{k}_{n};\nUPDATE r{k}_{n} SET a = 'renamed' WHERE id = 1;"
             ),
             3 => format!("ALTER TABLE {t} RENAME COLUMN a TO b{n};"),
             4 => format!("DROP TABLE {t};"),
-            5 => format!("UPDATE {t} SET a = coalesce(a, '') || '{n}';"),
+            5 => format!("UPDATE {t} SET a = CONCAT(coalesce(a, ''), '{n}');"),
             6 => format!("DELETE FROM {t} WHERE id % 2 = {};", n % 2),
             7 => format!("INSERT INTO {t} (a) VALUES ('row {n}');"),
             8 => format!("CREATE INDEX i{k}_{n} ON {t} (a);"),
             9 => format!("CREATE VIEW v{k}_{n} AS SELECT * FROM {t};"),
-            10 => format!(
-                "CREATE TRIGGER tr{k}_{n} AFTER UPDATE ON {t} BEGIN DELETE FROM w WHERE id = new.id; END;"
+            10 => backend.trigger(
+                &format!("tr{k}_{n}"),
+                "AFTER UPDATE",
+                &t,
+                "DELETE FROM w WHERE id = new.id",
             ),
-            11 => self.pick(&["DROP VIEW v;", "DROP INDEX w_a;", "DROP TRIGGER p_log;"]),
-            12 => format!("REPLACE INTO {t} (id, a) VALUES ({}, 'replaced');", n % 5),
+            11 => {
+                let index = format!("{};", backend.drop_index("w_a", "w"));
+                let trigger = format!("{};", backend.drop_trigger("p_log", "p"));
+                self.pick(&["DROP VIEW v;", &index, &trigger])
+            }
+            12 if backend.is_postgres() => {
+                format!(
+                    "INSERT INTO {t} (id, a) VALUES ({}, 'replaced') ON CONFLICT (id) DO UPDATE SET a = 'replaced';",
+                    n % 5
+                )
+            }
+            12 => format!("REPLACE INTO {t} (id, a) VALUES ({}, 'replaced');", 1 + n % 5),
             13 => format!("ALTER TABLE {t} DROP COLUMN a;"),
             14 => format!(
-                "CREATE TABLE new_{k} (id INTEGER PRIMARY KEY, a TEXT NOT NULL DEFAULT '');\n\
+                "CREATE TABLE new_{k} (id {key}, a VARCHAR(200) NOT NULL DEFAULT '');\n\
                  INSERT INTO new_{k} SELECT id, coalesce(a, '') FROM {t};\nDROP TABLE {t};\nALTER TABLE new_{k} RENAME TO {t};"
             ),
             _ => format!("DELETE FROM p WHERE id = {};", n % 5),
@@ -157,7 +216,7 @@ impl Model {
             "",
             "SELECT 1;",
             "DROP TABLE no_such_table;",
-            "CREATE TABLE left_over (x);",
+            "CREATE TABLE left_over (x INTEGER);",
         ]);
         let name = format!("{:03}_m", self.number);
         self.sandbox.migration(&name, &up, &down);
@@ -214,9 +273,8 @@ impl Model {
         let names = before.rows.keys().chain(after.rows.keys());
         let changed = names
             .filter(|name| {
-                let key = format!("table {name}");
                 before.rows.get(*name) != after.rows.get(*name)
-                    || before.definitions.get(&key) != after.definitions.get(&key)
+                    || definitions_of(&before, name) != definitions_of(&after, name)
             })
             .cloned()
             .collect();
@@ -237,7 +295,7 @@ impl Model {
             _ => format!("DELETE FROM {table} WHERE id = {}", n % 5),
         };
         let before = self.sandbox.contents();
-        let done = self.sandbox.database().execute_batch(&sql).is_ok();
+        let done = self.sandbox.session().try_sql(&sql).is_ok();
         self.story.push(format!("application: {sql} ({done})"));
         if self.sandbox.contents() != before {
             self.applied.iter_mut().for_each(|one| one.dirty = true);
@@ -330,4 +388,12 @@ impl Model {
         self.pending = names.chain(std::mem::take(&mut self.pending)).collect();
         self.applied = stack;
     }
+}
+
+/// Returns the definitions that have to do with a table: those whose name holds its name.
+fn definitions_of<'c>(contents: &'c Contents, table: &str) -> Vec<(&'c String, &'c String)> {
+    let definitions = contents.definitions.iter();
+    definitions
+        .filter(|(name, _)| name.split([' ', '.']).any(|word| word == table))
+        .collect()
 }

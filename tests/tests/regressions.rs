@@ -192,7 +192,7 @@ fn awkward(backend: Backend) -> (&'static str, &'static [&'static str]) {
              CREATE TABLE y (id INTEGER PRIMARY KEY, x INTEGER REFERENCES x (id) DEFERRABLE INITIALLY DEFERRED);\n\
              CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT, a);\n\
              CREATE TABLE made (a INTEGER, b INTEGER AS (a + 1) STORED, c INTEGER AS (a * 2), CHECK (a < 100));\n\
-             CREATE TABLE wr (k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE empty (a);\n\
+             CREATE TABLE wr (k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE hollow (a);\n\
              INSERT INTO self VALUES (1, NULL), (2, 1), (3, 2); INSERT INTO x VALUES (1, 1); INSERT INTO y VALUES (1, 1);\n\
              INSERT INTO counted VALUES (7, 'a'), (99, 'gone'); DELETE FROM counted WHERE id = 99;\n\
              INSERT INTO made VALUES (1), (2); INSERT INTO wr VALUES ('k', 'v');",
@@ -205,7 +205,7 @@ fn awkward(backend: Backend) -> (&'static str, &'static [&'static str]) {
              ALTER TABLE x ADD CONSTRAINT x_y FOREIGN KEY (y) REFERENCES y (id) DEFERRABLE INITIALLY DEFERRED;\n\
              CREATE TABLE counted (id serial PRIMARY KEY, a text);\n\
              CREATE TABLE made (a integer, b integer GENERATED ALWAYS AS (a + 1) STORED, CHECK (a < 100));\n\
-             CREATE TABLE wr (k text COLLATE \"C\" PRIMARY KEY, v json); CREATE UNLOGGED TABLE empty (a text);\n\
+             CREATE TABLE wr (k text COLLATE \"C\" PRIMARY KEY, v json); CREATE UNLOGGED TABLE hollow (a text);\n\
              CREATE TABLE parts (id integer, day date) PARTITION BY RANGE (day);\n\
              CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2026-01-01') TO ('2026-07-01');\n\
              CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM ('2026-07-01') TO ('2027-01-01');\n\
@@ -235,7 +235,7 @@ fn awkward(backend: Backend) -> (&'static str, &'static [&'static str]) {
              ALTER TABLE x ADD CONSTRAINT x_y FOREIGN KEY (y) REFERENCES y (id);\n\
              CREATE TABLE counted (id INTEGER AUTO_INCREMENT PRIMARY KEY, a VARCHAR(20));\n\
              CREATE TABLE made (a INTEGER, b INTEGER AS (a + 1) STORED, c INTEGER AS (a * 2), CHECK (a < 100));\n\
-             CREATE TABLE wr (k VARCHAR(20) CHARACTER SET latin1 PRIMARY KEY, v JSON) ENGINE = MyISAM; CREATE TABLE empty (a VARCHAR(20));\n\
+             CREATE TABLE wr (k VARCHAR(20) CHARACTER SET latin1 PRIMARY KEY, v JSON) ENGINE = MyISAM; CREATE TABLE hollow (a VARCHAR(20));\n\
              CREATE TABLE parts (id INTEGER, day DATE) PARTITION BY RANGE (YEAR(day)) (PARTITION old VALUES LESS THAN (2026), PARTITION rest VALUES LESS THAN MAXVALUE);\n\
              INSERT INTO parts VALUES (1, '2025-01-01'), (2, '2026-12-31');\n\
              INSERT INTO self VALUES (1, NULL), (2, 1), (3, 2);\n\
@@ -263,11 +263,11 @@ fn awkward_tables_come_back(backend: Backend) {
         "INSERT INTO counted (a) VALUES ('next');",
         "DROP TABLE made;",
         "UPDATE made SET a = a + 10;",
-        "ALTER TABLE empty ADD COLUMN b INTEGER; INSERT INTO empty VALUES ('1', 2);",
+        "ALTER TABLE hollow ADD COLUMN b INTEGER; INSERT INTO hollow VALUES ('1', 2);",
         if backend.is_postgres() {
-            "DROP VIEW over; DROP MATERIALIZED VIEW seen; DROP TABLE wr; DROP TABLE empty;"
+            "DROP VIEW over; DROP MATERIALIZED VIEW seen; DROP TABLE wr; DROP TABLE hollow;"
         } else {
-            "DROP TABLE wr; DROP TABLE empty;"
+            "DROP TABLE wr; DROP TABLE hollow;"
         },
     ];
     for change in everywhere.iter().chain(changes) {
@@ -405,6 +405,10 @@ fn a_rollback_after_a_killed_run_walks_back_that_run_and_no_other(backend: Backe
         if sandbox.killed_at(step, &["up", "-y"]).is_none() {
             assert!(step > 3);
             return;
+        }
+        if backend.is_mysql() {
+            // A script is not one transaction there, and may be half done.
+            sandbox.ok(&["recover", "-y"]);
         }
         let applied = sandbox.status()["applied"].as_u64().expect("a count");
         if applied == 1 {

@@ -187,27 +187,27 @@ impl Session {
     /// If the database cannot be asked, or is a file.
     #[must_use]
     pub fn own_tables(&mut self) -> BTreeMap<String, String> {
-        let (list, sum): (Vec<Vec<String>>, fn(&str) -> String) = match self {
+        let list = match self {
             Self::Sqlite(_) => panic!("a file is compared byte for byte"),
-            Self::Postgres(connection) => (
-                connection.texts("SELECT tablename FROM pg_tables WHERE tablename ~ '^_walkback_'"),
-                |table| format!("SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} t"),
-            ),
-            Self::Mysql(connection) => (
-                connection.texts(
-                    "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name LIKE '!_walkback!_%' ESCAPE '!'",
-                ),
-                |table| format!("CHECKSUM TABLE {table}"),
+            Self::Postgres(connection) => {
+                connection.texts("SELECT tablename FROM pg_tables WHERE tablename ~ '^_walkback_'")
+            }
+            Self::Mysql(connection) => connection.texts(
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name LIKE '!_walkback!_%' ESCAPE '!'",
             ),
         };
-        list.into_iter()
-            .flatten()
-            .map(|table| {
-                let rows = self.value(&format!("SELECT count(*) FROM {table}"));
-                let sum = self.last_value(&sum(&table));
-                (table, format!("{rows} rows, {sum}"))
-            })
-            .collect()
+        let mut tables = BTreeMap::new();
+        for table in list.into_iter().flatten() {
+            let sum = if matches!(self, Self::Postgres(_)) {
+                format!("SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} t")
+            } else {
+                format!("CHECKSUM TABLE {table}")
+            };
+            let rows = self.value(&format!("SELECT count(*) FROM {table}"));
+            let sum = self.last_value(&sum);
+            tables.insert(table, format!("{rows} rows, {sum}"));
+        }
+        tables
     }
 
     /// Returns the last value of the first row of a query, as text.
