@@ -26,7 +26,7 @@ pub struct Journey {
 #[macro_export]
 macro_rules! journeys {
     ($($on:expr => [$($journey:ident),* $(,)?]),* $(,)?) => {
-        vec![$($($crate::Journey { name: stringify!($journey), on: $on, run: $journey }),*),*]
+        [$($($crate::Journey { name: stringify!($journey), on: $on, run: $journey }),*),*]
     };
 }
 

@@ -249,7 +249,7 @@ fn what_cannot_run_in_a_transaction_runs_outside_of_one(backend: Backend) {
     );
     sandbox.ok(&["up", "-y"]);
     let after = sandbox.contents();
-    assert!(after.definitions.contains_key("index p_n"), "{after:?}");
+    assert!(after.definitions.contains_key("index public.p_n"), "{after:?}");
     sandbox.ok(&["rollback", "-y"]);
     sandbox.assert_contents(&before, "walked back");
     sandbox.ok(&["rollback", "-y"]);
