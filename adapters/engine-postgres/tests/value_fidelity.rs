@@ -371,18 +371,13 @@ async fn every_value_comes_back_through_literals(fresh: Fresh) -> Result<()> {
 
 async fn every_value_comes_back_through_parameters(fresh: Fresh) -> Result<()> {
     let mut session = fill(&fresh).await?;
-    for index in 0..TYPES.len() {
+    for (index, (of_type, _)) in TYPES.iter().enumerate() {
         for row in portable(&mut *session, index).await? {
             // The same row again, by a query with a parameter: it takes another way.
             let sql = format!("SELECT id, v FROM t{index} WHERE id = $1");
             let again = session.fetch_all(&cx(), &sql, &row[..1]).await?;
             // A NaN is not equal to itself.
-            assert_eq!(
-                format!("{again:?}"),
-                format!("{:?}", [&row]),
-                "{}",
-                TYPES[index].0
-            );
+            assert_eq!(format!("{again:?}"), format!("{:?}", [&row]), "{}", of_type);
             let insert = format!("INSERT INTO u{index} (id, v) VALUES ($1, $2)");
             session.execute(&cx(), &insert, &row).await?;
         }
