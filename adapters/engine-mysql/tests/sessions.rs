@@ -57,11 +57,7 @@ impl<'p> User<'p> {
     }
 
     fn url(&self, parameters: &str) -> String {
-        let (_, server) = self.place.server.split_once('@').expect("the URL names a user");
-        format!(
-            "mysql://{}:p%40ss@{server}{}{parameters}",
-            self.name, self.place.database
-        )
+        format!("{}{parameters}", self.place.url_as(&self.name, "p@ss"))
     }
 }
 
@@ -105,7 +101,7 @@ async fn users_log_in_by_every_plugin_that_the_driver_has() -> Result<()> {
                         .starts_with(&user.name)
                 );
             }
-            let wrong = user.url("").replace("p%40ss", "wrong");
+            let wrong = place.url_as(&user.name, "wrong");
             let error = support::open(&wrong)
                 .connect(&cx(), Access::Read)
                 .await

@@ -1,11 +1,11 @@
-//! Fresh databases on the servers of this machine.
+//! Fresh databases on the servers that `walkback-services` finds.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::sync::Arc;
 
-use mysql_async::prelude::Queryable as _;
 use walkback_core::{AdapterConfig, Engine, Registry};
 use walkback_engine_mysql as _;
+use walkback_services::{Database, Found, Service, resolve};
 
 /// A server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,42 +20,44 @@ impl Kind {
     /// Both of them.
     pub(crate) const ALL: [Self; 2] = [Self::Mysql, Self::Mariadb];
 
-    /// Returns the URL of the server, which ends with a slash, or why there is none.
-    pub(crate) fn url(self) -> Result<String, String> {
-        let variable = match self {
-            Self::Mysql => "WALKBACK_TEST_MYSQL_URL",
-            Self::Mariadb => "WALKBACK_TEST_MARIADB_URL",
-        };
-        std::env::var(variable).map_err(|_| format!("`{variable}` is not set"))
+    fn service(self) -> Service {
+        match self {
+            Self::Mysql => Service::Mysql,
+            Self::Mariadb => Service::Mariadb,
+        }
     }
 }
 
 /// A fresh and empty database, gone when dropped.
-#[derive(Debug)]
 pub(crate) struct Place {
-    /// The URL of the server.
-    pub(crate) server: String,
     /// The name of the database.
     pub(crate) database: String,
+    made: Database,
 }
 
 impl Place {
-    /// Creates a database.
+    /// Creates a database, or says why there is no server.
     pub(crate) fn new(kind: Kind) -> Result<Self, String> {
-        let place = Self {
-            server: kind.url()?,
-            database: format!("walkback_test_{:016x}", rand::random::<u64>()),
-        };
-        place.administer(&format!(
-            "CREATE DATABASE {} CHARACTER SET utf8mb4",
-            place.database
-        ))?;
-        Ok(place)
+        match resolve(kind.service()) {
+            Found::Ready(server) => {
+                let made = server.fresh_database();
+                Ok(Self {
+                    database: made.name().to_owned(),
+                    made,
+                })
+            }
+            Found::Absent(why) => Err(why),
+        }
     }
 
     /// Returns the URL of the database.
     pub(crate) fn url(&self) -> String {
-        format!("{}{}", self.server, self.database)
+        self.made.url().to_owned()
+    }
+
+    /// Returns the URL of the database for another user.
+    pub(crate) fn url_as(&self, user: &str, password: &str) -> String {
+        self.made.url_as(user, password)
     }
 
     /// Opens the engine on it.
@@ -63,32 +65,9 @@ impl Place {
         open(&self.url())
     }
 
-    /// Runs a statement as the administrator, outside of any database.
+    /// Runs a statement as the administrator.
     pub(crate) fn administer(&self, sql: &str) -> Result<(), String> {
-        let (url, sql) = (self.server.clone(), sql.to_owned());
-        // A thread, for the caller may be in a runtime.
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| error.to_string())?;
-            runtime
-                .block_on(async {
-                    let mut conn = mysql_async::Conn::from_url(&url).await?;
-                    conn.query_drop(&sql).await?;
-                    conn.disconnect().await
-                })
-                .map_err(|error: mysql_async::Error| error.to_string())
-        })
-        .join()
-        .map_err(|_| "the administrator's thread panicked".to_owned())?
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.administer(&format!("DROP DATABASE IF EXISTS {}", self.database))
-            .ok();
+        self.made.run(sql).map_err(|error| format!("{error:#}"))
     }
 }
 
@@ -101,10 +80,7 @@ pub(crate) fn open(url: &str) -> Arc<dyn Engine> {
 
 /// Says that a server is absent, or fails if it must be there.
 pub(crate) fn absent(kind: Kind, why: &str) -> walkback_core::Result<()> {
-    let name = match kind {
-        Kind::Mysql => "mysql",
-        Kind::Mariadb => "mariadb",
-    };
+    let name = kind.service().name();
     assert!(
         !walkback_conformance::runner::is_required(name),
         "{name} is required and absent: {why}"
