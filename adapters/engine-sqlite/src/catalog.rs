@@ -134,6 +134,7 @@ fn table(connection: &Connection, entry: &Entry) -> rusqlite::Result<Table> {
         name: TableName::new(&entry.name),
         primary_key: key.into_iter().map(|column| column.name.clone()).collect(),
         foreign_keys: foreign_keys(connection, &entry.name)?,
+        parents: Vec::new(),
         definition: entry.sql.clone(),
         facts: Facts::new(),
         columns: columns.into_iter().map(column).collect(),

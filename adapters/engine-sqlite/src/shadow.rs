@@ -140,6 +140,7 @@ mod tests {
             columns: Vec::new(),
             primary_key: Vec::new(),
             foreign_keys: Vec::new(),
+            parents: Vec::new(),
             definition: definition.to_owned(),
             facts: BTreeMap::new(),
         };

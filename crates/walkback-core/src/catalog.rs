@@ -35,6 +35,9 @@ pub struct Table {
     /// Foreign keys from this table to others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign_keys: Vec<ForeignKey>,
+    /// Tables it is a partition of or inherits from: what is done to their rows may be done to its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<TableName>,
     /// Statement that creates it, without its indexes and triggers.
     pub definition: String,
     /// What is compared, each fact under its own name (`column email`, `check age > 0`), normalised so that

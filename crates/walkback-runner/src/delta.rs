@@ -136,6 +136,7 @@ mod tests {
             columns: Vec::new(),
             primary_key: Vec::new(),
             foreign_keys: Vec::new(),
+            parents: Vec::new(),
             definition: String::new(),
             facts: BTreeMap::from([("column a".to_owned(), (*column).to_owned())]),
         };

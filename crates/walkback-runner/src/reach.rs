@@ -114,7 +114,7 @@ impl<'a> Reach<'a> {
                 let read = self.read_by(dialect, view);
                 waiting.extend(read.iter().filter_map(|name| on_another(&action, name)));
             }
-            for table in self.names_of(named, &renames) {
+            for table in self.with_parts(self.names_of(named, &renames)) {
                 if !touched.contains(&table) {
                     touched.push(table.clone());
                 }
@@ -142,6 +142,24 @@ impl<'a> Reach<'a> {
                     names.push(from);
                 }
             }
+            next += 1;
+        }
+        names
+    }
+
+    /// Returns tables with their partitions and those that inherit from them, at any depth: a statement on a
+    /// table reaches their rows.
+    fn with_parts(&self, mut names: Vec<TableName>) -> Vec<TableName> {
+        let mut next = 0;
+        while let Some(name) = names.get(next).cloned() {
+            let parts = self
+                .schema
+                .tables
+                .iter()
+                .filter(|table| table.parents.iter().any(|parent| same(parent, &name)))
+                .map(|table| table.name.clone());
+            let new: Vec<_> = parts.filter(|part| !names.contains(part)).collect();
+            names.extend(new);
             next += 1;
         }
         names

@@ -39,6 +39,7 @@ fn shop() -> Schema {
             column("parent", "integer", true, None),
         ],
         primary_key: vec!["id".to_owned()],
+        parents: Vec::new(),
         foreign_keys: vec![ForeignKey {
             columns: vec!["parent".to_owned()],
             references: TableName::new("parents"),

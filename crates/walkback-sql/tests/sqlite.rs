@@ -190,6 +190,7 @@ fn table(connection: &Connection, name: &str, definition: String) -> Table {
             .collect(),
         primary_key: Vec::new(),
         foreign_keys: keys.expect("keys").map(|key| key.expect("a key")).collect(),
+        parents: Vec::new(),
         definition,
         facts: BTreeMap::new(),
     }

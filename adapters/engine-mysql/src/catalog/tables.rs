@@ -127,6 +127,7 @@ fn of_definition(name: &str, definition: &Definition<'_>, columns: Vec<Column>) 
             facts: BTreeMap::new(),
         }),
         table: Table {
+            parents: Vec::new(),
             foreign_keys: foreign_keys
                 .into_iter()
                 .map(|key| foreign_key(key.rest))

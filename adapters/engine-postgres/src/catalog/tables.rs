@@ -307,6 +307,7 @@ fn finished(table: &RawTable, parents: &[&RawTable], definition: String) -> Tabl
                 })
             })
             .collect(),
+        parents: parents.iter().map(|parent| parent.name.clone()).collect(),
         definition,
         facts: facts(table, parents),
     }

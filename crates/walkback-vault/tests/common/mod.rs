@@ -56,6 +56,7 @@ pub(crate) fn meta() -> PointMeta {
         }],
         primary_key: vec!["id".into()],
         foreign_keys: Vec::new(),
+        parents: Vec::new(),
         definition: "CREATE TABLE \"order \"\"items\"\"\" (id INTEGER PRIMARY KEY)".into(),
         facts: BTreeMap::from([("column id".into(), "INTEGER NOT NULL".into())]),
     };

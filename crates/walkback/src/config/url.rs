@@ -95,9 +95,10 @@ impl Project {
     pub fn open_engine(&self, registry: &Registry) -> Result<Arc<dyn Engine>> {
         let url = self.database_url()?;
         let variables = self.variables.clone();
-        let config = AdapterConfig::new(&url.section, &url.base).in_environment(Environment::new(move |name| {
-            variables.get(name).map(str::to_owned)
-        }));
+        let config =
+            AdapterConfig::new(&url.section, &url.base).in_environment(Environment::new(move |name| {
+                variables.get(name).map(str::to_owned)
+            }));
         registry
             .open_engine(&url.url, &config)
             .map_err(|error| match &url.at {
