@@ -52,6 +52,8 @@ pub(crate) struct Exchange {
     pub(crate) doomed: BTreeMap<String, TableName>,
     /// Statements before the tables go.
     pub(crate) before: Vec<String>,
+    /// Drops of what tables draw from, once they are gone.
+    pub(crate) behind: Vec<String>,
     /// Statements once the new tables have their names.
     pub(crate) after: Vec<String>,
     /// Objects to make again at the end, in any order that works.
@@ -198,7 +200,8 @@ impl Link {
                 continue;
             }
             if (falls || is_named(entry)) && !along && !entry.drop.is_empty() {
-                drops.push(entry.drop.clone());
+                let behind = is_drawn_from(entry.object.kind);
+                drops.push((behind, entry.drop.clone()));
             }
             if !is_named(entry) && !comes(&entry.object) {
                 let what = format!("{} `{}`", entry.object.kind.word(), entry.object.name);
@@ -213,7 +216,9 @@ impl Link {
             }
         }
         drops.reverse();
-        exchange.before.extend(drops);
+        let (behind, before): (Vec<_>, Vec<_>) = drops.into_iter().partition(|(behind, _)| *behind);
+        exchange.before.extend(before.into_iter().map(|(_, sql)| sql));
+        exchange.behind.extend(behind.into_iter().map(|(_, sql)| sql));
         Ok(())
     }
 
@@ -309,6 +314,18 @@ impl Link {
 
 fn comes(swap: &Swap, table: &TableName) -> bool {
     swap.shadows.iter().any(|(_, name)| name == table)
+}
+
+/// Returns whether tables need such an object, so that it cannot go before them.
+fn is_drawn_from(kind: ObjectKind) -> bool {
+    matches!(
+        kind,
+        ObjectKind::Schema
+            | ObjectKind::Extension
+            | ObjectKind::Type
+            | ObjectKind::Sequence
+            | ObjectKind::Routine
+    )
 }
 
 fn is_relation(kind: ObjectKind) -> bool {

@@ -34,6 +34,9 @@ impl Link {
             self.batch(cx, sql).await?;
         }
         self.drop_tables(cx, &exchange).await?;
+        for sql in &exchange.behind {
+            self.batch(cx, sql).await?;
+        }
         for ((shadow, name), note) in swap.shadows.iter().zip(&notes) {
             self.rename(cx, shadow, name, note).await?;
         }
@@ -68,6 +71,12 @@ impl Link {
                 .await?;
             }
         }
+        // A foreign key may refer to what only a unique index makes unique.
+        let is_index = |object: &Object| object.kind == ObjectKind::Index && !is_of_partition(object);
+        let (indexes, late): (Vec<&Object>, Vec<&Object>) =
+            late.into_iter().partition(|object| is_index(object));
+        let indexes = indexes.into_iter().map(in_words).collect();
+        let (mut waiting, _) = self.create_possible(cx, indexes).await?;
         for sql in &exchange.after {
             self.batch(cx, sql).await?;
         }
@@ -76,17 +85,13 @@ impl Link {
                 self.add_constraint(cx, name, constraint, clause).await?;
             }
         }
-        let mut waiting: Vec<(String, String)> = Vec::new();
         for object in late {
             let is_there = is_of_partition(object)
                 || object.kind == ObjectKind::Constraint && self.has_constraint(cx, object).await?;
             if is_there {
                 continue;
             }
-            waiting.push((
-                format!("{} `{}`", object.kind.word(), object.name),
-                object.definition.clone(),
-            ));
+            waiting.push(in_words(object));
         }
         waiting.extend(exchange.again);
         self.create_all(cx, waiting).await?;
@@ -228,31 +233,41 @@ impl Link {
     /// Creates objects in the first order that works.
     async fn create_all(&mut self, cx: &Cx, mut waiting: Vec<(String, String)>) -> Result<()> {
         while !waiting.is_empty() {
-            let mut left = Vec::new();
-            let mut first: Option<Error> = None;
             let count = waiting.len();
-            for (what, sql) in waiting {
-                self.batch(cx, "SAVEPOINT _walkback_swap").await?;
-                match self.batch(cx, &sql).await {
-                    Ok(()) => self.batch(cx, "RELEASE SAVEPOINT _walkback_swap").await?,
-                    Err(error) => {
-                        self.batch(
-                            &cx.shielded(),
-                            "ROLLBACK TO SAVEPOINT _walkback_swap; RELEASE SAVEPOINT _walkback_swap",
-                        )
-                        .await?;
-                        cx.check()?;
-                        first.get_or_insert_with(|| error.wrap(format!("{what} cannot be made again")));
-                        left.push((what, sql));
-                    }
-                }
-            }
+            let (left, first) = self.create_possible(cx, waiting).await?;
             if let Some(error) = first.filter(|_| left.len() == count) {
                 return Err(error);
             }
             waiting = left;
         }
         Ok(())
+    }
+
+    /// Creates those objects that can be created now, and returns the others with the first error.
+    async fn create_possible(
+        &mut self,
+        cx: &Cx,
+        waiting: Vec<(String, String)>,
+    ) -> Result<(Vec<(String, String)>, Option<Error>)> {
+        let mut left = Vec::new();
+        let mut first: Option<Error> = None;
+        for (what, sql) in waiting {
+            self.batch(cx, "SAVEPOINT _walkback_swap").await?;
+            match self.batch(cx, &sql).await {
+                Ok(()) => self.batch(cx, "RELEASE SAVEPOINT _walkback_swap").await?,
+                Err(error) => {
+                    self.batch(
+                        &cx.shielded(),
+                        "ROLLBACK TO SAVEPOINT _walkback_swap; RELEASE SAVEPOINT _walkback_swap",
+                    )
+                    .await?;
+                    cx.check()?;
+                    first.get_or_insert_with(|| error.wrap(format!("{what} cannot be made again")));
+                    left.push((what, sql));
+                }
+            }
+        }
+        Ok((left, first))
     }
 
     /// Gives sequences back to the columns that draw from them, and drops those nobody draws from any more.
@@ -287,6 +302,12 @@ impl Link {
         }
         Ok(())
     }
+}
+
+/// Returns what an object is called in messages, and the statement that creates it.
+fn in_words(object: &Object) -> (String, String) {
+    let what = format!("{} `{}`", object.kind.word(), object.name);
+    (what, object.definition.clone())
 }
 
 fn is_early(kind: ObjectKind) -> bool {
