@@ -200,7 +200,10 @@ impl Link {
                 continue;
             }
             if (falls || is_named(entry)) && !along && !entry.drop.is_empty() {
-                let behind = is_drawn_from(entry.object.kind);
+                let draws = needs
+                    .iter()
+                    .any(|(one, other)| *one == entry.oid && fallen.contains(other.as_str()));
+                let behind = is_drawn_from(entry.object.kind) && !draws;
                 drops.push((behind, entry.drop.clone()));
             }
             if !is_named(entry) && !comes(&entry.object) {
@@ -316,7 +319,7 @@ fn comes(swap: &Swap, table: &TableName) -> bool {
     swap.shadows.iter().any(|(_, name)| name == table)
 }
 
-/// Returns whether tables need such an object, so that it cannot go before them.
+/// Returns whether tables may need such an object, so that it cannot go before them, unless it needs them.
 fn is_drawn_from(kind: ObjectKind) -> bool {
     matches!(
         kind,
