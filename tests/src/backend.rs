@@ -26,6 +26,14 @@ pub const EVERYWHERE: &[Backend] = &[
     Backend::Mariadb,
 ];
 
+/// One of each system: what does not depend on the version of a server is seen on one.
+pub const ONE_OF_EACH: &[Backend] = &[
+    Backend::Sqlite,
+    Backend::Postgres,
+    Backend::Mysql,
+    Backend::Mariadb,
+];
+
 /// Those with a server.
 pub const SERVERS: &[Backend] = &[
     Backend::Postgres,

@@ -9,7 +9,7 @@ mod output;
 mod sandbox;
 mod server;
 
-pub use backend::{Backend, EVERYWHERE, MYSQL, POSTGRES, SERVERS, TRANSACTIONAL};
+pub use backend::{Backend, EVERYWHERE, MYSQL, ONE_OF_EACH, POSTGRES, SERVERS, TRANSACTIONAL};
 pub use database::{Contents, Session, contents};
 pub use journeys::{Journey, main, main_where};
 pub use output::{Output, redact};

@@ -4,13 +4,13 @@ use std::process::{Child, ExitCode, Output};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use walkback_tests::{Backend, Contents, EVERYWHERE, SERVERS, Sandbox, journeys};
+use walkback_tests::{Backend, Contents, ONE_OF_EACH, SERVERS, Sandbox, journeys};
 
 fn main() -> ExitCode {
     walkback_tests::main(
         "interrupts",
         &journeys! {
-            EVERYWHERE => [
+            ONE_OF_EACH => [
                 ctrl_c_in_a_long_update_is_undone_with_exit_130,
                 ctrl_c_in_a_long_update_outside_a_transaction_is_undone_with_exit_130,
             ],

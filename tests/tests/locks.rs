@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use walkback_tests::{Backend, EVERYWHERE, SERVERS, Sandbox, journeys, report};
+use walkback_tests::{Backend, ONE_OF_EACH, SERVERS, Sandbox, journeys, report};
 
 fn main() -> ExitCode {
     walkback_tests::main(
         "locks",
         &journeys! {
-            EVERYWHERE => [
+            ONE_OF_EACH => [
                 two_ups_at_once_apply_every_migration_once_fifty_times_over,
                 three_ups_at_once_wait_for_each_other,
             ],

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use walkback_tests::{Backend, EVERYWHERE, SERVERS, Sandbox, journeys};
+use walkback_tests::{Backend, ONE_OF_EACH, SERVERS, Sandbox, journeys};
 
 fn main() -> ExitCode {
     walkback_tests::main(
@@ -14,7 +14,7 @@ fn main() -> ExitCode {
                 reading_commands_do_not_create_the_database,
             ],
             SERVERS => [reading_commands_and_dry_runs_leave_every_row_and_definition],
-            EVERYWHERE => [reading_commands_leave_an_empty_database_empty],
+            ONE_OF_EACH => [reading_commands_leave_an_empty_database_empty],
         },
     )
 }

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use walkback_tests::{Backend, EVERYWHERE, Sandbox, journeys};
+use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, journeys};
 
 fn main() -> ExitCode {
     walkback_tests::main(
         "regressions",
         &journeys! {
-            EVERYWHERE => [
+            ONE_OF_EACH => [
                 rows_that_a_cascade_took_come_back,
                 rows_that_a_trigger_wrote_go_and_those_it_took_come_back,
                 tables_that_change_their_names_come_back_under_the_old_ones,

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use walkback_tests::{Backend, EVERYWHERE, Sandbox, awkward, journeys};
+use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, awkward, journeys};
 
 fn main() -> ExitCode {
     walkback_tests::main(
         "rollback",
         &journeys! {
-            EVERYWHERE => [
+            ONE_OF_EACH => [
                 a_dropped_column_and_a_dropped_table_come_back_without_a_down_script,
                 a_rollback_can_itself_be_walked_back,
                 rows_written_since_are_counted_before_a_full_rollback_and_kept_in_the_safety_point,

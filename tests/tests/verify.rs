@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use serde_json::Value;
-use walkback_tests::{Backend, EVERYWHERE, Sandbox, journeys};
+use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, journeys};
 
 fn main() -> ExitCode {
     walkback_tests::main(
         "verify",
         &journeys! {
-            EVERYWHERE => [
+            ONE_OF_EACH => [
                 a_down_that_does_not_lead_back_is_found_and_named,
                 a_down_that_brings_back_the_schema_and_not_the_data_is_lossy,
                 a_way_back_that_leads_back_is_lossless_also_where_it_is_derived,

@@ -188,9 +188,10 @@ impl Execution<'_> {
         run: &str,
         migration: &MigrationId,
     ) -> Result<String> {
-        let why = match self.undo_by_journal(cx, run, migration).await? {
+        let (only, why) = match self.undo_by_journal(cx, run, migration, point.is_some()).await? {
             ByJournal::Undone => return Ok("statement by statement".to_owned()),
-            ByJournal::Impossible(why) => why,
+            ByJournal::Rows(tables) => (Some(tables), String::new()),
+            ByJournal::Impossible(why) => (None, why),
         };
         let Some(point) = point else {
             return Err(Error::new(
@@ -200,7 +201,7 @@ impl Execution<'_> {
             .hint("restore a backup with `walkback restore <BACKUP>`; `walkback backup list` shows what there is")
             .hint("or put the database right by hand, then `walkback stamp <TARGET>`"));
         };
-        self.restore_half_done(cx, point, run, migration).await?;
+        self.restore_half_done(cx, point, run, migration, only).await?;
         Ok(format!("from point `{point}`"))
     }
 }

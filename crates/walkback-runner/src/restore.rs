@@ -318,6 +318,7 @@ impl Execution<'_> {
             shadows: Vec::new(),
             create_objects: exchange.create_objects.clone(),
         };
+        self.create_first(cx, exchange, &now).await?;
         for (index, entry) in exchange.replace.iter().enumerate() {
             let table = manifest.schema.table(&entry.table).ok_or_else(|| {
                 Error::new(
@@ -357,6 +358,20 @@ impl Execution<'_> {
         swapped
     }
 
+    /// Creates what tables are made of and in, where it is gone: without it no shadow can be.
+    async fn create_first(&mut self, cx: &Cx, exchange: &Exchange, now: &Schema) -> Result<()> {
+        let first = exchange.create_objects.iter().filter(|object| {
+            matches!(
+                object.kind,
+                ObjectKind::Schema | ObjectKind::Extension | ObjectKind::Type
+            ) && now.object(object.kind, &object.name).is_none()
+        });
+        for object in first {
+            self.session.execute(cx, &object.definition, &[]).await?;
+        }
+        Ok(())
+    }
+
     /// Undoes a migration that failed half-way outside a transaction. Applications may have written since the
     /// point was made: what is there now is kept in the vault first.
     pub(crate) async fn restore_after_failure(
@@ -364,11 +379,15 @@ impl Execution<'_> {
         cx: &Cx,
         step: &PlannedStep,
         point: &str,
+        only: Option<Vec<TableName>>,
     ) -> Result<()> {
         let run = self.run.id.clone();
         if !self.session.capability().transactional_ddl {
             let manifest = self.open_point(cx, point).await?;
-            let held = manifest.tables.into_iter().map(|entry| entry.table).collect();
+            let held = match &only {
+                Some(tables) => tables.clone(),
+                None => manifest.tables.into_iter().map(|entry| entry.table).collect(),
+            };
             let safety = self.safety.take();
             if let Some(kept) = self.safety_point(cx, "undo", &PointScope::Tables(held)).await? {
                 self.report.warnings.push(format!(
@@ -378,16 +397,18 @@ impl Execution<'_> {
             }
             self.safety = safety;
         }
-        self.restore_half_done(cx, point, &run, &step.id).await
+        self.restore_half_done(cx, point, &run, &step.id, only).await
     }
 
-    /// Brings back what was there before a half-done migration, and forgets its statements.
+    /// Brings back what was there before a half-done migration, and forgets its statements. `only` names the
+    /// tables whose rows are all that is left to bring back.
     pub(crate) async fn restore_half_done(
         &mut self,
         cx: &Cx,
         point: &str,
         run: &str,
         migration: &MigrationId,
+        only: Option<Vec<TableName>>,
     ) -> Result<()> {
         let manifest = self.open_point(cx, point).await?;
         // Its statements are in the journal: no other intent is needed for a kill to be noticed.
@@ -397,9 +418,13 @@ impl Execution<'_> {
         }
         let outcome = async {
             let now = self.runner.schema(cx, &mut *self.session).await?;
-            let touched = self
-                .touched_by(cx, run, migration, &manifest.schema, &now)
-                .await?;
+            let touched = match only {
+                Some(tables) => Some(tables),
+                None => {
+                    self.touched_by(cx, run, migration, &manifest.schema, &now)
+                        .await?
+                }
+            };
             let delta = SchemaDelta::between(&manifest.schema, &now);
             let exchange = Exchange::undoing(&delta, touched.as_deref(), &manifest, &now)?;
             self.exchange(cx, &manifest, &exchange).await?;

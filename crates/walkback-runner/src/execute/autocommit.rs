@@ -161,13 +161,14 @@ impl Execution<'_> {
             };
         }
         let run = self.run.id.clone();
-        let why = match self.undo_by_journal(cx, &run, &step.id).await {
+        let (only, why) = match self.undo_by_journal(cx, &run, &step.id, point.is_some()).await {
             Ok(ByJournal::Undone) => {
                 self.taken_back = Some(format!("undid `{}`, statement by statement", step.name));
                 return error;
             }
-            Ok(ByJournal::Impossible(why)) => why,
-            Err(second) => second.to_string(),
+            Ok(ByJournal::Rows(tables)) => (Some(tables), String::new()),
+            Ok(ByJournal::Impossible(why)) => (None, why),
+            Err(second) => (None, second.to_string()),
         };
         let Some(point) = point else {
             return needs_recovery(
@@ -176,7 +177,7 @@ impl Execution<'_> {
                 &Error::not_found(format!("{why}, and no point was made before it")),
             );
         };
-        match self.restore_after_failure(cx, step, point).await {
+        match self.restore_after_failure(cx, step, point, only).await {
             Ok(()) => {
                 self.taken_back = Some(format!("undid `{}` from the point `{point}`", step.name));
                 if step.direction == Direction::Down && !self.report.undone.is_empty() {

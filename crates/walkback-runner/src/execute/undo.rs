@@ -5,35 +5,41 @@ use std::collections::BTreeMap;
 use walkback_core::catalog::Schema;
 use walkback_core::engine::Begin;
 use walkback_core::statement::Action;
-use walkback_core::{Cx, Effect, Error, MigrationId, Result};
+use walkback_core::{Cx, Effect, Error, MigrationId, Result, TableName};
 
 use super::Execution;
 use crate::delta::SchemaDelta;
 use crate::journal::{StatementRow, StatementState, UndoRow};
+use crate::reach::Reach;
 
 /// What came of an attempt to take a script back by the journal.
 #[derive(Debug)]
 pub(crate) enum ByJournal {
     /// The schema is what it was before, no row was lost, and the statements are forgotten.
     Undone,
+    /// The schema is what it was before. The rows of these tables are to be brought back from the point.
+    Rows(Vec<TableName>),
     /// It cannot be done, or not completely, for this reason.
     Impossible(String),
 }
 
 impl Execution<'_> {
     /// Takes back the statements of a half-done script, newest first. Nothing is begun unless each of them has a
-    /// way back that loses nothing. May be killed at any moment and done again.
+    /// way back that loses nothing, or, if there is a point, has changed rows only: the tables of those are
+    /// returned. May be killed at any moment and done again.
     pub(crate) async fn undo_by_journal(
         &mut self,
         cx: &Cx,
         run: &str,
         migration: &MigrationId,
+        has_point: bool,
     ) -> Result<ByJournal> {
         let statements = self.journal().statements_of(cx, run).await?;
         let undo = self.journal().undo_of(cx, run).await?;
         let now = self.runner.schema(cx, &mut *self.session).await?;
         let script = last_script(statements, migration);
         let mut ways: Vec<(Vec<String>, String)> = Vec::new();
+        let mut of_rows: Vec<(String, Effect)> = Vec::new();
         for row in script.iter().rev() {
             let Some(undo) = undo.get(&row.seq) else {
                 return Ok(ByJournal::Impossible(format!(
@@ -41,10 +47,17 @@ impl Execution<'_> {
                     row.place
                 )));
             };
-            match way_of(row, undo, &now) {
-                Ok(way) => ways.push((way, undo.schema_before.clone())),
-                Err(why) => return Ok(ByJournal::Impossible(why)),
-            }
+            let way = match way_of(row, undo, &now) {
+                Ok(way) => way,
+                Err(why) => match rows_only(row).filter(|_| has_point) {
+                    Some(effect) => {
+                        of_rows.push((row.statement.clone(), effect));
+                        Vec::new()
+                    }
+                    None => return Ok(ByJournal::Impossible(why)),
+                },
+            };
+            ways.push((way, undo.schema_before.clone()));
         }
         let first = ways.last().map(|(_, schema)| schema.clone());
         let after = match self.run_ways(cx, ways, now).await {
@@ -55,6 +68,13 @@ impl Execution<'_> {
             return Ok(ByJournal::Impossible(
                 "the schema is not what it was before the script".to_owned(),
             ));
+        }
+        if !of_rows.is_empty() {
+            let reach = Reach::new(&*self.dialect, &after, true);
+            return Ok(match reach.of_effects(&*self.dialect, &of_rows) {
+                Some(tables) => ByJournal::Rows(tables),
+                None => ByJournal::Impossible("which rows it has changed is not known".to_owned()),
+            });
         }
         self.session.begin(cx, Begin::Write).await?;
         let forgotten = self
@@ -68,12 +88,17 @@ impl Execution<'_> {
     async fn run_ways(
         &mut self,
         cx: &Cx,
-        ways: Vec<(Vec<String>, String)>,
+        mut ways: Vec<(Vec<String>, String)>,
         mut now: Schema,
     ) -> Result<Schema> {
-        for (statements, before) in ways {
-            // Killed in the middle of an undo, this one may have been taken back already.
-            if statements.is_empty() || now.hash() == before {
+        // The schema is what it was before one of them: it and all that came after have not happened, or were
+        // taken back by an undo that was killed.
+        let hash = now.hash();
+        if let Some(place) = ways.iter().rposition(|(_, before)| *before == hash) {
+            ways.drain(..=place);
+        }
+        for (statements, _) in ways {
+            if statements.is_empty() {
                 continue;
             }
             for sql in &statements {
@@ -124,6 +149,22 @@ fn way_of(row: &StatementRow, undo: &UndoRow, now: &Schema) -> std::result::Resu
     undo.way
         .clone()
         .map_err(|why| format!("{} cannot be taken back by itself: {why}", row.place))
+}
+
+/// Returns what a statement does, if that is to change rows and nothing else.
+fn rows_only(row: &StatementRow) -> Option<Effect> {
+    let effect = serde_json::from_str::<Effect>(&row.effect).ok()?;
+    let of_rows = |action: &Action| {
+        matches!(
+            action,
+            Action::Read
+                | Action::Insert { .. }
+                | Action::Update { .. }
+                | Action::Delete { .. }
+                | Action::Truncate { .. }
+        )
+    };
+    effect.actions.iter().all(of_rows).then_some(effect)
 }
 
 /// Returns whether a statement may change rows and leave the schema as it is.
