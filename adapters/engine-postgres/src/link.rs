@@ -37,6 +37,8 @@ pub(crate) struct Link {
     pub(crate) is_block_loose: bool,
     /// How long a statement waits for a lock, once somebody has said so.
     pub(crate) lock_timeout: Option<Duration>,
+    /// The schema the session works in, as it was when the catalog was first read.
+    pub(crate) home: Option<String>,
     stopper: Stopper,
     strays: Strays,
 }
@@ -109,6 +111,7 @@ impl Link {
             transaction: None,
             afterwards: None,
             is_block_loose: false,
+            home: None,
             lock_timeout: None,
             stopper,
             strays: Strays::default(),

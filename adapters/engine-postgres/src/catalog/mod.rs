@@ -130,8 +130,15 @@ impl Link {
     }
 
     async fn read_catalog(&mut self, cx: &Cx) -> Result<Catalog> {
-        let rows = self.texts(cx, "SELECT current_schema()::text", &[]).await?;
-        let home = rows.first().and_then(|row| row.find(0)).map(str::to_owned);
+        let home = match &self.home {
+            Some(home) => Some(home.clone()),
+            None => {
+                let rows = self.texts(cx, "SELECT current_schema()::text", &[]).await?;
+                rows.first().and_then(|row| row.find(0)).map(str::to_owned)
+            }
+        };
+        // A script may set another search path: what has a name without a schema must not change with it.
+        self.home.clone_from(&home);
         let path = home.as_deref().map(quoted).unwrap_or_default();
         let narrow = format!(
             "SELECT pg_catalog.set_config('search_path', {}, true)",

@@ -130,6 +130,11 @@ impl<'a> Execution<'a> {
             duration_ms: 0,
             undo_with: None,
         };
+        let mut format = format;
+        if format.table.schema.is_none() {
+            // A script may change what names without a schema mean.
+            format.table.schema.clone_from(&state.schema.home);
+        }
         let mut execution = Self {
             runner,
             session,
@@ -392,7 +397,7 @@ impl<'a> Execution<'a> {
     }
 
     pub(crate) fn journal(&mut self) -> Journal<'_> {
-        Journal::new(&mut *self.session, &*self.dialect)
+        Journal::new(&mut *self.session, &*self.dialect).at(self.state.schema.home.as_deref())
     }
 
     pub(crate) fn ledger(&mut self) -> Ledger<'_> {

@@ -340,7 +340,12 @@ impl Derivation {
             line: statement.at.line,
             touches: Vec::new(),
         };
-        let inverse = dialect.inverse(&plain, before);
+        let inverse = if statement.severity == walkback_core::statement::Severity::Unknown {
+            let why = statement.effect.to_string();
+            Inverse::NotDerivable { why }
+        } else {
+            dialect.inverse(&plain, before)
+        };
         match &inverse {
             Inverse::Statements { statements, loses } if self.broken.is_none() => {
                 self.inverses.push(statements.clone());

@@ -29,16 +29,38 @@ pub use runs::{RunRecord, RunStatus};
 pub(crate) use statements::{StatementRow, StatementState};
 pub(crate) use undo::UndoRow;
 
+/// How the names of its tables begin. Nothing else in its statements does.
+const OWN: &str = "_walkback_";
+
 /// The journal of one database, over one session. Reading a journal that does not exist gives nothing;
 /// writing needs [`Journal::create`] first.
 pub(crate) struct Journal<'a> {
     session: &'a mut dyn Session,
     dialect: &'a dyn Dialect,
+    home: Option<&'a str>,
 }
 
 impl<'a> Journal<'a> {
     pub(crate) fn new(session: &'a mut dyn Session, dialect: &'a dyn Dialect) -> Self {
-        Self { session, dialect }
+        Self {
+            session,
+            dialect,
+            home: None,
+        }
+    }
+
+    /// Names its tables with the schema they are in: a script may have changed what names without one mean.
+    pub(crate) fn at(mut self, home: Option<&'a str>) -> Self {
+        self.home = home;
+        self
+    }
+
+    fn bind(&self, sql: &str) -> String {
+        let sql = match self.home {
+            Some(home) => sql.replace(OWN, &format!("{}.{OWN}", self.dialect.quote_identifier(home))),
+            None => sql.to_owned(),
+        };
+        bind(self.dialect, &sql)
     }
 
     /// Returns whether the database has a journal.
@@ -77,14 +99,13 @@ impl<'a> Journal<'a> {
     }
 
     async fn write(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<()> {
-        self.session
-            .execute(cx, &bind(self.dialect, sql), params)
-            .await
-            .map(|_| ())
+        let sql = self.bind(sql);
+        self.session.execute(cx, &sql, params).await.map(|_| ())
     }
 
     async fn all(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
-        self.session.fetch_all(cx, &bind(self.dialect, sql), params).await
+        let sql = self.bind(sql);
+        self.session.fetch_all(cx, &sql, params).await
     }
 
     async fn first(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<Option<Row>> {

@@ -46,7 +46,10 @@ impl Journal<'_> {
 
     /// Returns the ways back of the statements of a run, by their place in it.
     pub(crate) async fn undo_of(&mut self, cx: &Cx, run: &str) -> Result<BTreeMap<i64, UndoRow>> {
-        let table = walkback_core::TableName::new(tables::UNDO);
+        let table = walkback_core::TableName {
+            schema: self.home.map(str::to_owned),
+            name: tables::UNDO.to_owned(),
+        };
         if !self.session.has_table(cx, &table).await? {
             // A journal of an older version, which no run has written to since.
             return Ok(BTreeMap::new());

@@ -473,6 +473,29 @@ impl PlannedStep {
     /// it, and outside a transaction nobody can look and take it back.
     fn add_referring(&mut self, schema: &Schema) {
         let Some(touched) = &mut self.touched else { return };
+        let actions = self
+            .statements
+            .iter()
+            .flat_map(|statement| &statement.effect.actions);
+        // A key or a check is part of its table, which is brought back as a whole.
+        let constrained = actions.filter_map(|action| match action {
+            Action::Drop {
+                kind: ObjectKind::Constraint,
+                on: Some(table),
+                ..
+            }
+            | Action::Create {
+                kind: ObjectKind::Constraint,
+                on: Some(table),
+                ..
+            } => schema.table(table),
+            _ => None,
+        });
+        for table in constrained {
+            if !touched.contains(&table.name) {
+                touched.push(table.name.clone());
+            }
+        }
         let swapped: Vec<&TableName> = self
             .statements
             .iter()

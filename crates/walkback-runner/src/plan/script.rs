@@ -91,6 +91,7 @@ impl ReadScript {
                 file: sql.location.file.clone(),
                 line: statement.line,
             });
+        let mut elsewhere: Option<usize> = None;
         let planned: Vec<_> = statements
             .into_iter()
             .map(|statement| {
@@ -104,7 +105,15 @@ impl ReadScript {
                         refuse_inside_transaction(&statement, dialect, &at)?;
                     }
                 }
-                let effect = dialect.effect(&statement);
+                let effect = match &elsewhere {
+                    Some(line) => walkback_core::Effect::unknown(format!(
+                        "its names may mean other tables since line {line}"
+                    )),
+                    None => dialect.effect(&statement),
+                };
+                if elsewhere.is_none() && changes_names(&statement, dialect) {
+                    elsewhere = Some(statement.line);
+                }
                 Ok(PlannedStatement {
                     severity: effect.severity(),
                     alone: dialect.commits_implicitly(&statement) || dialect.refuses_transaction(&statement),
@@ -173,6 +182,19 @@ fn strip_own_transaction(statements: &mut Vec<Statement>) {
 /// definitions refuses some of them inside a transaction, and there each is undone on its own.
 fn runs_alone(statement: &Statement, dialect: &dyn Dialect) -> bool {
     dialect.kind() == DialectKind::Postgres && dialect.refuses_transaction(statement)
+}
+
+/// Returns whether names without a schema mean other tables after a statement.
+fn changes_names(statement: &Statement, dialect: &dyn Dialect) -> bool {
+    let text = statement.sql.to_ascii_lowercase();
+    match dialect.kind() {
+        DialectKind::Postgres => {
+            text.contains("search_path")
+                && matches!(word(statement).as_str(), "SET" | "RESET" | "SELECT" | "DO")
+        }
+        DialectKind::Mysql => word(statement) == "USE",
+        DialectKind::Sqlite => false,
+    }
 }
 
 fn refuse_own_transaction(statement: &Statement, dialect: &dyn Dialect, at: &Location) -> Result<()> {
