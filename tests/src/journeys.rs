@@ -35,7 +35,21 @@ macro_rules! journeys {
 const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("kills", "*", "*"),
     ("model", "*", "*"),
-    ("regressions", "*", "*"),
+    (
+        "regressions",
+        "mysql",
+        "tables_that_change_their_names_come_back_under_the_old_ones",
+    ),
+    (
+        "regressions",
+        "mariadb",
+        "tables_that_change_their_names_come_back_under_the_old_ones",
+    ),
+    (
+        "failures",
+        "mariadb",
+        "a_script_of_three_statements_whose_second_fails_is_walked_back_without_a_human",
+    ),
     ("interrupts", "*", "*"),
     ("locks", "*", "*"),
     ("servers", "*", "*"),

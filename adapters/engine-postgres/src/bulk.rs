@@ -73,6 +73,7 @@ struct BulkColumn {
 
 impl Link {
     async fn bulk_table(&mut self, cx: &Cx, table: &TableName) -> Result<BulkTable> {
+        let table = &self.whole(table);
         let name = quoted_table(table);
         let rows = self.texts(cx, COLUMNS, &[&name]).await?;
         if rows.is_empty() {

@@ -160,9 +160,19 @@ impl Link {
         Ok(catalog)
     }
 
+    /// Returns a name with the schema it is in, if that is the one the session began to work in: a script may have
+    /// changed what names without one mean.
+    pub(crate) fn whole(&self, table: &TableName) -> TableName {
+        let schema = table.schema.clone().or_else(|| self.home.clone());
+        TableName {
+            schema,
+            name: table.name.clone(),
+        }
+    }
+
     /// Returns whether there is a table of that name.
     pub(crate) async fn has_table(&mut self, cx: &Cx, table: &TableName) -> Result<bool> {
-        let name = quoted_table(table);
+        let name = quoted_table(&self.whole(table));
         let sql = "SELECT count(*)::text FROM pg_catalog.pg_class \
                    WHERE oid = pg_catalog.to_regclass($1) AND relkind IN ('r', 'p', 'f')";
         let rows = self.texts(cx, sql, &[&name]).await?;
