@@ -35,6 +35,15 @@ macro_rules! journeys {
 const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("kills", "*", "*"),
     ("model", "*", "*"),
+    ("locks", "*", "*"),
+    // The password of a test server may be a word that is printed anyway; a database that is not there reads as empty.
+    ("servers", "mysql", "mysql_speaks_tls_as_asked"),
+    ("servers", "mariadb", "mysql_speaks_tls_as_asked"),
+    ("servers", "mysql", "a_database_that_does_not_exist_is_named"),
+    ("servers", "mariadb", "a_database_that_does_not_exist_is_named"),
+    ("verify", "postgres", "usual_tables_are_given_rows"),
+    ("verify", "mariadb", "usual_tables_are_given_rows"),
+    // A view that was broken at the point, and the name of an index that the server had made by itself.
     (
         "regressions",
         "mysql",
@@ -45,16 +54,12 @@ const LEFT_OUT: &[(&str, &str, &str)] = &[
         "mariadb",
         "tables_that_change_their_names_come_back_under_the_old_ones",
     ),
+    // Foreign keys come back with an action spelled out that was the default.
     (
         "failures",
         "mariadb",
         "a_script_of_three_statements_whose_second_fails_is_walked_back_without_a_human",
     ),
-    ("interrupts", "*", "*"),
-    ("locks", "*", "*"),
-    ("servers", "*", "*"),
-    ("verify", "*", "*"),
-    ("reading", "*", "*"),
 ];
 
 /// Says why a journey is left out of the usual run, if it is.
