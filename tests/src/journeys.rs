@@ -35,7 +35,12 @@ macro_rules! journeys {
 const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("kills", "*", "*"),
     ("model", "*", "*"),
-    ("locks", "*", "*"),
+    // The session that blocks is not named yet.
+    (
+        "locks",
+        "*",
+        "a_table_that_another_session_holds_stops_the_run_and_names_who_holds_it",
+    ),
     // The password of a test server may be a word that is printed anyway; a database that is not there reads as empty.
     ("servers", "mysql", "mysql_speaks_tls_as_asked"),
     ("servers", "mariadb", "mysql_speaks_tls_as_asked"),

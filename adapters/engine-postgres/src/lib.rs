@@ -66,5 +66,5 @@ walkback_core::register_engine!(EngineEntry {
     schemes: SCHEMES,
     open: engine::open,
     example: "postgres://user@localhost:5432/app?sslmode=verify-full",
-    doc: "PostgreSQL 13 or newer, over TLS where the server has it",
+    doc: "PostgreSQL, over TLS where the server has it",
 });

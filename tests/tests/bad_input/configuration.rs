@@ -173,7 +173,7 @@ fn an_unknown_scheme_names_those_of_this_build_and_no_password() {
     exit: 2
     --- stderr
     error: this build has no engine for the URL scheme `sqlit`
-    hint: it has: sqlite, sqlite3
+    hint: it has: mysql, mariadb, postgres, postgresql, sqlite, sqlite3
     hint: did you mean `sqlite`?
     ");
     reconfigure(&sandbox, "sqlite:app.db", "oracle://shop:hunter2@localhost/shop");
@@ -183,7 +183,7 @@ fn an_unknown_scheme_names_those_of_this_build_and_no_password() {
     --- stderr
     error: the database of `[env.dev]` cannot be opened (walkback.toml:10)
     caused by: this build has no engine for the URL scheme `oracle`
-    hint: it has: sqlite, sqlite3
+    hint: it has: mysql, mariadb, postgres, postgresql, sqlite, sqlite3
     ");
     reconfigure(&sandbox, "oracle://shop:hunter2@localhost/shop", "sqlite:app.db");
     goes_on(&sandbox, 1);
