@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use walkback_core::{Cx, Error, Result};
 
+use crate::blocker;
 use crate::config::Config;
 use crate::link::{self, Link};
 
@@ -119,10 +120,11 @@ impl Line {
         let mut link = Arc::clone(&self.link).lock_owned().await;
         link.stop = stop.clone();
         link.must_go_on()?;
+        let asks = link.has_lock_timeout.then_some((&self.config, self.id));
         let mut job = work(&mut link);
         let outcome = tokio::select! {
             biased;
-            outcome = &mut job => return outcome,
+            outcome = blocker::naming(asks, &mut job) => return outcome,
             () = stop.cancelled() => self.end(&mut job).await,
         };
         drop(job);

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use walkback_core::{Access, Error, ErrorKind, Result};
 
 use crate::config::{Config, SslMode};
-use crate::error::{self, Place};
+use crate::error::Place;
 use crate::shadow::Shadow;
 use crate::transaction::Open;
 
@@ -29,8 +29,10 @@ pub(crate) struct Link {
     pub(crate) place: Place,
     pub(crate) server: Server,
     pub(crate) access: Access,
-    /// The database, unless it does not exist and is only read.
-    pub(crate) database: Option<String>,
+    /// The database.
+    pub(crate) database: String,
+    /// Whether somebody has said how long a statement waits for a lock.
+    pub(crate) has_lock_timeout: bool,
     /// The transaction that was begun and not yet ended.
     pub(crate) transaction: Option<Open>,
     /// The locks this session holds, by their names, with the names they have on the server.
@@ -71,13 +73,8 @@ impl Link {
     /// Opens a connection for a session.
     pub(crate) async fn open(config: Arc<Config>, access: Access) -> Result<Self> {
         let place = Place::new(Arc::clone(&config));
-        let mut database = Some(config.database.clone());
-        let mut outcome = connect(&config, database.as_deref()).await;
-        if access == Access::Read && outcome.as_ref().err().and_then(error::code) == Some(error::NO_DATABASE)
-        {
-            database = None;
-            outcome = connect(&config, None).await;
-        }
+        let outcome = connect(&config, Some(&config.database)).await;
+        let database = config.database.clone();
         let mut link = Self {
             conn: outcome.map_err(|error| place.cannot_connect(error))?,
             place,
@@ -87,6 +84,7 @@ impl Link {
             },
             access,
             database,
+            has_lock_timeout: false,
             transaction: None,
             locks: BTreeMap::new(),
             shadowed: BTreeMap::new(),

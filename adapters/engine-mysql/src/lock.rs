@@ -60,7 +60,9 @@ impl Link {
         self.run(&format!(
             "SET SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {seconds}"
         ))
-        .await
+        .await?;
+        self.has_lock_timeout = true;
+        Ok(())
     }
 
     /// Says who a connection is. Without the right `PROCESS` the server tells of one's own user only.
@@ -84,7 +86,7 @@ impl Link {
     /// Locks are those of a whole server, and their names do not tell upper from lower case.
     fn name_of(&self, name: &str) -> String {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(self.database.as_deref().unwrap_or_default().as_bytes());
+        hasher.update(self.database.as_bytes());
         hasher.update(&[0]);
         hasher.update(name.as_bytes());
         format!("walkback.{}", &hasher.finalize().to_hex()[..DIGITS])

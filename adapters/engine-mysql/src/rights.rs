@@ -37,7 +37,7 @@ impl Link {
     /// Returns the rights that the user lacks for these actions.
     pub(crate) async fn missing_rights(&mut self, actions: &[Action]) -> Result<Vec<String>> {
         let grants = self.grants().await?;
-        let database = self.database.clone().unwrap_or_default();
+        let database = self.database.clone();
         let user = self.quoted_user().await?;
         let mut missing = Vec::new();
         let mut said = BTreeSet::new();

@@ -9,6 +9,9 @@ use walkback_core::{Error, ErrorKind};
 /// How much of a statement is shown, in characters.
 const EXCERPT: usize = 100;
 
+/// A statement has waited too long for a lock.
+pub(crate) const LOCK_TIMEOUT: &str = "55P03";
+
 /// The server's own words: message, detail and where in the statement.
 #[derive(Debug)]
 struct Cause(String);
@@ -50,7 +53,7 @@ fn of_code(message: String, db: &DbError) -> Error {
     let code = db.code();
     let with = |kind: ErrorKind| Error::new(kind, message.clone());
     match code.code() {
-        "55P03" => with(ErrorKind::Locked)
+        LOCK_TIMEOUT => with(ErrorKind::Locked)
             .retryable()
             .hint("wait until the other session is done, or allow more time with `--lock-timeout`"),
         "40P01" | "40001" => with(ErrorKind::Database).retryable(),

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 use walkback_core::{Access, Cx, Result};
 
+use crate::blocker::{self, Patience};
 use crate::config::Config;
 use crate::connect::{self, Stopper};
 use crate::error;
@@ -36,7 +37,7 @@ pub(crate) struct Link {
     /// Whether a transaction block of our own may be open, around one statement.
     pub(crate) is_block_loose: bool,
     /// How long a statement waits for a lock, once somebody has said so.
-    pub(crate) lock_timeout: Option<Duration>,
+    pub(crate) patience: Option<Patience>,
     /// The schema the session works in, as it was when the catalog was first read.
     pub(crate) home: Option<String>,
     stopper: Stopper,
@@ -112,7 +113,7 @@ impl Link {
             afterwards: None,
             is_block_loose: false,
             home: None,
-            lock_timeout: None,
+            patience: None,
             stopper,
             strays: Strays::default(),
         })
@@ -137,7 +138,7 @@ impl Link {
         cx.check()?;
         self.settle().await?;
         let mut running = self.running();
-        let outcome = self.wait(cx, work).await;
+        let (outcome, blocker) = blocker::noting(&self.config, self.patience, self.wait(cx, work)).await;
         let outcome = match outcome {
             Ok(outcome) => {
                 running.done();
@@ -152,6 +153,9 @@ impl Link {
             self.spoil();
             match cx.check() {
                 Err(ended) if error::code(&failure) == "57014" => ended,
+                _ if error::code(&failure) == error::LOCK_TIMEOUT => {
+                    blocker::name(error::statement_failed(sql, &failure), blocker)
+                }
                 _ => error::statement_failed(sql, &failure),
             }
         })

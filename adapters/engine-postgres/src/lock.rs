@@ -10,7 +10,8 @@ use std::time::Duration;
 use walkback_core::engine::{LockAttempt, LockHolder};
 use walkback_core::{Cx, Result};
 
-use crate::error::misused;
+use crate::blocker::Patience;
+use crate::error::{self, misused};
 use crate::link::Link;
 
 /// What is hashed before the name of a lock.
@@ -97,8 +98,17 @@ impl Link {
     /// Sets how long a statement waits for a lock.
     pub(crate) async fn set_lock_timeout(&mut self, cx: &Cx, timeout: Duration) -> Result<()> {
         self.batch(cx, &timeout_statement(timeout)).await?;
+        let pid = match self.patience {
+            Some(patience) => patience.pid,
+            None => {
+                let pid = self
+                    .one_text(cx, "SELECT pg_catalog.pg_backend_pid()::text")
+                    .await?;
+                pid.parse().map_err(|_| error::lost())?
+            }
+        };
         // A rollback takes the setting back; it is then made again.
-        self.lock_timeout = Some(timeout);
+        self.patience = Some(Patience { pid, timeout });
         Ok(())
     }
 }

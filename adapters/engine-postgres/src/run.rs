@@ -9,6 +9,7 @@ use walkback_core::engine::RowStream;
 use walkback_core::value::Row;
 use walkback_core::{Access, Cx, Error, ErrorKind, Result, Value};
 
+use crate::blocker::Patience;
 use crate::dialect::{self, Lead};
 use crate::error::{self, excerpt, misused};
 use crate::link::{Link, Running};
@@ -174,7 +175,7 @@ impl Link {
     fn follow_block(&mut self, lead: Lead, outcome: &Result<u64>) {
         if lead == Lead::Ends
             && outcome.is_ok()
-            && let Some(timeout) = self.lock_timeout
+            && let Some(Patience { timeout, .. }) = self.patience
         {
             self.afterwards = Some(crate::lock::timeout_statement(timeout));
         }

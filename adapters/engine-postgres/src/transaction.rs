@@ -8,6 +8,7 @@ use std::sync::Arc;
 use walkback_core::engine::{Begin, SnapshotId};
 use walkback_core::{Access, Cx, Error, ErrorKind, Result};
 
+use crate::blocker::Patience;
 use crate::dialect::text_literal;
 use crate::error::{self, misused};
 use crate::link::Link;
@@ -119,7 +120,7 @@ impl Link {
         self.transaction = None;
         self.afterwards = None;
         let mut sql = "ROLLBACK".to_owned();
-        if let Some(timeout) = self.lock_timeout {
+        if let Some(Patience { timeout, .. }) = self.patience {
             sql.push_str(&format!("; {}", crate::lock::timeout_statement(timeout)));
         }
         self.client

@@ -51,8 +51,9 @@ impl EngineInfo {
 /// What a session is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Reads only. The session cannot change a byte of the database, and does not create it: one that does
-    /// not exist reads as empty.
+    /// Reads only. The session cannot change a byte of the database, and does not create it: a file that does
+    /// not exist reads as empty, since writing would create it; a database that a server does not have is
+    /// `NotFound`.
     Read,
     /// Reads and writes. A database that is a file is created if its folder exists.
     Write,

@@ -26,9 +26,7 @@ impl Link {
     /// Reads the schema.
     pub(crate) async fn schema(&mut self) -> Result<Schema> {
         self.must_be_alive()?;
-        let Some(database) = self.database.clone() else {
-            return Ok(Schema::default());
-        };
+        let database = self.database.clone();
         // So that every definition is spelled in one way only, whatever the session is set to.
         let settings = [("sql_mode", "''".to_owned())];
         let before = Settings::enter(self, &settings).await?;
@@ -101,7 +99,7 @@ impl Link {
     pub(crate) async fn has_table(&mut self, table: &TableName) -> Result<bool> {
         // The server's own names hold no letter beyond the basic plane, and it fails at the question.
         let is_possible = table.name.chars().all(|letter| letter <= '\u{ffff}');
-        if !is_possible || table.schema.is_none() && self.database.is_none() {
+        if !is_possible {
             return Ok(false);
         }
         let sql = format!(
