@@ -32,29 +32,7 @@ macro_rules! journeys {
 
 /// Journeys that the usual run leaves out on a server, by test binary, backend and journey (`*` is any): they
 /// take too long for it there, or have not been seen to hold yet. `WALKBACK_JOURNEYS=all` runs them.
-const LEFT_OUT: &[(&str, &str, &str)] = &[
-    ("kills", "*", "*"),
-    ("model", "*", "*"),
-    ("verify", "postgres", "usual_tables_are_given_rows"),
-    ("verify", "mariadb", "usual_tables_are_given_rows"),
-    // A view that was broken at the point, and the name of an index that the server had made by itself.
-    (
-        "regressions",
-        "mysql",
-        "tables_that_change_their_names_come_back_under_the_old_ones",
-    ),
-    (
-        "regressions",
-        "mariadb",
-        "tables_that_change_their_names_come_back_under_the_old_ones",
-    ),
-    // Foreign keys come back with an action spelled out that was the default.
-    (
-        "failures",
-        "mariadb",
-        "a_script_of_three_statements_whose_second_fails_is_walked_back_without_a_human",
-    ),
-];
+const LEFT_OUT: &[(&str, &str, &str)] = &[("kills", "*", "*"), ("model", "*", "*")];
 
 /// Says why a journey is left out of the usual run, if it is.
 fn left_out(module: &str, name: &str, backend: Backend) -> Option<String> {

@@ -74,7 +74,8 @@ impl Link {
     /// Says who blocks a connection, as well as the server tells this user.
     async fn blockers_of(&mut self, id: u64) -> Option<String> {
         let sure = if self.server.is_mariadb {
-            self.first_that_answers(&[in_metadata_plugin(id), in_innodb(id)]).await
+            self.first_that_answers(&[in_metadata_plugin(id), in_innodb(id)])
+                .await
         } else {
             self.first_that_answers(&[in_performance_schema(id)]).await
         };
@@ -94,7 +95,9 @@ impl Link {
         for sql in queries {
             match self.texts(sql).await {
                 Ok(rows) if !rows.is_empty() => {
-                    let cells = rows.into_iter().filter_map(|row| row.into_iter().next().flatten());
+                    let cells = rows
+                        .into_iter()
+                        .filter_map(|row| row.into_iter().next().flatten());
                     return cells.filter_map(|cell| cell.parse().ok()).collect();
                 }
                 Ok(_) => {}

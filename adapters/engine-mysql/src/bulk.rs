@@ -18,8 +18,12 @@ use crate::value::{bit, temporal_text};
 /// How the cells of a column are written and read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// As the driver gives them: numbers, dates, what this version does not know.
+    /// As the driver gives them: numbers, dates.
     Plain,
+    /// `YEAR`, whose number 0 is not what its text `0` is.
+    Year,
+    /// What the server makes of text: addresses, identifiers, what this version does not know.
+    Spelled,
     /// `BIT`.
     Bits,
     /// `DECIMAL`.
@@ -177,6 +181,9 @@ async fn each_row(
 fn class_of(data_type: &str, charset: Option<&str>) -> Class {
     match data_type.to_ascii_lowercase().as_str() {
         "bit" => Class::Bits,
+        "year" => Class::Year,
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "float" | "double" | "date"
+        | "datetime" | "timestamp" | "time" => Class::Plain,
         "decimal" | "numeric" => Class::Decimal,
         "json" => Class::Json,
         "enum" => Class::Listed,
@@ -187,7 +194,7 @@ fn class_of(data_type: &str, charset: Option<&str>) -> Class {
         "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => {
             Class::Text(charset.unwrap_or("utf8mb4").to_owned())
         }
-        _ => Class::Plain,
+        _ => Class::Spelled,
     }
 }
 
@@ -246,7 +253,7 @@ fn encode_cell(value: &Value, class: &Class, column: &Column, out: &mut Vec<u8>)
         (Value::Bytes(bytes), Class::Json) => Cell::Json(bytes),
         (Value::Bytes(bytes), Class::Bytes) => Cell::Bytes(bytes),
         (Value::Bytes(bytes), Class::Text(charset)) => text_cell(bytes, charset),
-        (Value::Bytes(bytes), Class::Plain | Class::Listed | Class::Set) => Cell::Word(bytes),
+        (Value::Bytes(bytes), _) => Cell::Word(bytes),
         (temporal, _) => {
             word = temporal_text(temporal, column);
             Cell::Word(word.as_bytes())

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -34,7 +35,7 @@ const PARCELS: usize = 4;
 pub(crate) struct Line {
     link: Arc<Mutex<Link>>,
     config: Arc<Config>,
-    id: u64,
+    id: Arc<AtomicU64>,
 }
 
 /// Where a call puts what a stream is to give.
@@ -42,13 +43,12 @@ pub(crate) type Outlet<T> = mpsc::Sender<Result<Vec<T>>>;
 
 impl Line {
     /// Shares a connection.
-    pub(crate) async fn new(mut link: Link) -> Result<Self> {
-        let id = link.one("SELECT CONNECTION_ID()").await?;
-        Ok(Self {
+    pub(crate) fn new(link: Link) -> Self {
+        Self {
             config: Arc::clone(link.place.config()),
+            id: Arc::clone(&link.number),
             link: Arc::new(Mutex::new(link)),
-            id: id.and_then(|id| id.parse().ok()).unwrap_or_default(),
-        })
+        }
     }
 
     /// Makes a call, and ends it on the server if the context ends or nobody waits any more.
@@ -120,7 +120,9 @@ impl Line {
         let mut link = Arc::clone(&self.link).lock_owned().await;
         link.stop = stop.clone();
         link.must_go_on()?;
-        let asks = link.has_lock_timeout.then_some((&self.config, self.id));
+        let asks = link
+            .has_lock_timeout
+            .then(|| (&self.config, self.id.load(Ordering::SeqCst)));
         let mut job = work(&mut link);
         let outcome = tokio::select! {
             biased;
@@ -145,13 +147,14 @@ impl Line {
     }
 
     async fn kill(&self) {
+        let id = self.id.load(Ordering::SeqCst);
         let outcome = async {
             let mut conn = link::connect(&self.config, None).await?;
-            conn.query_drop(format!("KILL QUERY {}", self.id)).await?;
+            conn.query_drop(format!("KILL QUERY {id}")).await?;
             conn.disconnect().await
         };
         if let Err(error) = outcome.await {
-            tracing::warn!(%error, connection = self.id, "cannot end a statement on the server");
+            tracing::warn!(%error, connection = id, "cannot end a statement on the server");
         }
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Config {
     /// How the connection is encrypted.
     pub(crate) ssl_mode: SslMode,
     ssl_ca: Option<PathBuf>,
+    /// Whether rows may be loaded as a file of the client.
+    pub(crate) local_infile: bool,
     /// How long to wait for the server.
     pub(crate) connect_timeout: Duration,
 }
@@ -81,6 +83,7 @@ impl Config {
             database: decode(database)?,
             ssl_mode: SslMode::Preferred,
             ssl_ca: None,
+            local_infile: true,
             connect_timeout: CONNECT_TIMEOUT,
         };
         config.refuse_unnamed(scheme)?;
@@ -109,6 +112,17 @@ impl Config {
             "ssl-mode" => self.ssl_mode = ssl_mode(value)?,
             "ssl-ca" => self.ssl_ca = Some(base.join(value)),
             "socket" => self.socket = Some(base.join(value)),
+            "local-infile" => {
+                self.local_infile = match value {
+                    "enabled" => true,
+                    "disabled" => false,
+                    _ => {
+                        return Err(wrong(&format!(
+                            "`local-infile` is `enabled` or `disabled`, not `{value}`"
+                        )));
+                    }
+                }
+            }
             "charset" if value.eq_ignore_ascii_case("utf8mb4") => {}
             "charset" => {
                 return Err(wrong(&format!(
@@ -124,8 +138,9 @@ impl Config {
                 })?;
             }
             _ => {
-                return Err(wrong(&format!("it has an unknown parameter `{key}`"))
-                    .hint("the parameters are: ssl-mode, ssl-ca, socket, charset, connect-timeout"));
+                return Err(wrong(&format!("it has an unknown parameter `{key}`")).hint(
+                    "the parameters are: ssl-mode, ssl-ca, socket, charset, local-infile, connect-timeout",
+                ));
             }
         }
         Ok(())

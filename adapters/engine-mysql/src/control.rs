@@ -31,7 +31,9 @@ impl Control for MysqlEngine {
 impl MysqlEngine {
     async fn line(&self, cx: &Cx) -> Result<Line> {
         cx.check()?;
-        Line::new(Link::open(Arc::clone(&self.config), Access::Write).await?).await
+        Ok(Line::new(
+            Link::open(Arc::clone(&self.config), Access::Write).await?,
+        ))
     }
 }
 

@@ -6,7 +6,7 @@ use walkback_core::{Error, ErrorKind, Result};
 
 use walkback_sql::lexer::significant_tokens;
 
-use crate::catalog::definition::{Definition, Sort};
+use crate::catalog::definition::{Definition, Sort, names_in_parentheses};
 use crate::catalog::tables::foreign_key;
 use crate::dialect::{KIND, quoted};
 use crate::link::Link;
@@ -100,7 +100,14 @@ impl Link {
                 .find(|key| key.name == reference.name)
         });
         match key {
-            Some(key) => Ok(format!("ALTER TABLE {child} ADD {}", key.text)),
+            Some(key) => Ok(format!(
+                "ALTER TABLE {child} {}ADD {}",
+                definition
+                    .as_ref()
+                    .map(|definition| keeping_keys(definition, &reference.columns))
+                    .unwrap_or_default(),
+                key.text
+            )),
             None => Err(Error::new(
                 ErrorKind::Database,
                 format!(
@@ -152,4 +159,14 @@ impl Link {
             ))),
         }
     }
+}
+
+/// Returns the actions that keep the keys of these columns. One that the server made by itself for a foreign key it
+/// would drop when the foreign key is created again, and make another by another name.
+fn keeping_keys(definition: &Definition<'_>, columns: &[String]) -> String {
+    definition
+        .of(Sort::Key)
+        .filter(|key| key.text.starts_with("KEY ") && names_in_parentheses(key.rest) == columns)
+        .map(|key| format!("DROP KEY {}, ADD {}, ", quoted(&key.name), key.text))
+        .collect()
 }

@@ -1,4 +1,4 @@
-//! Rows in bulk: in from chunks, by inserts of many rows.
+//! Rows in bulk: in from chunks, by inserts of many rows where the server takes no [files](crate::load).
 
 use mysql_async::prelude::Queryable as _;
 use walkback_core::bulk::{Chunk, ImportTarget};
@@ -70,7 +70,6 @@ impl Link {
             )
             .hint("it was written by another engine or by a newer walkback: restore it with that one"));
         }
-        let batches = batches(target, chunk)?;
         let mut settings = vec![
             ("sql_mode", STRICT.to_owned()),
             ("time_zone", "'+00:00'".to_owned()),
@@ -81,11 +80,18 @@ impl Link {
             settings.push(("check_constraint_checks", "0".to_owned()));
         }
         let before = Settings::enter(self, &settings).await?;
-        let outcome = self.insert(batches).await;
+        let outcome = self.store(target, chunk).await;
         let outcome = before.after(self, outcome).await;
         let what = format!("INSERT INTO {}", quoted_table(&target.table));
         self.after_statement(&what, outcome).await?;
         Ok(chunk.rows)
+    }
+
+    async fn store(&mut self, target: &ImportTarget, chunk: &Chunk) -> Result<()> {
+        if self.load(target, chunk).await? {
+            return Ok(());
+        }
+        self.insert(batches(target, chunk)?).await
     }
 
     async fn insert(&mut self, batches: Vec<Batch>) -> Result<()> {
@@ -110,7 +116,7 @@ impl Link {
     }
 
     /// Fails on a warning that says more than that a character set is out of fashion, or an `ENUM` impossible.
-    async fn must_be_unaltered(&mut self, impossible: u64) -> Result<()> {
+    pub(crate) async fn must_be_unaltered(&mut self, impossible: u64) -> Result<()> {
         let mut left = impossible;
         for warning in self.texts("SHOW WARNINGS").await? {
             let code = warning.get(1).cloned().flatten().unwrap_or_default();
@@ -157,12 +163,7 @@ fn batches(target: &ImportTarget, chunk: &Chunk) -> Result<Vec<Batch>> {
     if !batch.sql.is_empty() {
         batches.push(batch);
     }
-    if count != chunk.rows {
-        return Err(rows::damaged(&format!(
-            "it should hold {} rows, and holds {count}",
-            chunk.rows
-        )));
-    }
+    rows::must_be_as_many(chunk, count)?;
     Ok(batches)
 }
 

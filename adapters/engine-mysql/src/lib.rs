@@ -10,6 +10,7 @@
 //! | `ssl-ca` | file of the certificates that are trusted, PEM; a relative path is meant from the configuration | those of the web |
 //! | `socket` | path of a Unix socket, in the place of host and port | |
 //! | `charset` | only `utf8mb4`: every session speaks it, whatever the tables hold | `utf8mb4` |
+//! | `local-infile` | `enabled`: rows are loaded by `LOAD DATA LOCAL` where the server takes it; `disabled`: never | `enabled` |
 //! | `connect-timeout` | how long to wait for the server, in seconds | `10` |
 //!
 //! # Statements
@@ -51,6 +52,7 @@ mod execute;
 mod foreign_keys;
 mod import;
 mod link;
+mod load;
 mod lock;
 mod rights;
 mod rows;
@@ -58,6 +60,7 @@ mod scratch;
 mod session;
 mod settings;
 mod shadow;
+mod snapshot;
 mod swap;
 mod transaction;
 mod value;

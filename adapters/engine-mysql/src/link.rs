@@ -5,6 +5,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error as DriverError, Row, Value as Cell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 use walkback_core::{Access, Error, ErrorKind, Result};
 
@@ -39,6 +40,10 @@ pub(crate) struct Link {
     pub(crate) locks: BTreeMap<String, String>,
     /// The shadows that this session has made, by their names.
     pub(crate) shadowed: BTreeMap<String, Shadow>,
+    /// Whether the server takes files of its clients, once it was asked.
+    pub(crate) takes_files: Option<bool>,
+    /// The number of the connection on the server.
+    pub(crate) number: Arc<AtomicU64>,
     /// Ends when whoever waits for the current call does not want it any more.
     pub(crate) stop: CancellationToken,
 }
@@ -88,6 +93,8 @@ impl Link {
             transaction: None,
             locks: BTreeMap::new(),
             shadowed: BTreeMap::new(),
+            takes_files: None,
+            number: Arc::default(),
             stop: CancellationToken::new(),
         };
         link.prepare().await?;
@@ -95,6 +102,7 @@ impl Link {
     }
 
     async fn prepare(&mut self) -> Result<()> {
+        self.number.store(u64::from(self.conn.id()), Ordering::SeqCst);
         let version = self.one("SELECT VERSION()").await?.unwrap_or_default();
         self.server = Server {
             is_mariadb: version.contains("MariaDB"),

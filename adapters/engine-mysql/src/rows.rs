@@ -21,6 +21,7 @@
 //! Rows follow one another without anything between. Each row has one encoding only, and two rows that differ
 //! in any way have two, which is why fingerprints hash the same bytes.
 
+use walkback_core::bulk::Chunk;
 use walkback_core::{Error, ErrorKind, Result};
 
 /// Name of the encoding.
@@ -167,6 +168,17 @@ fn made_of<'a>(bytes: &'a [u8], allowed: &[u8]) -> Result<&'a [u8]> {
     } else {
         Err(damaged("a cell holds what its tag does not allow"))
     }
+}
+
+/// Fails if a chunk does not hold the number of rows it should.
+pub(crate) fn must_be_as_many(chunk: &Chunk, count: u64) -> Result<()> {
+    if count == chunk.rows {
+        return Ok(());
+    }
+    Err(damaged(&format!(
+        "it should hold {} rows, and holds {count}",
+        chunk.rows
+    )))
 }
 
 /// Says that a chunk is not what it should be.

@@ -37,7 +37,7 @@ impl MysqlSession {
         };
         let capability = capability(&link.server);
         Ok(Self {
-            line: Line::new(link).await?,
+            line: Line::new(link),
             capability,
         })
     }
@@ -52,6 +52,7 @@ fn capability(server: &Server) -> Capability {
     let mut capability = Capability::new(product, &server.version);
     capability.longest_identifier = LONGEST_IDENTIFIER;
     capability.names_lock_holder = true;
+    capability.shared_snapshot = true;
     capability.statements_outlive_client = true;
     capability
 }
@@ -103,8 +104,8 @@ impl Session for MysqlSession {
             .await
     }
 
-    async fn export_snapshot(&mut self, _: &Cx) -> Result<SnapshotId> {
-        Err(self.unsupported("sharing a snapshot"))
+    async fn export_snapshot(&mut self, cx: &Cx) -> Result<SnapshotId> {
+        self.line.call(cx, |link| Box::pin(link.export_snapshot())).await
     }
 
     async fn try_lock(&mut self, cx: &Cx, name: &str, _: &LockHolder) -> Result<LockAttempt> {

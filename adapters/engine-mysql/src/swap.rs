@@ -23,6 +23,7 @@ use walkback_core::name::ObjectKind;
 use walkback_core::{Error, ErrorKind, Result, TableName};
 
 use crate::catalog::definition::retargeted;
+use crate::catalog::objects::BROKEN;
 use crate::dialect::{literal, quoted};
 use crate::foreign_keys::Reference;
 use crate::link::Link;
@@ -61,6 +62,14 @@ impl Link {
         for object in &exchange.drop_first {
             self.drop_object(object).await?;
         }
+        let (broken, sound): (Vec<&Object>, Vec<_>) = exchange
+            .create_last
+            .iter()
+            .copied()
+            .partition(|object| object.facts.contains_key(BROKEN));
+        for view in broken {
+            self.create_broken(view).await;
+        }
         let repairs = self.repairs(&exchange).await?;
         self.write_pending(&repairs).await?;
         let checks = self.checks_to_rename(&exchange);
@@ -79,10 +88,19 @@ impl Link {
         for sql in checks {
             self.run(&sql).await?;
         }
-        for object in exchange.create_last.iter().copied() {
+        for object in sound {
             self.execute(&object.definition, &[]).await?;
         }
         Ok(())
+    }
+
+    /// Creates a view that referred to what was not there. The server does so only while that is there, which it
+    /// may be before the tables are exchanged; otherwise nobody misses a view that nothing could be read from.
+    async fn create_broken(&mut self, view: &Object) {
+        if let Err(error) = self.execute(&view.definition, &[]).await {
+            let view = &view.name;
+            tracing::warn!(%view, %error, "a view that was broken before cannot be created again");
+        }
     }
 
     /// Finishes what was begun behind a `RENAME TABLE`: foreign keys, then old tables, then the list itself.

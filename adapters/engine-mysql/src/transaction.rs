@@ -4,15 +4,24 @@
 //! in each answer whether one is open; what it says is remembered, so that nothing is taken for transactional
 //! that is not.
 
+use std::sync::Arc;
+
 use walkback_core::engine::Begin;
 use walkback_core::{Access, Error, ErrorKind, Result};
 
 use crate::error::excerpt;
 use crate::link::Link;
+use crate::snapshot::Shared;
 
 /// A transaction that was begun and not yet ended.
 #[derive(Debug, Default)]
 pub(crate) struct Open {
+    /// Whether it reads in a snapshot.
+    is_snapshot: bool,
+    /// Whether anything was run in it.
+    is_used: bool,
+    /// The snapshot, if others may join it: until this transaction ends.
+    pub(crate) shared: Option<Arc<Shared>>,
     /// How the server has ended it.
     end: Option<End>,
 }
@@ -26,6 +35,13 @@ enum End {
     RolledBack(String),
 }
 
+impl Open {
+    /// Returns whether it reads in a snapshot that nobody has looked at.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.is_snapshot && !self.is_used && self.shared.is_none()
+    }
+}
+
 impl Link {
     /// Begins a transaction.
     pub(crate) async fn begin(&mut self, mode: Begin) -> Result<()> {
@@ -35,19 +51,10 @@ impl Link {
                 "a transaction cannot begin inside another one",
             ));
         }
+        let is_snapshot = matches!(mode, Begin::Read);
         match mode {
-            Begin::Read => {
-                self.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                    .await?;
-                self.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-                    .await?;
-            }
-            Begin::Snapshot(_) => {
-                return Err(Error::unsupported(
-                    "a snapshot of another session",
-                    self.product(),
-                ));
-            }
+            Begin::Read => self.begin_reading().await?,
+            Begin::Snapshot(id) => self.join_snapshot(&id).await?,
             Begin::Rebuild => {
                 return Err(Error::unsupported(
                     "a transaction that rebuilds tables",
@@ -59,7 +66,10 @@ impl Link {
                 self.run("START TRANSACTION READ WRITE").await?;
             }
         }
-        self.transaction = Some(Open::default());
+        self.transaction = Some(Open {
+            is_snapshot,
+            ..Open::default()
+        });
         Ok(())
     }
 
@@ -86,7 +96,10 @@ impl Link {
     }
 
     /// Fails if the server has rolled the transaction back.
-    pub(crate) fn must_be_alive(&self) -> Result<()> {
+    pub(crate) fn must_be_alive(&mut self) -> Result<()> {
+        if let Some(open) = &mut self.transaction {
+            open.is_used = true;
+        }
         match self.transaction.as_ref().and_then(|open| open.end.as_ref()) {
             Some(End::RolledBack(statement)) => Err(self.lost(statement)),
             _ => Ok(()),

@@ -378,11 +378,12 @@ fn same<T: PartialEq + std::fmt::Debug>(found: &T, wanted: &T, how: &str) -> Res
 
 async fn there_and_back(
     session: &mut dyn Session,
+    inserting: &mut dyn Session,
     dialect: &dyn Dialect,
     ty: &Type,
     values: &[String],
 ) -> Result<()> {
-    for table in ["v", "bulk", "bound", "spelled"] {
+    for table in ["v", "loaded", "inserted", "bound", "spelled"] {
         run(session, &format!("DROP TABLE IF EXISTS {table}")).await?;
         run(
             session,
@@ -400,18 +401,21 @@ async fn there_and_back(
     let columns = vec!["id".to_owned(), "c".to_owned()];
     let slice = TableSlice::new(TableName::new("v"), columns.clone(), vec!["id".to_owned()]);
     let chunks: Vec<Chunk> = session.export(&cx(), &slice).await?.try_collect().await?;
-    let target = ImportTarget {
-        table: TableName::new("bulk"),
-        columns,
-    };
-    let source = stream::iter(chunks.into_iter().map(Ok)).boxed();
-    assert_eq!(
-        session.import(&cx(), &target, source).await?,
-        values.len() as u64 + 1
-    );
-    same(&differences(session, "bulk").await?, &0, "in bulk")?;
-    same(&hash_of(session, "bulk").await?, &before, "hash in bulk")?;
-    same(&exact(&rows_of(session, "bulk").await?), &exact(&read), "in bulk")?;
+    for table in ["loaded", "inserted"] {
+        let target = ImportTarget {
+            table: TableName::new(table),
+            columns: columns.clone(),
+        };
+        let source = stream::iter(chunks.clone().into_iter().map(Ok)).boxed();
+        let count = match table {
+            "loaded" => session.import(&cx(), &target, source).await?,
+            _ => inserting.import(&cx(), &target, source).await?,
+        };
+        assert_eq!(count, values.len() as u64 + 1);
+        same(&differences(session, table).await?, &0, table)?;
+        same(&hash_of(session, table).await?, &before, table)?;
+        same(&exact(&rows_of(session, table).await?), &exact(&read), table)?;
+    }
 
     for row in &read {
         session
@@ -448,6 +452,8 @@ async fn every_type(kind: Kind) -> Result<()> {
         "SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', time_zone = '+00:00'",
     )
     .await?;
+    let url = format!("{}?local-infile=disabled", place.url());
+    let mut inserting = support::open(&url).connect(&cx(), Access::Write).await?;
     let mut failures = Vec::new();
     let mut runner = TestRunner::deterministic();
     for ty in types(kind) {
@@ -457,13 +463,39 @@ async fn every_type(kind: Kind) -> Result<()> {
                 .new_tree(&mut runner)
                 .expect("values can be made")
                 .current();
-            if let Err(error) = there_and_back(&mut *session, &*dialect, &ty, &values).await {
+            if let Err(error) = there_and_back(&mut *session, &mut *inserting, &*dialect, &ty, &values).await
+            {
                 failures.push(format!("{} {values:?}: {error:?}", ty.name));
             }
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let takes_files = session
+        .fetch_all(&cx(), "SELECT @@GLOBAL.local_infile", &[])
+        .await?;
+    let takes_files = takes_files[0][0].as_i64() == Some(1);
+    assert_eq!(
+        loads(&mut *session).await? > 0,
+        takes_files,
+        "rows are loaded where that can be"
+    );
+    assert_eq!(loads(&mut *inserting).await?, 0, "the URL says not to");
     Ok(())
+}
+
+/// Returns how many times a session has loaded rows from a file.
+async fn loads(session: &mut dyn Session) -> Result<i64> {
+    let sql = "SELECT VARIABLE_VALUE FROM performance_schema.session_status WHERE VARIABLE_NAME = 'Com_load'";
+    let other =
+        "SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS WHERE VARIABLE_NAME = 'COM_LOAD'";
+    let rows = match session.fetch_all(&cx(), sql, &[]).await {
+        Ok(rows) if !rows.is_empty() => rows,
+        _ => session.fetch_all(&cx(), other, &[]).await?,
+    };
+    let Value::Text(count) = &rows[0][0] else {
+        panic!("a count: {rows:?}");
+    };
+    Ok(count.parse().expect("a count"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, SimpleQueryMessage};
 use walkback_core::{Access, Cx, Result};
 
 use crate::blocker::{self, Patience};
@@ -251,6 +251,12 @@ impl Link {
     /// Runs a query of our own, whose columns are all text.
     pub(crate) async fn texts(&mut self, cx: &Cx, sql: &str, params: &[&str]) -> Result<Vec<Texts>> {
         let client = Arc::clone(&self.client);
+        if params.is_empty() {
+            let messages = self
+                .call(cx, sql, async move { client.simple_query(sql).await })
+                .await?;
+            return Ok(messages.iter().filter_map(Texts::of_message).collect());
+        }
         let rows = self
             .call(cx, sql, async move {
                 let params: Vec<_> = params
@@ -269,6 +275,17 @@ impl Link {
 pub(crate) struct Texts(Vec<Option<String>>);
 
 impl Texts {
+    fn of_message(message: &SimpleQueryMessage) -> Option<Self> {
+        match message {
+            SimpleQueryMessage::Row(row) => Some(Self(
+                (0..row.len())
+                    .map(|index| row.get(index).map(str::to_owned))
+                    .collect(),
+            )),
+            _ => None,
+        }
+    }
+
     fn of(row: &tokio_postgres::Row) -> Self {
         Self(
             (0..row.len())

@@ -189,7 +189,9 @@ pub trait Session: fmt::Debug + Send {
     /// Rolls it back.
     async fn rollback(&mut self, cx: &Cx) -> Result<()>;
 
-    /// Shares the snapshot of the current transaction with other sessions.
+    /// Shares the snapshot of the current transaction, in which nothing was read yet, with other sessions of this
+    /// program, until the transaction ends. An engine that has to keep writers out for a moment waits for that, and
+    /// may lack the right to it: then it is `PermissionDenied`, and one session has to read everything.
     async fn export_snapshot(&mut self, cx: &Cx) -> Result<SnapshotId>;
 
     /// Tries once to take a lock of this name for `holder`. It is held until `unlock`, or until the session

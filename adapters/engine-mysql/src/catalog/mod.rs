@@ -1,7 +1,7 @@
 //! The schema of a database, read from `information_schema` and `SHOW CREATE`.
 
 pub(crate) mod definition;
-mod objects;
+pub(crate) mod objects;
 pub(crate) mod tables;
 
 use walkback_core::catalog::{Object, Schema};

@@ -16,6 +16,9 @@ use crate::link::Link;
 /// What is said of an object whose definition the server keeps from this user.
 const HIDDEN: &str = "not shown to this user";
 
+/// The fact that a view refers to what is not there, so that the server would not create it.
+pub(crate) const BROKEN: &str = "broken";
+
 /// What `SHOW CREATE` says of an object: its columns by name.
 type Shown = BTreeMap<String, String>;
 
@@ -34,7 +37,13 @@ impl Link {
         let sql = format!("SHOW CREATE VIEW {}", quoted(name));
         let columns = ["", "text", "character_set_client", "collation_connection"];
         let shown = self.shown(&sql, &columns).await?;
-        Ok(Some(object(ObjectKind::View, name, None, &shown)))
+        // The server says so of a view that refers to what is not there.
+        let is_broken = self.conn.get_warnings() > 0;
+        let mut view = object(ObjectKind::View, name, None, &shown);
+        if is_broken {
+            view.facts.insert(BROKEN.to_owned(), "holds".to_owned());
+        }
+        Ok(Some(view))
     }
 
     pub(super) async fn sequence(&mut self, name: &str) -> Result<Object> {

@@ -205,8 +205,20 @@ fn constraint(table: &TableName, key: &Element<'_>) -> Object {
         name: TableName::new(&key.name),
         on: Some(table.clone()),
         definition: format!("ALTER TABLE {} ADD {}", quoted(&table.name), key.text),
-        facts: BTreeMap::from([("definition".to_owned(), normalise(KIND, key.rest))]),
+        facts: BTreeMap::from([("definition".to_owned(), without_default_actions(key.rest))]),
     }
+}
+
+/// Leaves out what a foreign key does without saying so: nothing, whether that is called `NO ACTION` or `RESTRICT`.
+/// MariaDB may spell it out for a key that is created again.
+fn without_default_actions(key: &str) -> String {
+    let mut text = normalise(KIND, key);
+    for event in ["DELETE", "UPDATE"] {
+        for action in ["NO ACTION", "RESTRICT"] {
+            text = text.replace(&format!(" ON {event} {action}"), "");
+        }
+    }
+    text
 }
 
 /// Reads `FOREIGN KEY (..) REFERENCES t (..) ON DELETE ..`.

@@ -116,8 +116,12 @@ impl Link {
             return Ok(catalog);
         }
         self.is_block_loose = true;
-        self.batch(cx, "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            .await?;
+        // Compiling what runs once would take longer than running it.
+        self.batch(
+            cx,
+            "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL jit = off",
+        )
+        .await?;
         let catalog = self.read_catalog(cx).await;
         self.tidy().await?;
         catalog

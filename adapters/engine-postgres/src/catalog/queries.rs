@@ -27,7 +27,7 @@ macro_rules! relations {
         concat!(
             "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND ",
             schemas!(),
-            " AND c.relname !~ '^_walkback_' AND c.relpersistence <> 't' AND ",
+            " AND c.oid >= 16384 AND c.relname !~ '^_walkback_' AND c.relpersistence <> 't' AND ",
             not_member!("pg_class", "c.oid")
         )
     };
@@ -155,7 +155,7 @@ pub(super) const TYPES: &str = concat!(
       LEFT JOIN pg_catalog.pg_namespace ln ON ln.oid = l.collnamespace WHERE r.rngtypid = t.oid) \
      FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace AND ",
     schemas!(),
-    " AND t.typname !~ '^_walkback_' AND ",
+    " AND t.oid >= 16384 AND t.typname !~ '^_walkback_' AND ",
     not_member!("pg_type", "t.oid"),
     " LEFT JOIN pg_catalog.pg_class tc ON tc.oid = t.typrelid \
      WHERE t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND tc.relkind = 'c' ORDER BY n.nspname, t.typname"
@@ -168,7 +168,7 @@ pub(super) const ROUTINES: &str = concat!(
      pg_catalog.oidvectortypes(p.proargtypes) \
      FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND ",
     schemas!(),
-    " AND p.proname !~ '^_walkback_' AND ",
+    " AND p.oid >= 16384 AND p.proname !~ '^_walkback_' AND ",
     not_member!("pg_proc", "p.oid"),
     " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend i WHERE i.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
        AND i.objid = p.oid AND i.deptype = 'i') ORDER BY n.nspname, p.proname, 5"
@@ -199,7 +199,7 @@ pub(super) const AGGREGATES: &str = concat!(
        'PARALLEL = ' || CASE p.proparallel WHEN 's' THEN 'SAFE' WHEN 'r' THEN 'RESTRICTED' END, \
        CASE WHEN g.aggkind = 'h' THEN 'HYPOTHETICAL' END) \
      FROM pg_catalog.pg_aggregate g JOIN pg_catalog.pg_proc p ON p.oid = g.aggfnoid \
-     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND ",
+     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND p.oid >= 16384 AND ",
     schemas!()
 );
 
@@ -267,16 +267,16 @@ LEFT JOIN pg_catalog.pg_type rt ON x.refclassid = 'pg_catalog.pg_type'::pg_catal
 WHERE x.deptype IN ('n', 'a') AND x.refobjid >= 16384 AND x.objid >= 16384 AND coalesce(o.contype, ' ') <> 'f'";
 
 /// Rights that differ from those an object is born with: what, on which column, whether it was granted or taken
-/// away, to whom, whether it may be passed on, and which.
+/// away, to whom, whether it may be passed on, and which. The server's own objects have numbers below 16384.
 pub(super) const GRANTS: &str = "\
 WITH acls AS ( \
   SELECT 'pg_class' AS class, c.oid, 0 AS sub, c.relacl AS acl, c.relowner AS owner, \
-         CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::\"char\" AS kind FROM pg_catalog.pg_class c WHERE c.relacl IS NOT NULL \
+         CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::\"char\" AS kind FROM pg_catalog.pg_class c WHERE c.relacl IS NOT NULL AND c.oid >= 16384 \
   UNION ALL SELECT 'pg_class', a.attrelid, a.attnum, a.attacl, c.relowner, 'c'::\"char\" FROM pg_catalog.pg_attribute a \
-    JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE a.attacl IS NOT NULL AND NOT a.attisdropped \
-  UNION ALL SELECT 'pg_proc', p.oid, 0, p.proacl, p.proowner, 'f'::\"char\" FROM pg_catalog.pg_proc p WHERE p.proacl IS NOT NULL \
-  UNION ALL SELECT 'pg_type', t.oid, 0, t.typacl, t.typowner, 'T'::\"char\" FROM pg_catalog.pg_type t WHERE t.typacl IS NOT NULL \
-  UNION ALL SELECT 'pg_namespace', n.oid, 0, n.nspacl, n.nspowner, 'n'::\"char\" FROM pg_catalog.pg_namespace n WHERE n.nspacl IS NOT NULL), \
+    JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND a.attrelid >= 16384 \
+  UNION ALL SELECT 'pg_proc', p.oid, 0, p.proacl, p.proowner, 'f'::\"char\" FROM pg_catalog.pg_proc p WHERE p.proacl IS NOT NULL AND p.oid >= 16384 \
+  UNION ALL SELECT 'pg_type', t.oid, 0, t.typacl, t.typowner, 'T'::\"char\" FROM pg_catalog.pg_type t WHERE t.typacl IS NOT NULL AND t.oid >= 16384 \
+  UNION ALL SELECT 'pg_namespace', n.oid, 0, n.nspacl, n.nspowner, 'n'::\"char\" FROM pg_catalog.pg_namespace n WHERE n.nspacl IS NOT NULL AND n.oid >= 16384), \
 now AS (SELECT a.class, a.oid, a.sub, a.owner, e.grantee, e.is_grantable, e.privilege_type FROM acls a, \
   pg_catalog.aclexplode(nullif(a.acl, '{}')) e), \
 born AS (SELECT a.class, a.oid, a.sub, a.owner, e.grantee, e.is_grantable, e.privilege_type FROM acls a \
@@ -289,7 +289,7 @@ SELECT g.class, g.oid::text, g.verb, CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE 
        a.attname::text \
 FROM changes g LEFT JOIN pg_catalog.pg_roles r ON r.oid = g.grantee \
 LEFT JOIN pg_catalog.pg_attribute a ON g.class = 'pg_class' AND g.sub > 0 AND a.attrelid = g.oid AND a.attnum = g.sub \
-WHERE g.oid >= 16384 AND (r.oid IS NOT NULL OR g.grantee = 0) AND NOT (g.verb = 'GRANT' AND g.grantee = g.owner) \
+WHERE (r.oid IS NOT NULL OR g.grantee = 0) AND NOT (g.verb = 'GRANT' AND g.grantee = g.owner) \
 GROUP BY 1, 2, 3, 4, 5, 7 ORDER BY 1, 2, 3 DESC, 4, 5, 7";
 
 pub(super) const COMMENTS: &str = "\

@@ -63,6 +63,11 @@ pub(super) async fn a_snapshot_is_shared_where_that_is_claimed(fixture: EngineFi
     .await?;
     other.begin(&cx(), Begin::Snapshot(id)).await?;
     assert_eq!(count(&mut *other, "t").await?, 1);
+    assert_eq!(
+        count(&mut *one, "t").await?,
+        1,
+        "the one that shares it has moved on"
+    );
     other.rollback(&cx()).await?;
     one.rollback(&cx()).await?;
     assert_eq!(count(&mut *other, "t").await?, 2);

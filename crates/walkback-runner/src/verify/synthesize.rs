@@ -96,7 +96,7 @@ async fn synthetic_row(
         .map(|column| {
             (
                 column.name.clone(),
-                synthetic_value(column, dialect, schema, number),
+                synthetic_value(&kind_of(column, table, dialect, schema), dialect, schema, number),
             )
         })
         .collect();
@@ -140,10 +140,48 @@ async fn parent_row(
 /// Words in the name of a type, and how a value of such a type is made of the number of a row.
 type Maker = (&'static [&'static str], fn(i64) -> Value);
 
+/// Returns the type whose values a column takes: the one below a domain, and JSON where only a check says so.
+fn kind_of(column: &Column, table: &Table, dialect: &dyn Dialect, schema: &Schema) -> String {
+    let check = format!("json_valid({})", dialect.quote_identifier(&column.name));
+    if table.definition.contains(&check) {
+        return "json".to_owned();
+    }
+    let mut data_type = column.data_type.clone();
+    // A domain may be one of another domain.
+    while let Some(below) = below_domain(&data_type, schema).filter(|below| *below != data_type) {
+        data_type = below;
+    }
+    data_type
+}
+
+/// Returns the type that a domain restricts.
+fn below_domain(data_type: &str, schema: &Schema) -> Option<String> {
+    let (_, rest) = type_named(data_type, schema)?
+        .strip_prefix("CREATE DOMAIN ")?
+        .split_once(" AS ")?;
+    let ends = [" COLLATE ", " DEFAULT ", " NOT NULL", " CONSTRAINT "];
+    let end = ends.iter().filter_map(|word| rest.find(word)).min();
+    Some(rest[..end.unwrap_or(rest.len())].to_owned())
+}
+
+/// Returns the definition of a type of the schema.
+fn type_named<'s>(data_type: &str, schema: &'s Schema) -> Option<&'s str> {
+    let name = data_type
+        .rsplit('.')
+        .next()
+        .unwrap_or(data_type)
+        .trim_matches('"');
+    let found = schema
+        .objects
+        .iter()
+        .find(|object| object.kind == ObjectKind::Type && object.name.name.eq_ignore_ascii_case(name))?;
+    Some(&found.definition)
+}
+
 /// Makes up a value that most columns of the type take: different in each row, and awkward where it can be.
-fn synthetic_value(column: &Column, dialect: &dyn Dialect, schema: &Schema, number: i64) -> Value {
-    let data_type = column.data_type.to_ascii_lowercase();
-    if let Some(label) = label_of(&column.data_type, schema) {
+fn synthetic_value(kind: &str, dialect: &dyn Dialect, schema: &Schema, number: i64) -> Value {
+    let data_type = kind.to_ascii_lowercase();
+    if let Some(label) = label_of(kind, schema) {
         return Value::Text(label);
     }
     if let Some(bits) = bits_of(&data_type) {
@@ -202,16 +240,7 @@ fn label_of(data_type: &str, schema: &Schema) -> Option<String> {
     if lower.starts_with("enum(") || lower.starts_with("set(") {
         return first_quoted(data_type);
     }
-    let name = data_type
-        .rsplit('.')
-        .next()
-        .unwrap_or(data_type)
-        .trim_matches('"');
-    let of_type = schema
-        .objects
-        .iter()
-        .find(|object| object.kind == ObjectKind::Type && object.name.name.eq_ignore_ascii_case(name))?;
-    let definition = &of_type.definition;
+    let definition = type_named(data_type, schema)?;
     let labels = definition.to_ascii_uppercase().find(" ENUM")?;
     first_quoted(&definition[labels..])
 }
