@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, journeys};
+use walkback_tests::{Backend, ONE_OF_EACH, SERVERS, Sandbox, journeys};
 
 fn main() -> ExitCode {
     walkback_tests::main(
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
                 restoring_one_branch_does_not_undo_the_other,
                 restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back,
             ],
+            SERVERS => [an_object_whose_name_another_table_uses_too_comes_back],
             &[Backend::Sqlite] => [
                 a_virtual_table_that_goes_is_named_before,
                 a_write_between_the_point_and_the_migration_is_not_lost,
@@ -181,6 +182,28 @@ fn tables_that_change_their_names_come_back_under_the_old_ones(backend: Backend)
     for change in changes {
         comes_back(backend, begin, change);
     }
+}
+
+/// Some names are names among those of one table only: what else has the name changes nothing.
+fn an_object_whose_name_another_table_uses_too_comes_back(backend: Backend) {
+    let tables = "CREATE TABLE p (id INTEGER PRIMARY KEY, n INTEGER);\nINSERT INTO p VALUES (1, 1);\n";
+    let (first, second) = if backend.is_postgres() {
+        let table = |name| {
+            format!(
+                "CREATE TABLE {name} (p INTEGER);\nCREATE TRIGGER same BEFORE DELETE ON {name} FOR EACH ROW EXECUTE FUNCTION keep();"
+            )
+        };
+        let function =
+            "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$;";
+        (format!("{function}\n{}", table("a")), table("b"))
+    } else {
+        let table = |name| {
+            format!("CREATE TABLE {name} (p INTEGER, KEY same (p), FOREIGN KEY (p) REFERENCES p (id));")
+        };
+        (table("a"), table("b"))
+    };
+    let begin = format!("{tables}{first}\nINSERT INTO a VALUES (1);");
+    comes_back(backend, &begin, &format!("{second}\nUPDATE p SET n = 2;"));
 }
 
 /// Tables that are awkward to bring back, and what destroys them.

@@ -29,8 +29,7 @@
 //! No definition is transactional here: each commits what came before it, also when it fails. Foreign keys are
 //! objects of kind [`Constraint`](walkback_core::name::ObjectKind::Constraint) and all keys but the primary one
 //! objects of kind [`Index`](walkback_core::name::ObjectKind::Index) on their table, so that tables that refer to
-//! each other can be created one after the other. An index whose name several tables use is called
-//! `name on table`. The position of an `AUTO_INCREMENT` is an object of kind
+//! each other can be created one after the other. The position of an `AUTO_INCREMENT` is an object of kind
 //! [`Sequence`](walkback_core::name::ObjectKind::Sequence) on its table, without facts, since it moves with
 //! every row.
 //!

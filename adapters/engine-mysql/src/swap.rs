@@ -176,6 +176,12 @@ impl Link {
             .into_iter()
             .filter(|reference| exchange.leaves(reference) && !exchange.drops(reference));
         for reference in stay.chain(planned) {
+            // One that referred to what is not there holds for nothing; it comes back as it was.
+            let has_parent = exchange.shadow_of(&reference.parent).is_some()
+                || self.has_table(&TableName::new(&reference.parent)).await?;
+            if !has_parent {
+                continue;
+            }
             let child = exchange.shadow_of(&reference.child).unwrap_or(&reference.child);
             let parent = exchange.shadow_of(&reference.parent).unwrap_or(&reference.parent);
             self.must_hold(&reference, child, parent).await?;
@@ -250,9 +256,8 @@ impl Link {
     async fn drop_object(&mut self, object: &Object) -> Result<()> {
         let name = quoted(&object.name.name);
         let on = object.on.as_ref().map(|on| quoted(&on.name));
-        let own_name = own_name(object).map_or_else(|| name.clone(), |name| quoted(&name));
         let sql = match (object.kind, on) {
-            (ObjectKind::Index, Some(on)) => format!("ALTER TABLE {on} DROP INDEX {own_name}"),
+            (ObjectKind::Index, Some(on)) => format!("ALTER TABLE {on} DROP INDEX {name}"),
             (ObjectKind::Constraint, Some(on)) => format!("ALTER TABLE {on} DROP FOREIGN KEY {name}"),
             // The position of a column that counts goes with its table.
             (ObjectKind::Sequence, Some(_)) => return Ok(()),
@@ -288,16 +293,6 @@ fn is_gone(error: &Error) -> bool {
             .context()
             .iter()
             .any(|(key, value)| *key == "mysql_code" && codes.contains(&value.as_str()))
-}
-
-/// Returns the name that an index has in its table, whatever the schema calls it.
-fn own_name(object: &Object) -> Option<String> {
-    let table = object.on.as_ref()?;
-    let (name, _) = object.name.name.rsplit_once(&format!(" on {}", table.name))?;
-    object
-        .definition
-        .contains(&format!("KEY {} ", quoted(name)))
-        .then(|| name.to_owned())
 }
 
 fn own_routine_name(name: &str) -> &str {

@@ -94,6 +94,17 @@ pub struct Object {
     pub facts: BTreeMap<String, String>,
 }
 
+impl Object {
+    /// Returns what tells it from all others: some names are names among those of one table only.
+    #[must_use]
+    pub fn key(&self) -> Key<'_> {
+        (self.kind, &self.name, self.on.as_ref())
+    }
+}
+
+/// What tells the objects of a schema apart: kind, name, and the table it belongs to.
+pub type Key<'s> = (ObjectKind, &'s TableName, Option<&'s TableName>);
+
 impl Schema {
     /// Returns the table of that name. Names are compared as they are, then without regard to case.
     #[must_use]
@@ -118,6 +129,22 @@ impl Schema {
         })
     }
 
+    /// Returns the object of this schema that is the same as one of another: of that kind and name, on the same table.
+    #[must_use]
+    pub fn counterpart(&self, other: &Object) -> Option<&Object> {
+        self.objects
+            .iter()
+            .find(|object| object.key() == other.key())
+            .or_else(|| {
+                self.objects.iter().find(|object| {
+                    object.kind == other.kind
+                        && object.on == other.on
+                        && object.name.schema == other.name.schema
+                        && object.name.name.eq_ignore_ascii_case(&other.name.name)
+                })
+            })
+    }
+
     /// Returns a name without its schema, if that is the one the session works in anyway.
     #[must_use]
     pub fn at_home(&self, name: &TableName) -> TableName {
@@ -139,13 +166,16 @@ impl Schema {
     #[must_use]
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
-        for ((kind, name), facts) in self.by_key() {
+        for ((kind, name, on), facts) in self.by_key() {
             let mut absorb = |text: &str| {
                 hasher.update(&(text.len() as u64).to_le_bytes());
                 hasher.update(text.as_bytes());
             };
             absorb(kind.word());
             absorb(&name.to_string());
+            if let Some(on) = on {
+                absorb(&on.to_string());
+            }
             for (fact, value) in facts {
                 absorb(fact);
                 absorb(value);
@@ -159,38 +189,46 @@ impl Schema {
     pub fn differences(&self, later: &Self) -> Vec<Difference> {
         let (before, after) = (self.by_key(), later.by_key());
         let mut differences = Vec::new();
-        for ((kind, name), facts) in &before {
+        // Said only where the name alone does not tell.
+        let is_repeated = |key: &Key<'_>| {
+            let keys = before.keys().chain(after.keys());
+            keys.filter(|other| (other.0, other.1) == (key.0, key.1))
+                .any(|other| other.2 != key.2)
+        };
+        let on = |key: &Key<'_>| key.2.filter(|_| is_repeated(key)).cloned();
+        for (key, facts) in &before {
             let mut push = |change| {
                 differences.push(Difference {
-                    kind: *kind,
-                    name: (*name).clone(),
+                    kind: key.0,
+                    name: key.1.clone(),
+                    on: on(key),
                     change,
                 });
             };
-            match after.get(&(*kind, name)) {
+            match after.get(key) {
                 None => push(Change::Missing),
                 Some(now) => fact_changes(facts, now).into_iter().for_each(push),
             }
         }
-        for (kind, name) in after.keys().filter(|key| !before.contains_key(*key)) {
+        for key in after.keys().filter(|key| !before.contains_key(*key)) {
             differences.push(Difference {
-                kind: *kind,
-                name: (*name).clone(),
+                kind: key.0,
+                name: key.1.clone(),
+                on: on(key),
                 change: Change::Extra,
             });
         }
         differences
     }
 
-    fn by_key(&self) -> BTreeMap<(ObjectKind, &TableName), &BTreeMap<String, String>> {
+    /// Returns the facts about every table and object, by what tells these apart.
+    #[must_use]
+    pub fn by_key(&self) -> BTreeMap<Key<'_>, &BTreeMap<String, String>> {
         let tables = self
             .tables
             .iter()
-            .map(|table| ((ObjectKind::Table, &table.name), &table.facts));
-        let objects = self
-            .objects
-            .iter()
-            .map(|object| ((object.kind, &object.name), &object.facts));
+            .map(|table| ((ObjectKind::Table, &table.name, None), &table.facts));
+        let objects = self.objects.iter().map(|object| (object.key(), &object.facts));
         tables.chain(objects).collect()
     }
 }
@@ -224,6 +262,9 @@ pub struct Difference {
     pub kind: ObjectKind,
     /// Name of the object.
     pub name: TableName,
+    /// The table it belongs to, where its name alone does not tell which one it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<TableName>,
     /// What about it differs.
     pub change: Change,
 }
@@ -260,31 +301,33 @@ pub const COLUMN_ORDER: &str = "column order";
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, name) = (self.kind.word(), &self.name);
+        let on = self.on.as_ref();
+        let on = on.map(|on| format!(" on `{on}`")).unwrap_or_default();
+        let what = format!("{} `{}`{on}", self.kind.word(), self.name);
         match &self.change {
-            Change::Missing => write!(f, "{kind} `{name}` is missing"),
-            Change::Extra => write!(f, "{kind} `{name}` is left over"),
+            Change::Missing => write!(f, "{what} is missing"),
+            Change::Extra => write!(f, "{what} is left over"),
             Change::Fact { fact, .. } if fact == COLUMN_ORDER => {
-                write!(f, "{kind} `{name}`: its columns stand in another order")
+                write!(f, "{what}: its columns stand in another order")
             }
             Change::Fact {
                 fact,
                 before: Some(before),
                 after: Some(after),
             } => {
-                write!(f, "{kind} `{name}`: {fact} was `{before}`, is `{after}`")
+                write!(f, "{what}: {fact} was `{before}`, is `{after}`")
             }
             Change::Fact {
                 fact,
                 before: Some(before),
                 after: None,
             } => {
-                write!(f, "{kind} `{name}`: {fact} `{before}` is missing")
+                write!(f, "{what}: {fact} `{before}` is missing")
             }
             Change::Fact { fact, after, .. } => {
                 write!(
                     f,
-                    "{kind} `{name}`: {fact} `{}` is left over",
+                    "{what}: {fact} `{}` is left over",
                     after.as_deref().unwrap_or_default()
                 )
             }

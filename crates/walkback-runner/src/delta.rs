@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use walkback_core::TableName;
-use walkback_core::catalog::{Change, Difference, Schema};
+use walkback_core::catalog::{Change, Difference, Key, Schema};
 use walkback_core::name::ObjectKind;
 
 /// The objects a migration changed, each as it was before and after.
@@ -16,6 +16,8 @@ pub(crate) struct SchemaDelta(Vec<Changed>);
 struct Changed {
     kind: ObjectKind,
     name: TableName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on: Option<TableName>,
     before: Option<BTreeMap<String, String>>,
     after: Option<BTreeMap<String, String>>,
 }
@@ -23,13 +25,14 @@ struct Changed {
 impl SchemaDelta {
     /// Compares the schema before and after a migration.
     pub(crate) fn between(before: &Schema, after: &Schema) -> Self {
-        let (old, new) = (facts(before), facts(after));
+        let (old, new) = (before.by_key(), after.by_key());
         let keys = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)));
         let changed = keys
             .filter(|key| old.get(*key) != new.get(*key))
             .map(|key| Changed {
                 kind: key.0,
                 name: key.1.clone(),
+                on: key.2.cloned(),
                 before: old.get(key).map(|facts| (*facts).clone()),
                 after: new.get(key).map(|facts| (*facts).clone()),
             });
@@ -53,19 +56,17 @@ impl SchemaDelta {
     }
 
     /// Returns whether the migration changed this object in any way.
-    pub(crate) fn concerns(&self, kind: ObjectKind, name: &TableName) -> bool {
-        self.0
-            .iter()
-            .any(|changed| changed.kind == kind && changed.name == *name)
+    pub(crate) fn concerns(&self, key: Key<'_>) -> bool {
+        self.0.iter().any(|changed| changed.key() == key)
     }
 
     /// Compares the schema after a way back with what was there before the migration. Objects that somebody
     /// else had changed since (`now_before` differs from how the migration left them) are not counted.
     pub(crate) fn left_behind(&self, now_before: &Schema, now_after: &Schema) -> Vec<Difference> {
-        let (earlier, later) = (facts(now_before), facts(now_after));
+        let (earlier, later) = (now_before.by_key(), now_after.by_key());
         let mut left = Vec::new();
         for changed in &self.0 {
-            let key = (changed.kind, changed.name.clone());
+            let key = changed.key();
             if earlier.get(&key).copied() != changed.after.as_ref() {
                 continue;
             }
@@ -73,20 +74,22 @@ impl SchemaDelta {
         }
         // What the migration had left alone, its way back has to leave alone too.
         let all = Self::between(now_before, now_after);
-        let beyond = all
-            .0
-            .iter()
-            .filter(|other| !self.concerns(other.kind, &other.name));
+        let beyond = all.0.iter().filter(|other| !self.concerns(other.key()));
         left.extend(beyond.flat_map(|other| other.compare(other.after.as_ref())));
         left
     }
 }
 
 impl Changed {
+    fn key(&self) -> Key<'_> {
+        (self.kind, &self.name, self.on.as_ref())
+    }
+
     fn compare(&self, now: Option<&BTreeMap<String, String>>) -> Vec<Difference> {
         let difference = |change| Difference {
             kind: self.kind,
             name: self.name.clone(),
+            on: self.on.clone(),
             change,
         };
         match (&self.before, now) {
@@ -110,18 +113,6 @@ impl Changed {
             }
         }
     }
-}
-
-fn facts(schema: &Schema) -> BTreeMap<(ObjectKind, TableName), &BTreeMap<String, String>> {
-    let tables = schema
-        .tables
-        .iter()
-        .map(|table| ((ObjectKind::Table, table.name.clone()), &table.facts));
-    let objects = schema
-        .objects
-        .iter()
-        .map(|object| ((object.kind, object.name.clone()), &object.facts));
-    tables.chain(objects).collect()
 }
 
 #[cfg(test)]

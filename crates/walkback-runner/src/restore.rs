@@ -103,7 +103,7 @@ impl Exchange {
         };
         let replace = manifest.tables.iter().filter(is_touched).cloned().collect();
         Ok(Self::of(replace, drop_tables, manifest, now, |object| {
-            delta.concerns(object.kind, &object.name)
+            delta.concerns(object.key())
         }))
     }
 
@@ -168,7 +168,7 @@ impl Exchange {
                 .is_some_and(|on| replace.iter().any(|entry| entry.table == *on))
         };
         let dropped = |object: &Object| object.on.as_ref().is_some_and(|on| drop_tables.contains(on));
-        let then = |object: &Object| manifest.schema.object(object.kind, &object.name);
+        let then = |object: &Object| manifest.schema.counterpart(object);
         let mut exchange = Self::default();
         for object in &now.objects {
             let differs = then(object).is_none_or(|then| then.facts != object.facts);
@@ -188,7 +188,7 @@ impl Exchange {
             }
         }
         let missing = |object: &&Object| {
-            let now = now.object(object.kind, &object.name);
+            let now = now.counterpart(object);
             replaced(object) || (concerned(object) && now.is_none_or(|now| now.facts != object.facts))
         };
         let back: Vec<_> = manifest.schema.objects.iter().filter(missing).cloned().collect();
@@ -213,13 +213,22 @@ impl Exchange {
     /// because their table is.
     pub(crate) fn changed_objects(&self) -> (Vec<String>, Vec<String>) {
         let only = |these: &[Object], those: &[Object]| {
-            let same = |object: &Object, other: &Object| {
-                (object.kind, &object.name, &object.facts) == (other.kind, &other.name, &other.facts)
-            };
+            let same =
+                |object: &Object, other: &Object| object.key() == other.key() && object.facts == other.facts;
             these
                 .iter()
                 .filter(|object| !those.iter().any(|other| same(object, other)))
-                .map(|object| format!("{} `{}`", object.kind.word(), object.name))
+                .map(|object| {
+                    let word = object.kind.word();
+                    let mut others = these.iter().chain(those);
+                    let is_repeated = others.any(|other| {
+                        (other.kind, &other.name) == (object.kind, &object.name) && other.on != object.on
+                    });
+                    match object.on.as_ref().filter(|_| is_repeated) {
+                        Some(on) => format!("{word} `{}` on `{on}`", object.name),
+                        None => format!("{word} `{}`", object.name),
+                    }
+                })
                 .collect()
         };
         (
@@ -364,7 +373,7 @@ impl Execution<'_> {
             matches!(
                 object.kind,
                 ObjectKind::Schema | ObjectKind::Extension | ObjectKind::Type
-            ) && now.object(object.kind, &object.name).is_none()
+            ) && now.counterpart(object).is_none()
         });
         for object in first {
             self.session.execute(cx, &object.definition, &[]).await?;

@@ -4,7 +4,7 @@ pub(crate) mod definition;
 pub(crate) mod objects;
 pub(crate) mod tables;
 
-use walkback_core::catalog::{Object, Schema};
+use walkback_core::catalog::Schema;
 use walkback_core::{Result, TableName};
 
 use crate::dialect::literal;
@@ -56,7 +56,6 @@ impl Link {
             foreign_keys.extend(read.foreign_keys);
             positions.extend(read.position);
         }
-        tell_apart(&mut schema.objects);
         schema.objects.extend(foreign_keys);
         schema.objects.extend(positions);
         schema.objects.extend(self.routines().await?);
@@ -116,18 +115,4 @@ impl Link {
 pub(crate) fn is_own(name: &str) -> bool {
     name.get(..OWN.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(OWN))
-}
-
-/// Gives objects of one name different ones: the names of indexes are those of a table here, not of a database.
-fn tell_apart(objects: &mut [Object]) {
-    let same = |a: &Object, b: &Object| a.kind == b.kind && a.name.name.eq_ignore_ascii_case(&b.name.name);
-    let repeated: Vec<bool> = objects
-        .iter()
-        .map(|object| objects.iter().filter(|other| same(object, other)).count() > 1)
-        .collect();
-    for (object, is_repeated) in objects.iter_mut().zip(repeated) {
-        if let (true, Some(on)) = (is_repeated, &object.on) {
-            object.name.name = format!("{} on {}", object.name.name, on.name);
-        }
-    }
 }

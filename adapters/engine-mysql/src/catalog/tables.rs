@@ -181,12 +181,31 @@ fn facts(elements: &[&Element<'_>], options: &str, columns: &[Column]) -> BTreeM
         } else {
             element.rest
         };
-        facts.insert(fact, normalise(KIND, text));
+        let text = normalise(KIND, text);
+        let text = match element.sort {
+            Sort::Column => without_implied_charset(text),
+            _ => text,
+        };
+        facts.insert(fact, text);
     }
     let order: Vec<_> = columns.iter().map(|column| quoted(&column.name)).collect();
     facts.insert(COLUMN_ORDER.to_owned(), order.join(", "));
     facts.insert("options".to_owned(), normalise(KIND, options));
     facts
+}
+
+/// Leaves out the character set that a collation belongs to: MySQL spells it out for a column that was created from
+/// its own definition, and not before.
+fn without_implied_charset(column: String) -> String {
+    let Some((before, rest)) = column.split_once(" CHARACTER SET ") else {
+        return column;
+    };
+    match rest.split_once(" COLLATE ") {
+        Some((charset, collation)) if collation.starts_with(&format!("{charset}_")) => {
+            format!("{before} COLLATE {collation}")
+        }
+        _ => column,
+    }
 }
 
 fn index(table: &TableName, key: &Element<'_>) -> Object {
@@ -241,4 +260,26 @@ pub(crate) fn foreign_key(text: &str) -> Option<ForeignKey> {
         referenced_columns: names_in_parentheses(&text[behind.offset..]),
         cascades: acts,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_spells_out_at_times_is_left_out() {
+        let spelled = "VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL";
+        assert_eq!(
+            without_implied_charset(spelled.to_owned()),
+            "VARCHAR(9) COLLATE utf8mb4_bin NOT NULL"
+        );
+        for other in ["VARCHAR(9) CHARACTER SET latin1 NOT NULL", "BLOB NOT NULL"] {
+            assert_eq!(without_implied_charset(other.to_owned()), other);
+        }
+        let key = "FOREIGN KEY (`p`) REFERENCES `p` (`id`)";
+        let spelled = format!("{key} ON DELETE RESTRICT ON UPDATE NO ACTION");
+        assert_eq!(without_default_actions(&spelled), normalise(KIND, key));
+        let acting = format!("{key} ON DELETE CASCADE");
+        assert_eq!(without_default_actions(&acting), normalise(KIND, &acting));
+    }
 }

@@ -361,7 +361,7 @@ fn statistics(row: &Texts, names: &Names, relations: &BTreeMap<String, TableName
     }
 }
 
-/// Gives objects of one kind and name the names that tell them apart: the table, or the arguments.
+/// Gives routines of one name the names that tell them apart: with the types of their arguments.
 pub(super) fn tell_apart(entries: &mut [Entry]) {
     let mut seen: BTreeMap<(ObjectKind, String), usize> = BTreeMap::new();
     for entry in entries.iter() {
@@ -374,11 +374,9 @@ pub(super) fn tell_apart(entries: &mut [Entry]) {
             continue;
         }
         let name = &entry.object.name;
-        entry.object.name = match (&entry.object.on, entry.object.facts.get("arguments")) {
-            (Some(on), _) => name.renamed(format!("{} on {on}", name.name)),
-            (None, Some(arguments)) => name.renamed(format!("{}({arguments})", name.name)),
-            (None, None) => continue,
-        };
+        if let Some(arguments) = entry.object.facts.get("arguments") {
+            entry.object.name = name.renamed(format!("{}({arguments})", name.name));
+        }
     }
 }
 

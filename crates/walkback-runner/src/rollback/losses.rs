@@ -7,6 +7,7 @@ use walkback_core::statement::Action;
 use walkback_core::{Access, Cx, Direction, MigrationId, Result, TableName};
 
 use super::plan::Planning;
+use super::renamed::Renamed;
 use crate::journal::{Journal, TableThen};
 use crate::loss::{Loss, LossCounter};
 use crate::plan::{Plan, ReadScript};
@@ -26,6 +27,7 @@ impl Runner {
             session: &mut *session,
             schema,
             losses,
+            renamed: Renamed::default(),
         };
         for step in plan.steps.iter().filter(|step| step.direction == Direction::Down) {
             let loss = planning.loss_of_down(&step.id, &step.script).await?;
@@ -69,13 +71,23 @@ impl Planning<'_> {
         {
             match action {
                 Action::DropTable { table } => {
-                    losses.extend(self.loss_of(table, after.get(&table.to_string())).await?);
+                    let now = self.renamed.table(table);
+                    losses.extend(self.loss_of(&now, after.get(&table.to_string())).await?);
                 }
-                Action::DropColumn { table, column } if self.schema.table(table).is_some() => {
+                Action::DropColumn { table, column } => {
+                    let (now, of) = (self.renamed.table(table), self.renamed.column(table, column));
+                    // What an earlier down brings back first holds nothing that was written since.
+                    let is_there = self.schema.table(&now).is_some_and(|table| {
+                        let mut columns = table.columns.iter();
+                        columns.any(|column| column.name.eq_ignore_ascii_case(&of))
+                    });
+                    if !is_there {
+                        continue;
+                    }
                     let sql = format!(
                         "SELECT count(*) FROM {} WHERE {} IS NOT NULL",
-                        dialect.quote_table(table),
-                        dialect.quote_identifier(column)
+                        dialect.quote_table(&now),
+                        dialect.quote_identifier(&of)
                     );
                     let row = self.session.fetch_optional(self.cx, &sql, &[]).await?;
                     let count = row
@@ -96,7 +108,8 @@ impl Planning<'_> {
                     table,
                     may_overwrite: true,
                 } => {
-                    let since = self.loss_of(table, after.get(&table.to_string())).await?;
+                    let now = self.renamed.table(table);
+                    let since = self.loss_of(&now, after.get(&table.to_string())).await?;
                     losses.extend(since.map(|loss| Loss {
                         what: format!(
                             "the down changes rows of it, and it was written to since: {}",
@@ -105,7 +118,7 @@ impl Planning<'_> {
                         ..loss
                     }));
                 }
-                _ => {}
+                _ => self.renamed.note(action),
             }
         }
         Ok(losses)

@@ -2,6 +2,7 @@
 
 mod losses;
 mod plan;
+mod renamed;
 mod run;
 mod step;
 mod whole;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use walkback_core::catalog::Schema;
 use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result, Session, TableName};
 
+use super::renamed::Renamed;
 use super::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
 use crate::journal::{Journal, PointRow, RunRecord, RunStatus};
 use crate::loss::LossCounter;
@@ -33,6 +34,7 @@ impl Runner {
             session: &mut *session,
             schema,
             losses: LossCounter::default(),
+            renamed: Renamed::default(),
         };
         match &request.what {
             RollbackWhat::Backup(id) => planning.back_to_backup(id).await,
@@ -77,6 +79,7 @@ impl Runner {
             session: &mut *session,
             schema,
             losses: LossCounter::default(),
+            renamed: Renamed::default(),
         };
         let manifest = planning.manifest(backup).await?;
         let only = (!tables.is_empty()).then(|| tables.iter().map(TableName::new).collect::<Vec<_>>());
@@ -103,6 +106,7 @@ pub(super) struct Planning<'a> {
     pub(super) session: &'a mut dyn Session,
     pub(super) schema: Schema,
     pub(super) losses: LossCounter,
+    pub(super) renamed: Renamed,
 }
 
 impl Planning<'_> {

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use walkback_core::catalog::{Schema, Table};
-use walkback_core::engine::{Begin, ScratchDatabase};
+use walkback_core::engine::ScratchDatabase;
 use walkback_core::fingerprint::TableFingerprint;
-use walkback_core::{Access, Cx, Error, MigrationId, Result, Session, TableName};
+use walkback_core::{Access, Cx, Error, Migration, MigrationId, Result, Session, TableName};
 
 use crate::plan::{ScriptOrigin, Verdict};
 use crate::runner::{DownTarget, Runner, UpTarget};
@@ -42,6 +42,13 @@ struct Bench {
     runner: Runner,
     // Held for its drop.
     _database: Box<dyn ScratchDatabase>,
+}
+
+/// What became of verifying a migration.
+enum Seen {
+    Outcome(VerifyOutcome),
+    /// Its up fails, with rows in the tables.
+    FailsWithRows(Error),
 }
 
 /// The schema and what the rows of each table add up to.
@@ -80,7 +87,14 @@ impl Runner {
         let mut outcomes = Vec::with_capacity(wanted.len());
         for migration in graph.iter().filter(|migration| wanted.contains(&migration.id)) {
             cx.check()?;
-            let outcome = bench.runner.verify_one(cx, migration).await?;
+            let outcome = match bench.runner.verify_one(cx, migration, None).await? {
+                Seen::Outcome(outcome) => outcome,
+                Seen::FailsWithRows(error) => {
+                    // What it has left behind half-way may not be taken back there: there is no vault.
+                    bench = self.bench(cx).await?;
+                    bench.runner.verify_without_rows(cx, migration, &error).await?
+                }
+            };
             if !outcome.passed {
                 // What a broken down leaves behind must not be blamed on the migrations that follow.
                 bench = self.bench(cx).await?;
@@ -108,25 +122,42 @@ impl Runner {
         })
     }
 
-    async fn verify_one(&self, cx: &Cx, migration: &walkback_core::Migration) -> Result<VerifyOutcome> {
+    /// Verifies a migration without any rows, with which it fails to go up for this reason.
+    async fn verify_without_rows(
+        &self,
+        cx: &Cx,
+        migration: &Migration,
+        error: &Error,
+    ) -> Result<VerifyOutcome> {
+        let why = format!("all tables: its up fails once they have rows: {}", chain(error));
+        match self.verify_one(cx, migration, Some(why)).await? {
+            Seen::Outcome(outcome) => Ok(outcome),
+            Seen::FailsWithRows(error) => Err(error),
+        }
+    }
+
+    async fn verify_one(&self, cx: &Cx, migration: &Migration, no_rows: Option<String>) -> Result<Seen> {
         let id = &migration.id;
         for parent in migration.parents.iter().chain(&migration.depends_on) {
             self.scratch_up(cx, parent).await?;
         }
-        let mut without_rows: Vec<String> = self
-            .fill(cx)
-            .await?
-            .iter()
-            .map(|(table, why)| format!("{table}: {why}"))
-            .collect();
+        let has_rows = no_rows.is_none();
+        let without_rows: Vec<String> = match no_rows {
+            Some(why) => vec![why],
+            None => {
+                let refused = self.fill(cx).await?;
+                refused
+                    .iter()
+                    .map(|(table, why)| format!("{table}: {why}"))
+                    .collect()
+            }
+        };
         let mut before = self.snapshot(cx).await?;
-        if let Err(error) = self.scratch_up(cx, id).await {
-            self.empty(cx, &before.schema).await?;
-            self.scratch_up(cx, id).await?;
-            without_rows.push(format!(
-                "all tables: its up fails once they have rows: {}",
-                chain(&error)
-            ));
+        match self.scratch_up(cx, id).await {
+            Err(error) if has_rows => return Ok(Seen::FailsWithRows(error)),
+            outcome => outcome?,
+        }
+        if !has_rows {
             before.prints.clear();
         }
         let after = self.snapshot(cx).await?;
@@ -148,20 +179,20 @@ impl Runner {
                     .clone()
                     .unwrap_or_else(|| error.message().to_owned());
                 outcome.verdict = Verdict::Irreversible { why };
-                return Ok(outcome);
+                return Ok(Seen::Outcome(outcome));
             }
         };
         outcome.origin = plan.steps.first().map(|step| step.origin);
         if let Err(error) = self.run(cx, &plan, &Consent::default()).await {
             outcome.fail("its down script fails", &error);
-            return Ok(outcome);
+            return Ok(Seen::Outcome(outcome));
         }
         outcome.judge_way_back(&before, &self.snapshot(cx).await?);
         match self.scratch_up(cx, id).await {
             Ok(()) => outcome.judge_again(&after.schema, &self.snapshot(cx).await?.schema),
             Err(error) => outcome.fail("after its down it does not go up again", &error),
         }
-        Ok(outcome)
+        Ok(Seen::Outcome(outcome))
     }
 
     async fn scratch_up(&self, cx: &Cx, id: &MigrationId) -> Result<()> {
@@ -174,44 +205,6 @@ impl Runner {
         let mut session = self.connect(cx, Access::Write).await?;
         let schema = self.schema(cx, &mut *session).await?;
         synthesize::fill(cx, &mut *session, &*self.dialect(), &schema).await
-    }
-
-    /// Takes all rows away again: of tables that others refer to after those.
-    async fn empty(&self, cx: &Cx, schema: &Schema) -> Result<()> {
-        let mut session = self.connect(cx, Access::Write).await?;
-        if session.capability().alters_by_rebuild {
-            session.begin(cx, Begin::Rebuild).await?;
-            self.delete_all(cx, &mut *session, &schema.tables).await?;
-            return session.commit(cx).await;
-        }
-        let mut left = schema.tables.clone();
-        while !left.is_empty() {
-            let refused = self.delete_all(cx, &mut *session, &left).await?;
-            if refused.len() == left.len() {
-                return Err(Error::new(
-                    walkback_core::ErrorKind::Database,
-                    format!("the rows of table `{}` cannot be deleted again", left[0].name),
-                ));
-            }
-            left = refused;
-        }
-        Ok(())
-    }
-
-    /// Deletes all rows of tables, and returns the tables that refuse it.
-    async fn delete_all(&self, cx: &Cx, session: &mut dyn Session, tables: &[Table]) -> Result<Vec<Table>> {
-        let mut refused = Vec::new();
-        for table in tables {
-            let sql = format!("DELETE FROM {}", self.dialect().quote_table(&table.name));
-            match session.execute(cx, &sql, &[]).await {
-                Ok(_) => {}
-                Err(error) if error.kind() == walkback_core::ErrorKind::Database => {
-                    refused.push(table.clone());
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(refused)
     }
 
     async fn snapshot(&self, cx: &Cx) -> Result<Snapshot> {
