@@ -6,11 +6,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use walkback_tests::{Backend, EVERYWHERE, SERVERS, Sandbox, journeys, report};
+use walkback_tests::{Backend, EVERYWHERE, SERVERS, Sandbox, TRANSACTIONAL, journeys, report};
 
 fn main() -> ExitCode {
     let journeys = journeys! {
         EVERYWHERE => [vaultwarden_goes_up_down_and_up],
+        // It names a check as MySQL would, and MariaDB does not.
+        &[Backend::Sqlite, Backend::Postgres, Backend::PostgresNewest, Backend::Mysql] => [keto_goes_up_down_and_up],
+        TRANSACTIONAL => [gitness_goes_up_down_and_up],
         // Its files for SQLite call functions that only its own program adds.
         SERVERS => [authelia_goes_up_down_and_up],
         // Its files for PostgreSQL are for 16 and later.
@@ -59,6 +62,22 @@ const HISTORIES: &[History] = &[
         ],
     },
     History {
+        name: "gitness",
+        repository: "harness/gitness",
+        kind: "sql",
+        folders: [
+            Some("app/store/database/migrate/sqlite"),
+            Some("app/store/database/migrate/postgres"),
+            None,
+        ],
+    },
+    History {
+        name: "keto",
+        repository: "ory/keto",
+        kind: "sql",
+        folders: [Some("internal/persistence/sql/migrations/sql"); 3],
+    },
+    History {
         name: "model_registry",
         repository: "kubeflow/model-registry",
         kind: "sql",
@@ -92,6 +111,14 @@ fn authelia_goes_up_down_and_up(backend: Backend) {
     up_down_up("authelia", backend);
 }
 
+fn gitness_goes_up_down_and_up(backend: Backend) {
+    up_down_up("gitness", backend);
+}
+
+fn keto_goes_up_down_and_up(backend: Backend) {
+    up_down_up("keto", backend);
+}
+
 fn model_registry_goes_up_down_and_up(backend: Backend) {
     up_down_up("model_registry", backend);
 }
@@ -118,6 +145,55 @@ fn copy(from: &Path, to: &Path) -> usize {
     count
 }
 
+/// Copies the files of a folder in which several may have one number, numbered anew in their order, and of those for
+/// several engines (`1_name.mysql.up.sql`) the ones for this.
+fn copy_numbered(from: &[PathBuf], to: &Path, backend: Backend) -> usize {
+    let mine: &[&str] = match backend {
+        Backend::Sqlite => &["sqlite", "sqlite3"],
+        Backend::Postgres | Backend::PostgresNewest => &["postgres"],
+        Backend::Mysql | Backend::Mariadb => &["mysql"],
+    };
+    // By name and direction; a file for this engine comes before one for all.
+    let mut chosen = std::collections::BTreeMap::<(String, String), PathBuf>::new();
+    for folder in from {
+        for entry in std::fs::read_dir(folder).expect("the history can be read") {
+            let path = entry.expect("the history can be read").path();
+            let file = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let parts: Vec<&str> = file.split('.').collect();
+            let (name, engine, direction) = match parts[..] {
+                [name, direction, "sql"] => (name, None, direction),
+                [name, engine, direction, "sql"] => (name, Some(engine), direction),
+                _ => continue,
+            };
+            let key = (name.to_owned(), direction.to_owned());
+            match engine {
+                Some(engine) if mine.contains(&engine) => drop(chosen.insert(key, path)),
+                Some(_) => {}
+                None => drop(chosen.entry(key).or_insert(path)),
+            }
+        }
+    }
+    std::fs::create_dir_all(to).expect("folders can be made");
+    let mut numbers = std::collections::BTreeMap::new();
+    for (name, _) in chosen.keys().filter(|(_, direction)| direction == "up") {
+        numbers.insert(name.clone(), numbers.len() + 1);
+    }
+    for ((name, direction), path) in &chosen {
+        if let Some(number) = numbers.get(name) {
+            let renamed = format!(
+                "{number:04}_{}.{direction}.sql",
+                name.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_')
+            );
+            std::fs::copy(path, to.join(renamed)).expect("a file can be copied");
+        }
+    }
+    numbers.len()
+}
+
 fn project(history: &History, backend: Backend) -> (Sandbox, usize) {
     let sandbox = Sandbox::on(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
     sandbox.configure(&format!(
@@ -127,7 +203,15 @@ fn project(history: &History, backend: Backend) -> (Sandbox, usize) {
     let folder = history
         .folder(backend)
         .expect("it is there, or the journey is ignored");
-    let count = copy(&folder, &sandbox.path("migrations"));
+    let to = sandbox.path("migrations");
+    let count = match history.name {
+        "gitness" => copy_numbered(&[folder], &to, backend),
+        "keto" => {
+            let networks = folder.join("../../../../../oryx/networkx/migrations/sql");
+            copy_numbered(&[networks, folder], &to, backend)
+        }
+        _ => copy(&folder, &to),
+    };
     if history.name == "vaultwarden" && backend.is_mysql() {
         without_foreign_keys(&sandbox.path("migrations"));
     }
@@ -162,7 +246,7 @@ fn up_down_up(name: &str, backend: Backend) {
     sandbox.ok(&["up", "-y"]);
     let head = sandbox.contents();
     assert_eq!(sandbox.status()["applied"], count);
-    assert!(head.rows.len() > 5, "hardly anything was made");
+    assert!(head.definitions.len() > 5, "hardly anything was made");
     if history.kind == "diesel" {
         let ledger = sandbox.value("SELECT count(*) FROM __diesel_schema_migrations");
         assert_eq!(ledger, count.to_string());
@@ -176,7 +260,12 @@ fn up_down_up(name: &str, backend: Backend) {
     ));
     sandbox.assert_contents(&base, &rollback.transcript());
     sandbox.ok(&["up", "-y"]);
-    sandbox.assert_contents(&head, "up again");
+    if history.name == "gitness" {
+        // It writes the time into its rows.
+        assert_eq!(sandbox.contents().definitions, head.definitions);
+    } else {
+        sandbox.assert_contents(&head, "up again");
+    }
 
     by_their_own_downs(name, &sandbox);
     verdicts(name, history, backend);

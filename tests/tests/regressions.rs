@@ -24,6 +24,7 @@ fn main() -> ExitCode {
                 a_down_that_drops_what_the_up_found_there_already_is_undone,
                 a_full_rollback_of_a_loose_script_leaves_tables_it_never_touched_alone,
                 restoring_one_branch_does_not_undo_the_other,
+                a_down_that_proves_unsound_after_other_steps_gives_way_to_a_sounder_one,
                 restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back,
             ],
             SERVERS => [an_object_whose_name_another_table_uses_too_comes_back],
@@ -182,6 +183,26 @@ fn tables_that_change_their_names_come_back_under_the_old_ones(backend: Backend)
     for change in changes {
         comes_back(backend, begin, change);
     }
+}
+
+fn a_down_that_proves_unsound_after_other_steps_gives_way_to_a_sounder_one(backend: Backend) {
+    let sandbox = project(backend);
+    let table = "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(20)); INSERT INTO t VALUES (1, 'x');";
+    sandbox.migration("001_begin", table, "DROP TABLE t;");
+    sandbox.ok(&["up", "-y"]);
+    let before = sandbox.contents();
+    sandbox.migration("002_index", "CREATE INDEX t_a ON t (a);", "DROP TABLE t;");
+    sandbox.migration("003_delete", "DELETE FROM t;", "");
+    sandbox.ok(&["up", "-y"]);
+    let output = sandbox.ok(&["rollback", "-n", "2", "-y"]);
+    sandbox.assert_contents(&before, &output.transcript());
+    assert!(
+        output.stderr.contains("does not lead back"),
+        "{}",
+        output.transcript()
+    );
+    assert_eq!(sandbox.status()["applied"], 1);
+    sandbox.assert_sound();
 }
 
 /// Some names are names among those of one table only: what else has the name changes nothing.

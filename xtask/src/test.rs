@@ -11,6 +11,9 @@ use crate::services::{self, SERVICES};
 /// Tools that some tests take turns with; absent, those tests say so and are ignored.
 const TOOLS: &[&str] = &["sqlite3", "diesel"];
 
+/// What else tests may need, and see for themselves whether it is there.
+const OTHERS: &[&str] = &["testcontainers", "pgbouncer"];
+
 /// Runs all tests, doc tests included.
 pub(crate) fn run(root: &Path, corpora: Option<&Path>) -> Result<()> {
     let present = engines(root)?;
@@ -94,8 +97,7 @@ fn check_required(required: &str, root: &Path) -> Result<()> {
         let known = ["engine", "store"]
             .iter()
             .any(|role| adapters.contains(&format!("{role}-{name}")));
-        // `tests/services` sees that these are there, whatever adapters there are.
-        let known = known || name == "testcontainers" || SERVICES.iter().any(|(service, _)| *service == name);
+        let known = known || OTHERS.contains(&name) || SERVICES.iter().any(|(service, _)| *service == name);
         if !known {
             bail!(
                 "`WALKBACK_REQUIRE` names `{name}`, and no service and no adapter here has that name ({})",

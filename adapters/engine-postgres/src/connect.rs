@@ -42,6 +42,14 @@ impl std::fmt::Debug for Stopper {
 }
 
 impl Stopper {
+    /// Returns the port of the server, unless it is a socket of the system.
+    pub(crate) fn port(&self) -> Option<u16> {
+        match &self.address {
+            Address::Net(_, address) => Some(address.port()),
+            Address::Socket(_) => None,
+        }
+    }
+
     /// Asks, and waits until the server has passed the request on: one that comes late would stop the next
     /// statement.
     pub(crate) async fn ask(&self) {

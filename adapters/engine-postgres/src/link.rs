@@ -119,6 +119,11 @@ impl Link {
         })
     }
 
+    /// Returns the port that was connected to, unless it is a socket of the system.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.stopper.port()
+    }
+
     /// Notes that something is about to run.
     pub(crate) fn running(&self) -> Running {
         Running {

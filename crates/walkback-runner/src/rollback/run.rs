@@ -1,5 +1,7 @@
 //! Running a rollback: a safety point, then each migration by its means, checked, with the next means ready.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use walkback_core::catalog::Object;
 use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
 
@@ -80,11 +82,49 @@ impl Execution<'_> {
         if scope != PointScope::None {
             self.safety_point(cx, "rollback", &scope).await?;
         }
-        for step in &plan.steps {
-            cx.check()?;
-            self.walk_back(cx, step, plan.only_scripts).await?;
+        let mut unsound = BTreeMap::new();
+        let mut tried = BTreeSet::new();
+        while let Err((id, error)) = self.walk_back_all(cx, plan, &mut unsound).await {
+            // Without transactions, undoing a down that proves unsound may take all steps back.
+            let others = self.all_taken_back && may_go_on(&error) && self.has_other_means(&id)?;
+            if plan.only_scripts || !others || !tried.insert(id.clone()) {
+                return Err(error);
+            }
+            self.all_taken_back = false;
+            self.taken_back = None;
+            self.report.applied.clear();
+            unsound.insert(id, error);
         }
         Ok(())
+    }
+
+    /// Walks back one migration after the other. For those in `unsound`, their script has been tried.
+    async fn walk_back_all(
+        &mut self,
+        cx: &Cx,
+        plan: &RollbackPlan,
+        unsound: &mut BTreeMap<MigrationId, Error>,
+    ) -> Result<(), (MigrationId, Error)> {
+        for step in &plan.steps {
+            let stored = self.state.stored.get(&step.id).cloned();
+            let outcome = match (cx.check(), unsound.remove(&step.id), stored) {
+                (Err(ended), _, _) => Err(ended),
+                (Ok(()), Some(error), Some(stored)) => self.walk_back_otherwise(cx, &stored, error).await,
+                _ => self.walk_back(cx, step, plan.only_scripts).await,
+            };
+            outcome.map_err(|error| (step.id.clone(), error))?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether a migration can be walked back without its author's script.
+    fn has_other_means(&self, id: &MigrationId) -> Result<bool> {
+        let Some(stored) = self.state.stored.get(id) else {
+            return Ok(false);
+        };
+        let derived = Planner::new(self.runner, &self.state).derived_script(stored)?;
+        let is_sound = derived.is_some() && stored.derived_loses.is_empty();
+        Ok(is_sound || stored.point.is_some() && self.runner.vault().is_some())
     }
 
     /// Returns what walking a migration back may take away, by whichever means. `triggers` are those that
