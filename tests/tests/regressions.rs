@@ -192,9 +192,10 @@ fn a_down_that_proves_unsound_after_other_steps_gives_way_to_a_sounder_one(backe
     sandbox.ok(&["up", "-y"]);
     let before = sandbox.contents();
     sandbox.migration("002_index", "CREATE INDEX t_a ON t (a);", "DROP TABLE t;");
-    sandbox.migration("003_delete", "DELETE FROM t;", "");
+    sandbox.migration("003_table", "CREATE TABLE u (a INTEGER);", "DROP TABLE t;");
+    sandbox.migration("004_delete", "DELETE FROM t;", "");
     sandbox.ok(&["up", "-y"]);
-    let output = sandbox.ok(&["rollback", "-n", "2", "-y"]);
+    let output = sandbox.ok(&["rollback", "-n", "3", "-y"]);
     sandbox.assert_contents(&before, &output.transcript());
     assert!(
         output.stderr.contains("does not lead back"),

@@ -177,11 +177,12 @@ impl Execution<'_> {
                 &Error::not_found(format!("{why}, and no point was made before it")),
             );
         };
+        // The safety point is what was there before the whole run; restoring it says so in the report.
+        let is_first = self.report.undone.is_empty();
         match self.restore_after_failure(cx, step, point, only).await {
             Ok(()) => {
                 self.taken_back = Some(format!("undid `{}` from the point `{point}`", step.name));
-                if step.direction == Direction::Down && !self.report.undone.is_empty() {
-                    // The safety point is what was there before the whole run.
+                if step.direction == Direction::Down && !is_first {
                     self.report.undone.clear();
                     self.all_taken_back = true;
                 }

@@ -1,6 +1,6 @@
 //! Running a rollback: a safety point, then each migration by its means, checked, with the next means ready.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use walkback_core::catalog::Object;
 use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
@@ -15,6 +15,9 @@ use crate::restore::{Exchange, RestorePlan};
 use crate::rights;
 use crate::runner::Runner;
 use crate::settings::Consent;
+
+/// Migrations whose scripts were tried and undone, and why.
+type Unsound = BTreeMap<MigrationId, (ErrorKind, String)>;
 
 /// What the journal names where a whole point is brought back, and no migration of its own.
 const WHOLE: &str = "*";
@@ -82,18 +85,19 @@ impl Execution<'_> {
         if scope != PointScope::None {
             self.safety_point(cx, "rollback", &scope).await?;
         }
-        let mut unsound = BTreeMap::new();
-        let mut tried = BTreeSet::new();
-        while let Err((id, error)) = self.walk_back_all(cx, plan, &mut unsound).await {
+        let mut unsound = Unsound::new();
+        let warnings = self.report.warnings.len();
+        while let Err((id, error)) = self.walk_back_all(cx, plan, &unsound).await {
             // Without transactions, undoing a down that proves unsound may take all steps back.
             let others = self.all_taken_back && may_go_on(&error) && self.has_other_means(&id)?;
-            if plan.only_scripts || !others || !tried.insert(id.clone()) {
+            if plan.only_scripts || !others || unsound.contains_key(&id) {
                 return Err(error);
             }
             self.all_taken_back = false;
             self.taken_back = None;
             self.report.applied.clear();
-            unsound.insert(id, error);
+            self.report.warnings.truncate(warnings);
+            unsound.insert(id, (error.kind(), error.to_string()));
         }
         Ok(())
     }
@@ -103,13 +107,16 @@ impl Execution<'_> {
         &mut self,
         cx: &Cx,
         plan: &RollbackPlan,
-        unsound: &mut BTreeMap<MigrationId, Error>,
+        unsound: &Unsound,
     ) -> Result<(), (MigrationId, Error)> {
         for step in &plan.steps {
             let stored = self.state.stored.get(&step.id).cloned();
-            let outcome = match (cx.check(), unsound.remove(&step.id), stored) {
+            let outcome = match (cx.check(), unsound.get(&step.id), stored) {
                 (Err(ended), _, _) => Err(ended),
-                (Ok(()), Some(error), Some(stored)) => self.walk_back_otherwise(cx, &stored, error).await,
+                (Ok(()), Some((kind, message)), Some(stored)) => {
+                    let error = Error::new(*kind, message);
+                    self.walk_back_otherwise(cx, &stored, error).await
+                }
                 _ => self.walk_back(cx, step, plan.only_scripts).await,
             };
             outcome.map_err(|error| (step.id.clone(), error))?;
