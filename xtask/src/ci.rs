@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::process::{cargo, run as run_command};
+use crate::process::{Build, cargo, run as run_command};
 use crate::{demo, docs, layers, small, test, tidy};
 
 type Step = fn(&Path) -> Result<()>;
@@ -16,10 +16,10 @@ const STEPS: &[(&str, Step)] = &[
     ("tidy", tidy::run),
     ("layers", layers::run),
     ("clippy", clippy),
-    ("docs", |root| docs::run(root, true)),
+    ("docs", |root| docs::run(root, true, Build::WithTests)),
     ("small", small::run),
     ("test", |root| test::run(root, None)),
-    ("demo", |root| demo::run(root, false)),
+    ("demo", |root| demo::run(root, false, Build::WithTests)),
 ];
 
 /// Runs every step and stops at the first that fails.

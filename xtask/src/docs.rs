@@ -9,14 +9,14 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::layers::{Violation, report};
 use crate::links;
-use crate::process::{build_walkback, cargo, is_installed, output, run as run_command};
+use crate::process::{Build, build_walkback, cargo, is_installed, output, run as run_command};
 
 const REFERENCE: &str = "docs/src/reference/cli.md";
 
 /// Builds everything; with `check`, writes nothing and fails where the reference is stale.
-pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
+pub(crate) fn run(root: &Path, check: bool, build: Build<'_>) -> Result<()> {
     check_book(root)?;
-    reference(root, check)?;
+    reference(root, check, build)?;
     run_command(
         cargo(root)
             .args(["doc", "--workspace", "--no-deps"])
@@ -105,8 +105,8 @@ fn book_violations(summary: &str, pages: &BTreeSet<String>) -> Vec<Violation> {
 }
 
 /// Writes the reference of the command line from what the binary says of itself.
-fn reference(root: &Path, check: bool) -> Result<()> {
-    let binary = build_walkback(root, &[])?;
+fn reference(root: &Path, check: bool, build: Build<'_>) -> Result<()> {
+    let binary = build_walkback(root, build)?;
     let mut text = String::from(
         "# The command line\n\n\
          Written by `cargo xtask docs` from what the program says of itself; changes belong into\n\

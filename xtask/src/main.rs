@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use process::Build;
 
 /// The commands of the project.
 #[derive(Debug, Parser)]
@@ -81,12 +82,12 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<()> {
     let root = root()?;
     match &arguments.command {
-        Command::Demo { keep } => demo::run(&root, *keep),
+        Command::Demo { keep } => demo::run(&root, *keep, Build::Alone(&[])),
         Command::Test { corpora } => test::run(&root, corpora.as_deref()),
         Command::Services { arguments } => services::run(&root, arguments),
         Command::Layers => layers::run(&root),
         Command::Tidy => tidy::run(&root),
-        Command::Docs { check } => docs::run(&root, *check),
+        Command::Docs { check } => docs::run(&root, *check, Build::Alone(&[])),
         Command::Small => small::run(&root),
         Command::Ci => ci::run(&root),
     }

@@ -88,12 +88,24 @@ pub(crate) fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
+/// Says which packages a build of walkback is made together with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Build<'a> {
+    /// By itself, with these arguments.
+    Alone(&'a [&'a str]),
+    /// With the tests of the workspace: cargo compiles a dependency once for each set of features that is asked of
+    /// it, and this is the set of the tests.
+    WithTests,
+}
+
 /// Builds the binary of walkback and returns where it is.
-pub(crate) fn build_walkback(root: &Path, arguments: &[&str]) -> Result<std::path::PathBuf> {
+pub(crate) fn build_walkback(root: &Path, build: Build<'_>) -> Result<std::path::PathBuf> {
     let mut command = cargo(root);
-    command
-        .args(["build", "--package", "walkback", "--bin", "walkback"])
-        .args(arguments);
+    command.args(["build", "--bin", "walkback"]);
+    match build {
+        Build::Alone(arguments) => command.args(["--package", "walkback"]).args(arguments),
+        Build::WithTests => command.args(["--workspace", "--test", "services"]),
+    };
     println!("$ {}", shown(&command));
     command.arg("--message-format=json-render-diagnostics");
     let messages = output(&mut command)?;

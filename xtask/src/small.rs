@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::process::{build_walkback, cargo, output};
+use crate::process::{Build, build_walkback, cargo, output};
 
 const FEATURES: &[&str] = &["--no-default-features", "--features", "sqlite,fs,sql"];
 
@@ -48,7 +48,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let linked: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
     check("the tree of dependencies", |name| linked.contains(&name))?;
 
-    let binary = build_walkback(root, FEATURES)?;
+    let binary = build_walkback(root, Build::Alone(FEATURES))?;
     let bytes = fs::read(&binary).with_context(|| format!("cannot read `{}`", binary.display()))?;
     // The path of a crate's source stands in the binary wherever it can panic: `/rusqlite-0.41.1/src/`.
     check("the binary", |name| holds(&bytes, &format!("/{name}-")))?;

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use shell::Shell;
 use snapshot::Snapshot;
 
-use crate::process::build_walkback;
+use crate::process::{Build, build_walkback};
 
 const CONFIGURATION: &str = r#"[source]
 kind = "sql"
@@ -35,8 +35,8 @@ const LAST_BUT_ONE: &str = "20240805";
 const DATABASE: &str = "shop.db";
 
 /// Runs the demo in a temporary folder, which stays if `keep` is set.
-pub(crate) fn run(root: &Path, keep: bool) -> Result<()> {
-    let binary = build_walkback(root, &[])?;
+pub(crate) fn run(root: &Path, keep: bool, build: Build<'_>) -> Result<()> {
+    let binary = build_walkback(root, build)?;
     let folder = tempfile::Builder::new()
         .prefix("walkback-demo-")
         .tempdir()

@@ -1,0 +1,66 @@
+//! Promises that were broken once: each test is named for what must hold.
+
+mod runs;
+mod tables;
+
+use std::process::ExitCode;
+
+use runs::{
+    a_down_that_drops_what_the_up_found_there_already_is_undone,
+    a_down_that_proves_unsound_after_other_steps_gives_way_to_a_sounder_one,
+    a_down_that_takes_rows_the_application_wrote_is_not_taken_for_lossless,
+    a_full_rollback_of_a_loose_script_leaves_tables_it_never_touched_alone,
+    a_goto_that_goes_down_and_up_is_walked_back_with_what_its_ups_changed,
+    a_killed_loose_addition_after_another_migration_is_recovered_to_between_them,
+    a_loose_addition_that_fails_half_way_is_undone_and_earlier_migrations_of_the_run_stay,
+    a_migration_that_changes_walkbacks_own_tables_is_refused,
+    a_rollback_after_a_killed_run_walks_back_that_run_and_no_other,
+    a_stamp_is_not_walked_back_by_scripts_and_forgets_the_point_of_another_time,
+    a_write_between_the_point_and_the_migration_is_not_lost,
+    going_back_to_a_point_that_does_not_hold_what_later_migrations_changed_is_refused,
+    restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back,
+    restoring_one_branch_does_not_undo_the_other,
+};
+use tables::{
+    a_virtual_table_that_goes_is_named_before, an_object_whose_name_another_table_uses_too_comes_back,
+    awkward_tables_come_back, rows_that_a_cascade_took_come_back,
+    rows_that_a_trigger_wrote_go_and_those_it_took_come_back,
+    tables_that_change_their_names_come_back_under_the_old_ones,
+};
+use walkback_tests::{Backend, ONE_OF_EACH, SERVERS, Sandbox, journeys};
+
+fn main() -> ExitCode {
+    walkback_tests::main(
+        "regressions",
+        &journeys! {
+            ONE_OF_EACH => [
+                rows_that_a_cascade_took_come_back,
+                rows_that_a_trigger_wrote_go_and_those_it_took_come_back,
+                tables_that_change_their_names_come_back_under_the_old_ones,
+                awkward_tables_come_back,
+                a_migration_that_changes_walkbacks_own_tables_is_refused,
+                a_goto_that_goes_down_and_up_is_walked_back_with_what_its_ups_changed,
+                a_stamp_is_not_walked_back_by_scripts_and_forgets_the_point_of_another_time,
+                a_rollback_after_a_killed_run_walks_back_that_run_and_no_other,
+                going_back_to_a_point_that_does_not_hold_what_later_migrations_changed_is_refused,
+                a_loose_addition_that_fails_half_way_is_undone_and_earlier_migrations_of_the_run_stay,
+                a_killed_loose_addition_after_another_migration_is_recovered_to_between_them,
+                a_down_that_takes_rows_the_application_wrote_is_not_taken_for_lossless,
+                a_down_that_drops_what_the_up_found_there_already_is_undone,
+                a_full_rollback_of_a_loose_script_leaves_tables_it_never_touched_alone,
+                restoring_one_branch_does_not_undo_the_other,
+                a_down_that_proves_unsound_after_other_steps_gives_way_to_a_sounder_one,
+                restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back,
+            ],
+            SERVERS => [an_object_whose_name_another_table_uses_too_comes_back],
+            &[Backend::Sqlite] => [
+                a_virtual_table_that_goes_is_named_before,
+                a_write_between_the_point_and_the_migration_is_not_lost,
+            ],
+        },
+    )
+}
+
+fn project(backend: Backend) -> Sandbox {
+    Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"))
+}
