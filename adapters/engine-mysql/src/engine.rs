@@ -5,9 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch};
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
+use walkback_sql::Sql;
 
 use crate::config::Config;
-use crate::dialect::MysqlDialect;
+use crate::dialect::KIND;
 use crate::session::MysqlSession;
 
 /// A database of a MySQL or MariaDB server.
@@ -31,7 +32,7 @@ impl Engine for MysqlEngine {
     }
 
     fn dialect(&self) -> Arc<dyn Dialect> {
-        Arc::new(MysqlDialect)
+        Arc::new(Sql(KIND))
     }
 
     async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>> {

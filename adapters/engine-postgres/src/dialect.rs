@@ -1,66 +1,12 @@
-//! SQL as PostgreSQL speaks it: what `walkback-sql` knows of it, as a [`Dialect`].
+//! SQL as PostgreSQL speaks it: names, texts and statements as a session needs them.
 
 use std::path::Path;
 
-use walkback_core::catalog::Schema;
-use walkback_core::dialect::{ColumnType, Dialect, DialectKind, Inverse};
-use walkback_core::{Effect, Result, Statement, TableName, Value};
+use walkback_core::dialect::DialectKind;
+use walkback_core::{Result, Statement, TableName};
 
-const KIND: DialectKind = DialectKind::Postgres;
-
-/// The dialect of PostgreSQL.
-#[derive(Debug)]
-pub(crate) struct PostgresDialect;
-
-impl Dialect for PostgresDialect {
-    fn kind(&self) -> DialectKind {
-        KIND
-    }
-
-    fn quote_identifier(&self, name: &str) -> String {
-        quoted(name)
-    }
-
-    fn quote_table(&self, table: &TableName) -> String {
-        quoted_table(table)
-    }
-
-    fn literal(&self, value: &Value) -> String {
-        walkback_sql::literal(KIND, value)
-    }
-
-    fn placeholder(&self, n: usize) -> String {
-        format!("${n}")
-    }
-
-    fn column_type(&self, column: ColumnType) -> String {
-        match column {
-            ColumnType::Key(length) => format!("VARCHAR({length})"),
-            ColumnType::Text => "TEXT".to_owned(),
-            ColumnType::Integer => "BIGINT".to_owned(),
-        }
-    }
-
-    fn split(&self, script: &str, file: &Path) -> Result<Vec<Statement>> {
-        walkback_sql::split(KIND, script, file)
-    }
-
-    fn effect(&self, statement: &Statement) -> Effect {
-        walkback_sql::effect(KIND, statement)
-    }
-
-    fn refuses_transaction(&self, statement: &Statement) -> bool {
-        walkback_sql::refuses_transaction(KIND, statement)
-    }
-
-    fn commits_implicitly(&self, statement: &Statement) -> bool {
-        walkback_sql::is_implicit_commit(KIND, statement)
-    }
-
-    fn inverse(&self, statement: &Statement, before: &Schema) -> Inverse {
-        walkback_sql::inverse(KIND, statement, before)
-    }
-}
+/// The family of SQL.
+pub(crate) const KIND: DialectKind = DialectKind::Postgres;
 
 /// Quotes an identifier.
 pub(crate) fn quoted(name: &str) -> String {

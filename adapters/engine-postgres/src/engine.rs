@@ -5,9 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
+use walkback_sql::Sql;
 
 use crate::config::Config;
-use crate::dialect::{PostgresDialect, quoted};
+use crate::dialect::{KIND, quoted};
 use crate::link::Link;
 use crate::scratch;
 use crate::session::PostgresSession;
@@ -38,7 +39,7 @@ impl Engine for PostgresEngine {
     }
 
     fn dialect(&self) -> Arc<dyn Dialect> {
-        Arc::new(PostgresDialect)
+        Arc::new(Sql(KIND))
     }
 
     async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>> {

@@ -1,78 +1,21 @@
-//! SQL as SQLite speaks it: what `walkback-sql` knows of it, as a [`Dialect`].
+//! SQL as SQLite speaks it: names, texts and statements as a session needs them.
 
 use std::path::Path;
 
-use walkback_core::catalog::Schema;
-use walkback_core::dialect::{ColumnType, Dialect, DialectKind, Inverse};
-use walkback_core::{Effect, Result, Statement, TableName, Value};
+use walkback_core::TableName;
+use walkback_core::dialect::DialectKind;
 
-const KIND: DialectKind = DialectKind::Sqlite;
-
-/// The dialect of SQLite.
-#[derive(Debug)]
-pub(crate) struct SqliteDialect;
-
-impl Dialect for SqliteDialect {
-    fn kind(&self) -> DialectKind {
-        KIND
-    }
-
-    fn quote_identifier(&self, name: &str) -> String {
-        quoted(name)
-    }
-
-    fn quote_table(&self, table: &TableName) -> String {
-        quoted_table(table)
-    }
-
-    fn literal(&self, value: &Value) -> String {
-        walkback_sql::literal(KIND, value)
-    }
-
-    fn placeholder(&self, n: usize) -> String {
-        format!("?{n}")
-    }
-
-    fn column_type(&self, column: ColumnType) -> String {
-        match column {
-            ColumnType::Key(_) | ColumnType::Text => "TEXT",
-            ColumnType::Integer => "INTEGER",
-        }
-        .to_owned()
-    }
-
-    fn split(&self, script: &str, file: &Path) -> Result<Vec<Statement>> {
-        walkback_sql::split(KIND, script, file)
-    }
-
-    fn effect(&self, statement: &Statement) -> Effect {
-        walkback_sql::effect(KIND, statement)
-    }
-
-    fn refuses_transaction(&self, statement: &Statement) -> bool {
-        walkback_sql::refuses_transaction(KIND, statement)
-    }
-
-    fn commits_implicitly(&self, statement: &Statement) -> bool {
-        walkback_sql::is_implicit_commit(KIND, statement)
-    }
-
-    fn inverse(&self, statement: &Statement, before: &Schema) -> Inverse {
-        walkback_sql::inverse(KIND, statement, before)
-    }
-}
+/// The family of SQL.
+pub(crate) const KIND: DialectKind = DialectKind::Sqlite;
 
 /// Quotes an identifier. Double quotes are an identifier to SQLite wherever one can stand.
 pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    walkback_sql::quote_identifier(KIND, name)
 }
 
 /// Quotes the name of a table, with its schema if it has one.
 pub(crate) fn quoted_table(table: &TableName) -> String {
-    match &table.schema {
-        Some(schema) => format!("{}.{}", quoted(schema), quoted(&table.name)),
-        None => quoted(&table.name),
-    }
+    walkback_sql::quote_table(KIND, table)
 }
 
 /// Returns whether a text is certainly more than one statement.

@@ -11,9 +11,10 @@ use tempfile::TempDir;
 use walkback_core::cx::Unit;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Error, ErrorKind, Result, Session};
+use walkback_sql::Sql;
 
 use crate::config::Config;
-use crate::dialect::SqliteDialect;
+use crate::dialect::KIND;
 use crate::link::{Link, Worker};
 use crate::session::SqliteSession;
 
@@ -44,7 +45,7 @@ impl Engine for SqliteEngine {
     }
 
     fn dialect(&self) -> Arc<dyn Dialect> {
-        Arc::new(SqliteDialect)
+        Arc::new(Sql(KIND))
     }
 
     async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>> {

@@ -9,11 +9,13 @@
 //! - [`inverse`]: what takes it back;
 //! - [`quote_identifier`], [`quote_table`], [`literal`]: names and values as SQL;
 //! - [`normalise`]: one spelling for all spellings of a definition;
+//! - [`Sql`]: all of it as the [`Dialect`](walkback_core::Dialect) of an engine;
 //! - [`lexer`]: the tokens below all of it.
 
 #![deny(missing_docs)]
 
 mod cursor;
+mod dialect;
 mod effect;
 mod inverse;
 mod keywords;
@@ -24,6 +26,7 @@ mod quote;
 mod split;
 mod transaction;
 
+pub use dialect::Sql;
 pub use effect::{effect, parses};
 pub use inverse::inverse;
 pub use normalise::normalise;
