@@ -20,6 +20,7 @@ use runs::{
     going_back_to_a_point_that_does_not_hold_what_later_migrations_changed_is_refused,
     restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back,
     restoring_one_branch_does_not_undo_the_other,
+    rows_changed_under_another_name_come_back_when_a_loose_script_fails,
 };
 use tables::{
     a_virtual_table_that_goes_is_named_before, an_object_whose_name_another_table_uses_too_comes_back,
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
                 going_back_to_a_point_that_does_not_hold_what_later_migrations_changed_is_refused,
                 a_loose_addition_that_fails_half_way_is_undone_and_earlier_migrations_of_the_run_stay,
                 a_killed_loose_addition_after_another_migration_is_recovered_to_between_them,
+                rows_changed_under_another_name_come_back_when_a_loose_script_fails,
                 a_down_that_takes_rows_the_application_wrote_is_not_taken_for_lossless,
                 a_down_that_drops_what_the_up_found_there_already_is_undone,
                 a_full_rollback_of_a_loose_script_leaves_tables_it_never_touched_alone,

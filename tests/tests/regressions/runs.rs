@@ -192,6 +192,27 @@ pub(super) fn a_loose_addition_that_fails_half_way_is_undone_and_earlier_migrati
     );
 }
 
+pub(super) fn rows_changed_under_another_name_come_back_when_a_loose_script_fails(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(20)); INSERT INTO t VALUES (1, 'x'), (2, 'y');",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    let before = sandbox.contents();
+    sandbox.migration(
+        "002_rename",
+        "-- walkback: transaction=off\nALTER TABLE t RENAME TO q;\nUPDATE q SET a = 'lost' WHERE id = 1;\n\
+         INSERT INTO nowhere VALUES (1);",
+        "",
+    );
+    let output = sandbox.run(&["up", "-y"]);
+    assert_eq!(output.code, Some(1), "{}", output.transcript());
+    sandbox.assert_contents(&before, &output.transcript());
+    sandbox.assert_sound();
+}
+
 pub(super) fn a_killed_loose_addition_after_another_migration_is_recovered_to_between_them(backend: Backend) {
     for step in 1.. {
         let sandbox = project(backend);

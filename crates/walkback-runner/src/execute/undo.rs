@@ -70,6 +70,8 @@ impl Execution<'_> {
             ));
         }
         if !of_rows.is_empty() {
+            // Rows may have been changed while their table had another name.
+            of_rows.extend(script.iter().filter_map(renames));
             let reach = Reach::new(&*self.dialect, &after, true);
             return Ok(match reach.of_effects(&*self.dialect, &of_rows) {
                 Some(tables) => ByJournal::Rows(tables),
@@ -165,6 +167,15 @@ fn rows_only(row: &StatementRow) -> Option<Effect> {
         )
     };
     effect.actions.iter().all(of_rows).then_some(effect)
+}
+
+/// Returns what a statement renames, if it does.
+fn renames(row: &StatementRow) -> Option<(String, Effect)> {
+    let mut effect = serde_json::from_str::<Effect>(&row.effect).ok()?;
+    effect
+        .actions
+        .retain(|action| matches!(action, Action::RenameTable { .. }));
+    (!effect.actions.is_empty()).then(|| (String::new(), effect))
 }
 
 /// Returns whether a statement may change rows and leave the schema as it is.
