@@ -136,7 +136,9 @@ impl Place {
                     .with_source(Cause(text(&error)))
             }
             DriverError::Driver(mysql_async::DriverError::UnknownAuthPlugin { name }) => {
-                Error::unsupported(format!("the authentication plugin `{name}`"), "the driver of walkback")
+                let plugin = format!("the authentication plugin `{name}` of user `{}`", config.user());
+                Error::unsupported(plugin, "the driver of walkback")
+                    .hint("check the user: of one that does not exist, MySQL says any plugin")
                     .hint("use `caching_sha2_password`, `mysql_native_password` or `ed25519` for this user")
             }
             _ => Error::new(ErrorKind::Unavailable, message)
