@@ -85,7 +85,9 @@ impl Binaries {
 
     /// Makes the first tables and returns the command that serves them.
     pub(super) fn prepare(&self, place: &Place) -> Result<Command> {
-        place.run(&mut self.installer(place))?;
+        // A server that starts clears the temporary folder of what looks like its own, of another one as well.
+        let temporary = ("TMPDIR", place.file("."));
+        place.run(self.installer(place).env(temporary.0, &temporary.1))?;
         place.write("init.sql", &accounts(&place.password))?;
         let mut server = self.command(place);
         server.args(SETTINGS).args([
@@ -99,6 +101,7 @@ impl Binaries {
             format!("--ssl-cert={}", place.file("server.crt").display()),
             format!("--ssl-key={}", place.file("server.key").display()),
         ]);
+        server.env(temporary.0, &temporary.1);
         if !matches!(self, Self::Mariadb { .. }) {
             server.arg("--mysqlx=OFF");
         }
