@@ -10,12 +10,12 @@ use walkback_tests::{Backend, EVERYWHERE, SERVERS, Sandbox, TRANSACTIONAL, journ
 
 fn main() -> ExitCode {
     let journeys = journeys! {
-        EVERYWHERE => [vaultwarden_goes_up_down_and_up],
+        EVERYWHERE => [vaultwarden_goes_up_down_and_up, hydra_goes_up_down_and_up],
         // It names a check as MySQL would, and MariaDB does not.
         &[Backend::Sqlite, Backend::Postgres, Backend::PostgresNewest, Backend::Mysql] => [keto_goes_up_down_and_up],
         TRANSACTIONAL => [gitness_goes_up_down_and_up],
-        // Its files for SQLite call functions that only its own program adds.
-        SERVERS => [authelia_goes_up_down_and_up],
+        // The files of the first for SQLite call functions that only its own program adds; the other has none.
+        SERVERS => [authelia_goes_up_down_and_up, mattermost_goes_up_down_and_up],
         // Its files for PostgreSQL are for 16 and later.
         &[Backend::PostgresNewest, Backend::Mysql, Backend::Mariadb] => [model_registry_goes_up_down_and_up],
     };
@@ -72,6 +72,18 @@ const HISTORIES: &[History] = &[
         ],
     },
     History {
+        name: "hydra",
+        repository: "ory/hydra",
+        kind: "sql",
+        folders: [Some("persistence/sql/migrations"); 3],
+    },
+    History {
+        name: "mattermost",
+        repository: "mattermost/mattermost-server",
+        kind: "sql",
+        folders: [None, Some("db/migrations/postgres"), Some("db/migrations/mysql")],
+    },
+    History {
         name: "keto",
         repository: "ory/keto",
         kind: "sql",
@@ -113,6 +125,14 @@ fn authelia_goes_up_down_and_up(backend: Backend) {
 
 fn gitness_goes_up_down_and_up(backend: Backend) {
     up_down_up("gitness", backend);
+}
+
+fn hydra_goes_up_down_and_up(backend: Backend) {
+    up_down_up("hydra", backend);
+}
+
+fn mattermost_goes_up_down_and_up(backend: Backend) {
+    up_down_up("mattermost", backend);
 }
 
 fn keto_goes_up_down_and_up(backend: Backend) {
@@ -164,16 +184,14 @@ fn copy_numbered(from: &[PathBuf], to: &Path, backend: Backend) -> usize {
                 .to_string_lossy()
                 .into_owned();
             let parts: Vec<&str> = file.split('.').collect();
-            let (name, engine, direction) = match parts[..] {
-                [name, direction, "sql"] => (name, None, direction),
-                [name, engine, direction, "sql"] => (name, Some(engine), direction),
-                _ => continue,
+            let [name, marks @ .., direction, "sql"] = &parts[..] else {
+                continue;
             };
-            let key = (name.to_owned(), direction.to_owned());
-            match engine {
-                Some(engine) if mine.contains(&engine) => drop(chosen.insert(key, path)),
-                Some(_) => {}
-                None => drop(chosen.entry(key).or_insert(path)),
+            let key = ((*name).to_owned(), (*direction).to_owned());
+            match marks {
+                [] | ["autocommit"] => drop(chosen.entry(key).or_insert(path)),
+                [engine, ..] if mine.contains(engine) => drop(chosen.insert(key, path)),
+                _ => {}
             }
         }
     }
@@ -188,7 +206,11 @@ fn copy_numbered(from: &[PathBuf], to: &Path, backend: Backend) -> usize {
                 "{number:04}_{}.{direction}.sql",
                 name.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_')
             );
-            std::fs::copy(path, to.join(renamed)).expect("a file can be copied");
+            let mut sql = std::fs::read_to_string(path).expect("a script can be read");
+            if path.to_string_lossy().contains(".autocommit.") {
+                sql.insert_str(0, "-- walkback: transaction=off\n");
+            }
+            std::fs::write(to.join(renamed), sql).expect("a script can be written");
         }
     }
     numbers.len()
@@ -205,7 +227,7 @@ fn project(history: &History, backend: Backend) -> (Sandbox, usize) {
         .expect("it is there, or the journey is ignored");
     let to = sandbox.path("migrations");
     let count = match history.name {
-        "gitness" => copy_numbered(&[folder], &to, backend),
+        "gitness" | "hydra" => copy_numbered(&[folder], &to, backend),
         "keto" => {
             let networks = folder.join("../../../../../oryx/networkx/migrations/sql");
             copy_numbered(&[networks, folder], &to, backend)
