@@ -37,6 +37,7 @@
 //! made. Its definition begins with a comment that says them (`/*walkback sql_mode=.. */`); a session of this
 //! engine puts them in force for that statement.
 
+mod aside;
 mod blocker;
 mod bulk;
 mod call;

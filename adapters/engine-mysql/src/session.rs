@@ -222,6 +222,15 @@ impl Session for MysqlSession {
             .await
     }
 
+    async fn set_aside(&mut self, cx: &Cx, slice: &TableSlice, aside: &TableName) -> Result<u64> {
+        let (slice, aside) = (slice.clone(), aside.clone());
+        self.line
+            .call(cx, move |link| {
+                Box::pin(async move { link.set_aside(&slice, &aside).await })
+            })
+            .await
+    }
+
     async fn swap(&mut self, cx: &Cx, swap: &Swap) -> Result<()> {
         let swap = swap.clone();
         self.line

@@ -34,6 +34,7 @@
 //! # Locks
 //! A lock is a session's advisory lock, under a key made of a hash of its name; see the module `lock`.
 
+mod aside;
 mod blocker;
 mod bulk;
 mod catalog;

@@ -141,6 +141,10 @@ impl Session for PostgresSession {
         self.link.create_shadow(cx, table, shadow).await
     }
 
+    async fn set_aside(&mut self, cx: &Cx, slice: &TableSlice, aside: &TableName) -> Result<u64> {
+        self.link.set_aside(cx, slice, aside).await
+    }
+
     async fn swap(&mut self, cx: &Cx, swap: &Swap) -> Result<()> {
         self.link.swap(cx, swap).await
     }

@@ -28,6 +28,7 @@
 //! The lock `walkback` on `app.db` is the file `app.db-walkback-lock`, locked by the operating system, which
 //! frees it however the process ends. The file itself stays and means nothing.
 
+mod aside;
 mod bulk;
 mod catalog;
 mod config;

@@ -187,6 +187,13 @@ impl Session for SqliteSession {
             .await
     }
 
+    async fn set_aside(&mut self, cx: &Cx, slice: &TableSlice, aside: &TableName) -> Result<u64> {
+        let (slice, aside) = (slice.clone(), aside.clone());
+        self.worker
+            .call(cx, move |link| link.set_aside(&slice, &aside))
+            .await
+    }
+
     async fn swap(&mut self, cx: &Cx, swap: &Swap) -> Result<()> {
         let swap = swap.clone();
         self.worker.call(cx, move |link| link.swap(&swap)).await

@@ -233,6 +233,12 @@ pub trait Session: fmt::Debug + Send {
     /// and triggers: the shadow that a restore loads into.
     async fn create_shadow(&mut self, cx: &Cx, table: &Table, shadow: &TableName) -> Result<()>;
 
+    /// Sets the rows of a slice aside in a new table, and returns how many there are. That table is bare: columns
+    /// and rows, and nothing that could stand in the way of a later change. It has no key, check, foreign key,
+    /// index or trigger, and needs no type of people's own: values of those become text. It is `AlreadyExists`
+    /// if the name is taken.
+    async fn set_aside(&mut self, cx: &Cx, slice: &TableSlice, aside: &TableName) -> Result<u64>;
+
     /// Puts shadows in the place of live tables, all at once, inside the current transaction where the
     /// engine has transactional DDL. Elsewhere it may be killed in the middle, and the whole exchange is
     /// done again from the beginning: no row of the shadows may be needed for that. An error means that nothing

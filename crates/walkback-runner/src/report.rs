@@ -4,6 +4,7 @@ use serde::Serialize;
 use walkback_core::MigrationId;
 
 use crate::plan::RunKind;
+use crate::purge::KeptTable;
 
 /// A migration, by identity and by the name a person reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,6 +31,10 @@ pub struct RunReport {
     pub restored_from: Option<String>,
     /// Points that were made, oldest first.
     pub points: Vec<String>,
+    /// Tables that hold what was replaced, until their deadlines.
+    pub kept: Vec<KeptTable>,
+    /// Such tables that were dropped for good.
+    pub purged: Vec<KeptTable>,
     /// Heads before.
     pub from: Vec<MigrationId>,
     /// Heads after.

@@ -243,6 +243,7 @@ impl Execution<'_> {
     /// intent is noted, so that a kill is noticed, and what an earlier attempt left is cleared away.
     pub(crate) async fn begin_exchange(&mut self, cx: &Cx, migration: &str, point: &str) -> Result<()> {
         self.swapping = false;
+        self.kept.clear();
         if self.session.capability().transactional_ddl {
             return self.session.begin(cx, Begin::Rebuild).await;
         }
@@ -277,6 +278,10 @@ impl Execution<'_> {
     /// afterwards, where no rollback takes it back, `recover` does it again.
     pub(crate) async fn end_exchange(&mut self, cx: &Cx, migration: &str, outcome: Result<()>) -> Result<()> {
         if self.session.capability().transactional_ddl {
+            if outcome.is_err() {
+                let in_vain = std::mem::take(&mut self.kept);
+                self.report.kept.retain(|kept| !in_vain.contains(&kept.table));
+            }
             return self.end_transaction(cx, outcome).await;
         }
         let Err(error) = outcome else {
@@ -292,6 +297,7 @@ impl Execution<'_> {
                 .hint("run `walkback recover`; it says what it found and what it will do, and asks"));
         }
         self.clear_shadows(cx).await.ok();
+        self.drop_kept_in_vain(cx).await.ok();
         let (run, seq) = (self.run.id.clone(), self.last_seq());
         if let Err(second) = self.journal().forget_statement(cx, &run, seq).await {
             tracing::warn!(error = ?second, migration, "the intent of a restore could not be taken back");

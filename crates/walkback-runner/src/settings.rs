@@ -86,6 +86,9 @@ pub struct Settings {
     pub policy: Policy,
     /// How long to wait for the lock.
     pub lock_timeout: Duration,
+    /// How long the rows that a restore replaces stay in tables beside those that take their place. Zero: they are
+    /// in the safety point only.
+    pub soft_delete: Duration,
 }
 
 impl Settings {
@@ -97,6 +100,7 @@ impl Settings {
             actor,
             policy: Policy::default(),
             lock_timeout: Duration::from_secs(60),
+            soft_delete: Duration::from_secs(30 * 24 * 60 * 60),
         }
     }
 }

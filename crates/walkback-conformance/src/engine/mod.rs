@@ -171,6 +171,8 @@ pub static CHECKS: &[Check<EngineFixture>] = crate::checks![
     bulk::a_chunk_that_is_not_right_is_refused,
     swapping::a_shadow_is_an_empty_table_of_the_same_shape,
     swapping::a_shadow_takes_no_name_that_is_taken,
+    swapping::rows_set_aside_stand_in_nobodys_way,
+    swapping::nothing_is_set_aside_under_a_name_that_is_taken,
     swapping::a_swap_puts_rows_and_objects_in_place,
     swapping::a_swap_is_taken_back_by_a_rollback,
     swapping::foreign_keys_mean_the_live_tables_after_a_swap,

@@ -104,7 +104,7 @@ impl EngineFixture {
     }
 
     /// Returns the type of text that an index can be made of.
-    fn indexable_text(&self) -> String {
+    pub(super) fn indexable_text(&self) -> String {
         match self.kind() {
             DialectKind::Mysql => self.engine.dialect().column_type(ColumnType::Key(250)),
             _ => self.text(),

@@ -1,5 +1,6 @@
 //! Shadows, and the exchange of tables.
 
+use walkback_core::bulk::TableSlice;
 use walkback_core::catalog::Object;
 use walkback_core::engine::{Begin, Swap};
 use walkback_core::name::ObjectKind;
@@ -64,6 +65,67 @@ pub(super) async fn a_shadow_takes_no_name_that_is_taken(fixture: EngineFixture)
         );
     }
     assert_eq!(count(&mut *session, "t").await?, 3);
+    Ok(())
+}
+
+pub(super) async fn rows_set_aside_stand_in_nobodys_way(fixture: EngineFixture) -> Result<()> {
+    let mut session = fixture.with_table(3).await?;
+    let (integer, note) = (fixture.integer(), fixture.indexable_text());
+    let create = format!(
+        "CREATE TABLE c (id {integer} NOT NULL, note {note}, size {integer} DEFAULT 7, PRIMARY KEY (id), UNIQUE (note), \
+         CHECK (size < 100), FOREIGN KEY (size) REFERENCES t (id))"
+    );
+    run(&mut *session, &create).await?;
+    run(&mut *session, "CREATE INDEX c_size ON c (size, id)").await?;
+    run(
+        &mut *session,
+        "INSERT INTO c VALUES (1, 'it''s 😀', 3), (2, NULL, NULL)",
+    )
+    .await?;
+    let c = table(&mut *session, "c").await?;
+    let columns = c.columns.iter().map(|column| column.name.clone()).collect();
+    let slice = TableSlice::new(named("c"), columns, c.primary_key.clone());
+    let aside = named("what \"was\" there");
+    let count_aside = session.set_aside(&cx(), &slice, &aside).await?;
+    assert_eq!(count_aside, 2);
+    let quoted = fixture.engine.dialect().quote_table(&aside);
+    let of = |name: &str| format!("SELECT id, note, size FROM {name} ORDER BY id");
+    let (live, kept) = (
+        rows(&mut *session, &of("c")).await?,
+        rows(&mut *session, &of(&quoted)).await?,
+    );
+    assert_eq!(live, kept);
+    let schema = session.schema(&cx()).await?;
+    let made = schema.table(&aside).expect("it is a table");
+    assert!(
+        made.primary_key.is_empty() && made.foreign_keys.is_empty(),
+        "{}",
+        made.definition
+    );
+    let indexes = schema
+        .objects_on(&aside)
+        .filter(|object| object.kind == ObjectKind::Index);
+    assert_eq!(indexes.count(), 0);
+    run(&mut *session, "DROP TABLE c").await?;
+    run(&mut *session, "DELETE FROM t").await?;
+    run(
+        &mut *session,
+        &format!("INSERT INTO {quoted} VALUES (1, 'it''s 😀', 100)"),
+    )
+    .await?;
+    assert_eq!(count(&mut *session, &quoted).await?, 3);
+    Ok(())
+}
+
+pub(super) async fn nothing_is_set_aside_under_a_name_that_is_taken(fixture: EngineFixture) -> Result<()> {
+    let mut session = fixture.with_table(3).await?;
+    run(&mut *session, &fixture.create_table("taken")).await?;
+    let outcome = session.set_aside(&cx(), &slice("t"), &named("taken")).await;
+    assert_eq!(
+        refused(outcome, "rows set aside over a table").kind(),
+        ErrorKind::AlreadyExists
+    );
+    assert_eq!(count(&mut *session, "taken").await?, 0);
     Ok(())
 }
 

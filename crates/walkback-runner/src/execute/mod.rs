@@ -12,7 +12,9 @@ use std::time::Instant;
 use walkback_core::engine::Begin;
 use walkback_core::ledger::LedgerFormat;
 use walkback_core::statement::Action;
-use walkback_core::{Access, Cx, Dialect, Direction, Error, ErrorKind, MigrationId, Result, Session};
+use walkback_core::{
+    Access, Cx, Dialect, Direction, Error, ErrorKind, MigrationId, Result, Session, TableName,
+};
 use walkback_vault::{Manifest, PointKind};
 
 use crate::journal::{Journal, RunRecord, RunStatus};
@@ -49,6 +51,10 @@ pub(crate) struct Execution<'a> {
     pub(crate) all_taken_back: bool,
     /// Whether an exchange of tables has begun that no rollback takes back.
     pub(crate) swapping: bool,
+    /// What the exchange under way has set aside.
+    pub(crate) kept: Vec<TableName>,
+    /// How many tables this run has set rows aside in.
+    pub(crate) kept_number: usize,
     seq: i64,
     started: Instant,
     // Held for its drop.
@@ -124,6 +130,8 @@ impl<'a> Execution<'a> {
             undone: Vec::new(),
             restored_from: None,
             points: Vec::new(),
+            kept: Vec::new(),
+            purged: Vec::new(),
             from: Vec::new(),
             to: Vec::new(),
             warnings: notices,
@@ -148,6 +156,8 @@ impl<'a> Execution<'a> {
             limited: false,
             all_taken_back: false,
             swapping: false,
+            kept: Vec::new(),
+            kept_number: 0,
             seq: 0,
             started: Instant::now(),
             _lock: lock,
@@ -441,6 +451,14 @@ fn summary(report: &RunReport) -> String {
     }
     if !report.applied.is_empty() {
         parts.push(format!("applied {}", names(&report.applied)));
+    }
+    if !report.purged.is_empty() {
+        let tables: Vec<_> = report
+            .purged
+            .iter()
+            .map(|kept| format!("`{}`", kept.table))
+            .collect();
+        parts.push(format!("dropped {}", tables.join(", ")));
     }
     parts.extend(report.warnings.iter().cloned());
     if parts.is_empty() {

@@ -8,9 +8,11 @@
 //! | `_walkback_migrations` | one applied migration: its down, hashed, and what it changed in the schema |
 //! | `_walkback_points` | one rollback point in the vault, and the hash of its manifest |
 //! | `_walkback_after` | one table as a run left it, to tell what was written since |
+//! | `_walkback_kept` | one table that holds what a restore replaced, and how long it stays |
 //! | `_walkback_undo` | the way back of one statement outside a transaction, noted before it was sent |
 
 mod after;
+mod kept;
 mod migrations;
 mod points;
 mod runs;
@@ -23,6 +25,7 @@ use walkback_core::value::{Row, Value};
 use walkback_core::{Cx, Dialect, Result, Session, TableName};
 
 pub(crate) use after::TableThen;
+pub(crate) use kept::KeptRow;
 pub(crate) use migrations::StoredMigration;
 pub(crate) use points::PointRow;
 pub use runs::{RunRecord, RunStatus};

@@ -10,6 +10,7 @@ pub(crate) const MIGRATIONS: &str = "_walkback_migrations";
 pub(crate) const POINTS: &str = "_walkback_points";
 pub(crate) const AFTER: &str = "_walkback_after";
 pub(crate) const UNDO: &str = "_walkback_undo";
+pub(crate) const KEPT: &str = "_walkback_kept";
 
 /// A table of the journal. Its first `key` columns are its primary key; all other columns may be `NULL`.
 pub(crate) struct JournalTable {
@@ -109,6 +110,19 @@ pub(crate) const ALL: &[JournalTable] = &[
             ("why_none", Text),
             ("schema_before", Key(64)),
             ("with_outcome", Integer),
+        ],
+    },
+    JournalTable {
+        name: KEPT,
+        key: 1,
+        columns: &[
+            ("name", Key(255)),
+            ("schema_name", Key(255)),
+            ("replaced", Text),
+            ("run_id", Key(64)),
+            ("row_count", Integer),
+            ("kept_at", Key(40)),
+            ("deadline", Key(40)),
         ],
     },
     JournalTable {

@@ -35,6 +35,8 @@ pub enum RunKind {
     Restore,
     /// Puts an unfinished run right.
     Recover,
+    /// Drops what was kept for a time.
+    Purge,
 }
 
 impl RunKind {
@@ -50,6 +52,7 @@ impl RunKind {
             Self::Rollback => "rollback",
             Self::Restore => "restore",
             Self::Recover => "recover",
+            Self::Purge => "purge",
         }
     }
 }

@@ -241,6 +241,7 @@ impl Execution<'_> {
         let outcome = async {
             let now = self.runner.schema(cx, &mut *self.session).await?;
             let exchange = Exchange::undoing(&stored.delta, stored.touched.as_deref(), &manifest, &now)?;
+            self.keep_replaced(cx, &exchange, &now).await?;
             self.exchange(cx, &manifest, &exchange).await?;
             self.report.warnings.extend(exchange.warnings);
             self.record_exchange(cx).await?;
@@ -272,6 +273,7 @@ impl Execution<'_> {
                 let delta = crate::delta::SchemaDelta::between(&manifest.schema, &now);
                 Exchange::undoing(&delta, None, &manifest, &now)?
             };
+            self.keep_replaced(cx, &exchange, &now).await?;
             self.exchange(cx, &manifest, &exchange).await?;
             self.report.warnings.extend(exchange.warnings);
             self.record_exchange(cx).await?;

@@ -48,6 +48,8 @@ pub struct EnvironmentSection {
     pub policy: Policy,
     /// How long to wait for the lock.
     pub lock_timeout: Option<Duration>,
+    /// How long what a restore replaces stays in tables of its own.
+    pub soft_delete: Option<Duration>,
 }
 
 /// What a `walkback.toml` says.
@@ -329,8 +331,8 @@ impl<'a> Table<'a> {
 
     fn environment(&self) -> Result<EnvironmentSection> {
         self.allow(
-            &["url", "stores", "lock_timeout", "policy"],
-            &["retention", "soft_delete", "hooks"],
+            &["url", "stores", "lock_timeout", "soft_delete", "policy"],
+            &["retention", "hooks"],
         )?;
         Ok(EnvironmentSection {
             at: self.place(&self.at),
@@ -342,6 +344,7 @@ impl<'a> Table<'a> {
                 .transpose()?
                 .unwrap_or_default(),
             lock_timeout: self.duration("lock_timeout")?,
+            soft_delete: self.duration("soft_delete")?,
         })
     }
 

@@ -141,6 +141,9 @@ impl Project {
         if let Some(timeout) = self.lock_timeout()? {
             settings.lock_timeout = timeout;
         }
+        if let Some(kept) = self.section().and_then(|section| section.soft_delete) {
+            settings.soft_delete = kept;
+        }
         Ok(settings)
     }
 

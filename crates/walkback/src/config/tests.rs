@@ -31,6 +31,7 @@ stores = ["local"]
 [env.production]
 url = "${PROD_URL}"
 lock_timeout = "5s"
+soft_delete = "7d"
 [env.production.policy]
 destructive = "refuse"
 require_ticket = true
@@ -74,6 +75,10 @@ fn a_full_configuration_is_read() {
     assert!(production.policy.require_ticket);
     assert_eq!(production.lock_timeout, Some(std::time::Duration::from_secs(5)));
     assert_eq!(
+        production.soft_delete,
+        Some(std::time::Duration::from_secs(7 * 24 * 60 * 60))
+    );
+    assert_eq!(
         config.environments["dev"].url.as_ref().unwrap().value,
         "sqlite:dev.db"
     );
@@ -109,7 +114,6 @@ fn a_typo_is_shown_with_its_line_and_what_was_meant() {
 fn keys_of_later_versions_are_refused_and_not_ignored() {
     for (text, name, line) in [
         ("[env.production]\nretention = \"90d\"\n", "retention", 2),
-        ("[env.production]\nsoft_delete = \"30d\"\n", "soft_delete", 2),
         (
             "[env.production]\n[env.production.hooks]\nbefore_rollback = []\n",
             "hooks",

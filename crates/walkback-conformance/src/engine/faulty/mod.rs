@@ -142,6 +142,12 @@ pub enum Fault {
     ImportKeepsHalf,
     /// A shadow replaces a table of its name.
     ShadowReplaces,
+    /// What is set aside is a table with all constraints.
+    AsideIsShadow,
+    /// What is set aside replaces a table of its name.
+    AsideReplaces,
+    /// What is set aside has no rows.
+    AsideIsEmpty,
     /// A swap renames the live table away first, which drags its foreign keys along.
     SwapRenamesAway,
 }
@@ -281,6 +287,12 @@ pub const FAULTS: &[(Fault, &str)] = &[
         "an_import_that_fails_by_itself_leaves_nothing",
     ),
     (Fault::ShadowReplaces, "a_shadow_takes_no_name_that_is_taken"),
+    (Fault::AsideIsShadow, "rows_set_aside_stand_in_nobodys_way"),
+    (Fault::AsideIsEmpty, "rows_set_aside_stand_in_nobodys_way"),
+    (
+        Fault::AsideReplaces,
+        "nothing_is_set_aside_under_a_name_that_is_taken",
+    ),
     (
         Fault::SwapRenamesAway,
         "foreign_keys_mean_the_live_tables_after_a_swap",

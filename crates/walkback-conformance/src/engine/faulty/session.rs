@@ -481,6 +481,31 @@ impl Session for FaultySession {
         self.inner().execute(cx, &sql, &[]).await.map(drop)
     }
 
+    async fn set_aside(&mut self, cx: &Cx, slice: &TableSlice, aside: &TableName) -> Result<u64> {
+        let quoted = self.dialect.quote_table(aside);
+        match self.fault {
+            Fault::AsideReplaces => {
+                let drop = format!("DROP TABLE IF EXISTS {quoted}");
+                self.inner().execute(cx, &drop, &[]).await?;
+            }
+            Fault::AsideIsShadow => {
+                let schema = self.inner().schema(cx).await?;
+                let table = schema.table(&slice.table).expect("the table is there").clone();
+                self.inner().create_shadow(cx, &table, aside).await?;
+                let live = self.dialect.quote_table(&slice.table);
+                let copy = format!("INSERT INTO {quoted} SELECT * FROM {live}");
+                return self.inner().execute(cx, &copy, &[]).await;
+            }
+            _ => {}
+        }
+        let rows = self.inner().set_aside(cx, slice, aside).await?;
+        if self.is(Fault::AsideIsEmpty) {
+            let empty = format!("DELETE FROM {quoted}");
+            self.inner().execute(cx, &empty, &[]).await?;
+        }
+        Ok(rows)
+    }
+
     async fn swap(&mut self, cx: &Cx, swap: &Swap) -> Result<()> {
         let mut swap = swap.clone();
         match self.fault {

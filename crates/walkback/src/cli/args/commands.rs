@@ -332,6 +332,19 @@ pub(crate) struct Recover {
     pub(crate) consent: ConsentArgs,
 }
 
+/// Arguments of `purge`.
+#[derive(Debug, Args)]
+pub(crate) struct Purge {
+    /// Drop also what has not reached its deadline.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Show what would be dropped and what stays, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
+}
+
 /// The commands of `maintenance`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Maintenance {

@@ -170,6 +170,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Put an unfinished run right.
     Recover(Recover),
+    /// Drop for good what restores replaced and kept until a deadline.
+    Purge(Purge),
     /// Keep applications from writing, and let them again.
     #[command(subcommand)]
     Maintenance(Maintenance),
@@ -212,6 +214,7 @@ impl Command {
             Self::Point(Point::Remove(_)) => "point remove",
             Self::Verify(_) => "verify",
             Self::Recover(_) => "recover",
+            Self::Purge(_) => "purge",
             Self::Maintenance(Maintenance::On(_)) => "maintenance on",
             Self::Maintenance(Maintenance::Off(_)) => "maintenance off",
             Self::Maintenance(Maintenance::Status) => "maintenance status",
@@ -232,6 +235,7 @@ impl Command {
             Self::Rollback(args) => args.run.consent.lock_timeout,
             Self::Restore(args) => args.consent.lock_timeout,
             Self::Recover(args) => args.consent.lock_timeout,
+            Self::Purge(args) => args.consent.lock_timeout,
             Self::Maintenance(Maintenance::On(args) | Maintenance::Off(args)) => args.consent.lock_timeout,
             _ => None,
         }

@@ -17,6 +17,7 @@ mod man;
 mod merge;
 mod new;
 mod point;
+mod purge;
 mod recover;
 mod redo;
 mod restore;
@@ -56,6 +57,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8> {
         Command::Point(command) => point::run(context, &command).await,
         Command::Verify(args) => verify::run(context, &args).await,
         Command::Recover(args) => recover::run(context, &args).await,
+        Command::Purge(args) => purge::run(context, &args).await,
         Command::Maintenance(command) => maintenance::run(context, &command).await,
         Command::Audit(args) => audit::run(context, &args).await,
         Command::Completions(args) => completions::run(context, &args),

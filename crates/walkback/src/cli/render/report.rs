@@ -46,6 +46,18 @@ pub(crate) fn report(report: &RunReport) -> String {
     if let Some(points) = kept_in(&report.points) {
         writeln!(text, "kept what was there in {points}").ok();
     }
+    if let Some(first) = report.kept.first() {
+        let until = first.deadline.split('T').next().unwrap_or_default();
+        let tables = count(report.kept.len(), "table");
+        writeln!(
+            text,
+            "what was replaced stays in {tables} until {until}: `walkback purge --dry-run` lists them"
+        )
+        .ok();
+    }
+    if !report.purged.is_empty() {
+        writeln!(text, "dropped {} for good", count(report.purged.len(), "table")).ok();
+    }
     if let Some(command) = undo_with(report) {
         writeln!(text, "take it back with `{command}`").ok();
     }
