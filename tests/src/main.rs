@@ -1,4 +1,4 @@
-//! The product's command line, killed at a step of the test's choice.
+//! The product's command line, killed at a step of the test's choice, at a moment of its choice.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use walkback::cli::{self, Hooks};
-use walkback_core::cx::Steps;
+use walkback_core::cx::{Clock, Steps};
 
 fn main() -> ExitCode {
     let kill_at = std::env::var("WALKBACK_TEST_KILL_AT")
@@ -16,6 +18,12 @@ fn main() -> ExitCode {
         .and_then(|text| text.parse().ok());
     let log = std::env::var_os("WALKBACK_TEST_STEPS").map(PathBuf::from);
     let mut hooks = Hooks::default();
+    if let Some(now) = std::env::var("WALKBACK_TEST_NOW")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
+        hooks.clock = Some(Arc::new(ClockFrom(now, Instant::now())));
+    }
     if kill_at.is_some() || log.is_some() {
         hooks.steps = Some(Arc::new(KillAt {
             kill_at,
@@ -24,6 +32,16 @@ fn main() -> ExitCode {
         }));
     }
     cli::main(hooks)
+}
+
+/// A clock that shows the moment the test chose when the process begins, and goes on from there.
+#[derive(Debug)]
+struct ClockFrom(DateTime<Utc>, Instant);
+
+impl Clock for ClockFrom {
+    fn now(&self) -> DateTime<Utc> {
+        self.0 + self.1.elapsed()
+    }
 }
 
 /// Notes each durable step, and kills the process at the chosen one.

@@ -170,6 +170,40 @@ impl Sandbox {
         output
     }
 
+    /// Runs the binary as if it were this moment, in RFC 3339.
+    pub fn at(&self, now: &str, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
+        command.env("WALKBACK_TEST_NOW", now);
+        let output = command.output().expect("the binary starts");
+        Output::new(arguments, &output, self.folder.path())
+    }
+
+    /// Runs the binary as if it were this moment; it must succeed.
+    pub fn ok_at(&self, now: &str, arguments: &[&str]) -> Output {
+        let output = self.at(now, arguments);
+        assert_eq!(output.code, Some(0), "{}", output.transcript());
+        output
+    }
+
+    /// Returns every file of the vault below a folder, sorted.
+    #[must_use]
+    pub fn vault_files(&self, below: &str) -> Vec<PathBuf> {
+        fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    walk(&path, found);
+                } else {
+                    found.push(path);
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(&self.path(".walkback/vault").join(below), &mut found);
+        found.sort();
+        found
+    }
+
     /// Runs the binary as a user for whom permissions count. Root may read and write everything, so there the
     /// folder is given to `nobody` first, who then runs it.
     pub fn run_as_user(&self, arguments: &[&str]) -> Output {

@@ -1,6 +1,6 @@
 //! Backups and points that a person asks for.
 
-use walkback_core::{Access, Cx, Error, Result, TableName};
+use walkback_core::{Access, Cx, Error, ErrorKind, Result, TableName};
 use walkback_vault::{Manifest, PointKind, PointSummary, VerifyReport};
 
 use crate::plan::PointScope;
@@ -84,13 +84,17 @@ impl Runner {
             .collect())
     }
 
-    /// Removes a point or backup, and the chunks that no other one needs.
+    /// Removes a point or backup, and the chunks that no other one needs. One whose manifest cannot be read is
+    /// given up by its whole id, with `even_if_needed`; what it named is garbage once the grace period is over.
     ///
     /// # Errors
     /// `Refused` if an applied migration can only be walked back with it, unless `even_if_needed`.
     pub async fn point_remove(&self, cx: &Cx, id: &str, even_if_needed: bool) -> Result<()> {
         let vault = self.needed_vault()?;
-        let manifest = vault.open(cx, id).await?;
+        let manifest = match vault.open(cx, id).await {
+            Err(error) if even_if_needed && is_unreadable(&error) => return vault.remove(cx, id).await,
+            other => other?,
+        };
         let state = self.state(cx).await?;
         let needed = state
             .stored
@@ -98,7 +102,7 @@ impl Runner {
             .find(|stored| stored.point.as_deref() == Some(&manifest.id));
         if let (Some(stored), false) = (needed, even_if_needed) {
             return Err(Error::new(
-                walkback_core::ErrorKind::Refused,
+                ErrorKind::Refused,
                 format!("`{}` is the point before `{}`, which is applied", manifest.id, stored.name()),
             )
             .hint("without it that migration can be walked back by a script at best; add `--force` if that is meant"));
@@ -150,4 +154,9 @@ impl Runner {
         )
         .await
     }
+}
+
+/// Returns whether an error says that a manifest is there and cannot be used.
+fn is_unreadable(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported)
 }

@@ -34,6 +34,13 @@ pub(crate) fn point_id(cx: &Cx, prefix: &str, about: &str) -> String {
     }
 }
 
+/// Returns how the ids of all points about one thing begin, whenever they were made.
+pub(crate) fn point_prefix(cx: &Cx, prefix: &str, about: &str) -> String {
+    let mut id = point_id(cx, prefix, about);
+    id.truncate(id.len() - stamp(cx.now()).len());
+    id
+}
+
 /// Returns a moment as the journal keeps it.
 pub(crate) fn moment(now: DateTime<Utc>) -> String {
     now.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)

@@ -71,12 +71,10 @@ async fn write(
         .into_iter()
         .map(|id| id.0)
         .collect();
-    let name = runner.engine().info().location;
-    let name = name.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
     let database = Database::new(
         capability.product,
         capability.version,
-        name,
+        database_name(runner),
         runner.dialect().kind(),
     );
     let mut meta = PointMeta::new(request.kind, database, LedgerState::new(applied, heads), schema);
@@ -92,6 +90,12 @@ async fn write(
         writer.set_fingerprint(&table.name, fingerprint)?;
     }
     writer.finish(cx).await
+}
+
+/// Returns the name under which the points of this database are kept: without host, folder or user.
+pub(crate) fn database_name(runner: &Runner) -> String {
+    let location = runner.engine().info().location;
+    location.rsplit(['/', '\\']).next().unwrap_or_default().to_owned()
 }
 
 /// Begins a point under a free id: two points of one second get a number.

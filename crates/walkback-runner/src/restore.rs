@@ -17,6 +17,7 @@ use crate::loss::Loss;
 use crate::plan::{PlannedStep, PointScope};
 use crate::point;
 use crate::reach::{self, Reach};
+use crate::since::TableChange;
 
 /// How the names of the tables begin that a restore loads into.
 const SHADOW: &str = "_walkback_shadow_";
@@ -40,6 +41,9 @@ pub struct RestorePlan {
     pub create_objects: Vec<String>,
     /// Indexes, views, triggers that go.
     pub drop_objects: Vec<String>,
+    /// How the tables that are replaced have changed since, where a whole backup or chosen tables come back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed_since: Vec<TableChange>,
     /// What will be applied afterwards.
     pub applied_after: Vec<MigrationId>,
     /// What is taken away that was written since.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use walkback_vault::Rules;
 
 /// Who runs, for the journal, the lock and the audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +90,10 @@ pub struct Settings {
     /// How long the rows that a restore replaces stay in tables beside those that take their place. Zero: they are
     /// in the safety point only.
     pub soft_delete: Duration,
+    /// Which points and backups are kept when the vault is pruned.
+    pub retention: Rules,
+    /// Whether the vault is pruned after each run that adds to it.
+    pub prunes_itself: bool,
 }
 
 impl Settings {
@@ -101,6 +106,8 @@ impl Settings {
             policy: Policy::default(),
             lock_timeout: Duration::from_secs(60),
             soft_delete: Duration::from_secs(30 * 24 * 60 * 60),
+            retention: Rules::default(),
+            prunes_itself: false,
         }
     }
 }

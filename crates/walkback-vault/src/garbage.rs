@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::TimeDelta;
 use futures::TryStreamExt as _;
 use serde::Serialize;
-use walkback_core::store::StoreExt as _;
+use walkback_core::store::{StoreExt as _, Swept};
 use walkback_core::{Cx, Error, ErrorKind, Result};
 
 use crate::Manifest;
@@ -77,6 +77,14 @@ impl Vault {
         // The note of the removal stays until it is forgotten: a garbage collection that has already listed
         // the points still counts the chunks through it.
         Ok(manifest)
+    }
+
+    /// Removes what killed writers have left unfinished in the store.
+    ///
+    /// # Errors
+    /// Fails if the store does.
+    pub async fn sweep(&self, cx: &Cx) -> Result<Swept> {
+        self.store.sweep(cx).await
     }
 
     /// Removes the chunks that no point names, and that are older than the grace period.
@@ -170,7 +178,7 @@ impl Vault {
             error
                 .wrap("no chunk was removed, because it is not known which are still needed")
                 .hint(format!(
-                    "or give the point up with `walkback point remove {}`",
+                    "or give the point up with `walkback point remove {} --force`",
                     file.id
                 ))
         })?;

@@ -11,6 +11,7 @@
 //! - [`Vault::list`], [`Vault::open`] and [`Vault::read_table`] read: every manifest is checked against the
 //!   hash over itself, every chunk against its name.
 //! - [`Vault::verify`] reads all of a point and names what is damaged.
+//! - [`Rules`] say which points may go; [`Vault::survey`] looks at all of them.
 //! - [`Vault::remove`] and [`Vault::collect_garbage`] give space back, never under a running backup.
 //!
 //! The bytes are described in `docs/design/vault.md`, the order of writes in `docs/design/ordering.md`.
@@ -25,6 +26,8 @@ mod garbage;
 mod list;
 mod manifest;
 mod read;
+mod retention;
+mod survey;
 mod vault;
 mod verify;
 mod write;
@@ -34,6 +37,8 @@ pub use list::{PointInfo, PointSummary};
 pub use manifest::{
     ChunkEntry, Database, FORMAT, LedgerState, Manifest, PointKind, Position, TableEntry, Totals, VERSION,
 };
+pub use retention::{Candidate, Keep, Period, Rule, Rules};
+pub use survey::{Survey, SurveyedPoint};
 pub use vault::{Reuse, Vault, check_id};
 pub use verify::{Damage, DamageKind, TableReport, VerifyReport};
 pub use write::{PointMeta, PointWriter, TableSummary};

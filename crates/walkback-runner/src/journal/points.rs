@@ -1,5 +1,7 @@
 //! Points: which there are, and the hash each manifest must have.
 
+use std::collections::BTreeSet;
+
 use walkback_core::{Cx, Result};
 
 use super::{Journal, required, tables, text};
@@ -52,6 +54,13 @@ impl Journal<'_> {
                 })
             })
             .collect()
+    }
+
+    /// Returns the ids of all points that runs have noted.
+    pub(crate) async fn point_ids(&mut self, cx: &Cx) -> Result<BTreeSet<String>> {
+        let sql = format!("SELECT id FROM {}", tables::POINTS);
+        let rows = self.all(cx, &sql, &[]).await?;
+        rows.iter().map(|row| required(row, 0)).collect()
     }
 
     /// Returns the hash that the manifest of a point must have, if the journal knows the point.

@@ -11,6 +11,7 @@ use crate::journal::{Journal, PointRow, RunRecord, RunStatus};
 use crate::loss::LossCounter;
 use crate::restore::{Exchange, RestorePlan};
 use crate::runner::{DownTarget, Runner};
+use crate::since;
 use crate::state::State;
 
 impl Runner {
@@ -85,6 +86,8 @@ impl Runner {
         let only = (!tables.is_empty()).then(|| tables.iter().map(TableName::new).collect::<Vec<_>>());
         let exchange = Exchange::restoring(only.as_deref(), &manifest, &planning.schema)?;
         let mut plan = planning.restore_plan(&manifest, &exchange, None).await?;
+        let replaced = exchange.replace.iter().map(|entry| &entry.table);
+        plan.changed_since = since::changes(&manifest, &planning.schema, replaced);
         plan.applied_after = match (set_version, &only) {
             (Some(target), _) => state
                 .graph

@@ -162,6 +162,7 @@ impl Planning<'_> {
             drop_tables: exchange.drop_tables.clone(),
             create_objects,
             drop_objects,
+            changed_since: Vec::new(),
             applied_after: self.state.applied.iter().map(|row| row.id.clone()).collect(),
             loss,
             warnings: exchange.warnings.clone(),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use walkback_core::{Error, Result};
+use walkback_runner::vault::{Keep, Rules};
 use walkback_runner::{Confirmation, Decision, Policy};
 
 use super::place::{Place, suggest};
@@ -50,6 +51,10 @@ pub struct EnvironmentSection {
     pub lock_timeout: Option<Duration>,
     /// How long what a restore replaces stays in tables of its own.
     pub soft_delete: Option<Duration>,
+    /// Which points and backups are kept when the vault is pruned.
+    pub retention: Rules,
+    /// Whether it is pruned after every `up` and `backup create`.
+    pub prunes_itself: bool,
 }
 
 /// What a `walkback.toml` says.
@@ -253,7 +258,10 @@ impl<'a> Table<'a> {
             text.at
                 .error(format!("`{key}` in `[{}]` is not a duration", self.name))
                 .with_source(error)
-                .hint(format!("write it as `{key} = \"30s\"` or `{key} = \"500ms\"`"))
+                .hint(match key {
+                    "retention" => "write it as `retention = \"90d\"`".to_owned(),
+                    _ => format!("write it as `{key} = \"30s\"` or `{key} = \"500ms\"`"),
+                })
         })?;
         Ok(Some(duration))
     }
@@ -331,8 +339,10 @@ impl<'a> Table<'a> {
 
     fn environment(&self) -> Result<EnvironmentSection> {
         self.allow(
-            &["url", "stores", "lock_timeout", "soft_delete", "policy"],
-            &["retention", "hooks"],
+            &[
+                "url", "stores", "lock_timeout", "soft_delete", "policy", "retention", "keep", "prune",
+            ],
+            &["hooks"],
         )?;
         Ok(EnvironmentSection {
             at: self.place(&self.at),
@@ -345,7 +355,58 @@ impl<'a> Table<'a> {
                 .unwrap_or_default(),
             lock_timeout: self.duration("lock_timeout")?,
             soft_delete: self.duration("soft_delete")?,
+            retention: self.retention()?,
+            prunes_itself: self.prunes_itself()?,
         })
+    }
+
+    fn retention(&self) -> Result<Rules> {
+        let mut rules = Rules {
+            age: self.duration("retention")?,
+            keep: Keep::default(),
+        };
+        let Some(table) = self.table("keep")? else {
+            return Ok(rules);
+        };
+        table.allow(&Keep::NAMES, &[])?;
+        for name in Keep::NAMES {
+            let Some(value) = table.get(name) else { continue };
+            let Some(number) = value.get_ref().as_integer() else {
+                return Err(table.wrong(name, value, "a number"));
+            };
+            let count = number.as_str().parse().map_err(|_| {
+                let place = table.place(&value.span());
+                place.error(format!("`{number}` is no number of points to keep"))
+            })?;
+            rules
+                .keep
+                .set(name, count)
+                .ok_or_else(|| Error::internal(format!("`{name}` is no rule")))?;
+        }
+        if rules.keep.is_empty() {
+            return Err(table
+                .place(&table.at)
+                .error(format!("`{}` keeps nothing", table.name))
+                .hint("write it as `keep = { daily = 7, weekly = 4 }`, or leave it out"));
+        }
+        Ok(rules)
+    }
+
+    fn prunes_itself(&self) -> Result<bool> {
+        let chosen = self
+            .choice("prune", &[("auto", true), ("manual", false)])?
+            .unwrap_or(false);
+        let has_rule = self.get("retention").or_else(|| self.get("keep")).is_some();
+        if chosen && !has_rule {
+            return Err(self
+                .place(&self.key_span("prune"))
+                .error(format!(
+                    "`prune = \"auto\"` in `[{}]`, and nothing says what is kept",
+                    self.name
+                ))
+                .hint("add a rule: `retention = \"90d\"`, or `keep = { daily = 7, weekly = 4 }`"));
+        }
+        Ok(chosen)
     }
 
     fn strings(&self, key: &str) -> Result<Option<Vec<Located<String>>>> {

@@ -138,6 +138,10 @@ impl Project {
     pub fn settings(&self, actor: Actor) -> Result<Settings> {
         let mut settings = Settings::new(&self.environment, actor);
         settings.policy = self.policy();
+        if let Some(section) = self.section() {
+            settings.retention = section.retention;
+            settings.prunes_itself = section.prunes_itself;
+        }
         if let Some(timeout) = self.lock_timeout()? {
             settings.lock_timeout = timeout;
         }

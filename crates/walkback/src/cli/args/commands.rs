@@ -1,9 +1,11 @@
 //! The arguments of each command.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use walkback_runner::vault::Keep;
 
 /// Flags of commands that change the database.
 #[derive(Debug, Clone, Default, Args)]
@@ -250,6 +252,31 @@ pub(crate) enum Backup {
     Show(BackupId),
     /// Read every byte of backups and check it.
     Verify(BackupVerify),
+    /// Remove the backups and points that no rule keeps and nothing needs, and give their space back.
+    Prune(BackupPrune),
+    /// Remove what killed writers have left, and chunks that no backup and no point needs any more.
+    Sweep,
+}
+
+/// Arguments of `backup prune`.
+#[derive(Debug, Args)]
+pub(crate) struct BackupPrune {
+    /// Keep everything younger than this: `30d`. In the place of `retention` of the environment.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) retention: Option<Duration>,
+    /// Keep so many generations: `daily=7,weekly=4`; of `last`, `hourly`, `daily`, `weekly`, `monthly`, `yearly`.
+    /// In the place of `keep` of the environment.
+    #[arg(long, value_name = "RULES", value_parser = <Keep as FromStr>::from_str)]
+    pub(crate) keep: Option<Keep>,
+    /// Show what goes and what stays, and why, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How long to wait for the lock: `5s`, `500ms`.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) lock_timeout: Option<Duration>,
+    /// Confirm by the name of the environment, where the policy says `confirm = "type-name"` and nobody can type it.
+    #[arg(long, value_name = "ENV")]
+    pub(crate) confirm_name: Option<String>,
 }
 
 /// Arguments of `backup create`.
@@ -306,7 +333,7 @@ pub(crate) struct PointRemove {
     /// Its id, or a unique prefix.
     #[arg(value_name = "ID")]
     pub(crate) id: String,
-    /// Remove it although an applied migration needs it to be walked back.
+    /// Remove it although an applied migration needs it to be walked back, or although it cannot be read.
     #[arg(long)]
     pub(crate) force: bool,
     /// Confirm by the name of the environment, where the policy says `confirm = "type-name"` and nobody can type it.

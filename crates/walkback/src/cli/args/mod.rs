@@ -208,6 +208,8 @@ impl Command {
             Self::Backup(Backup::List) => "backup list",
             Self::Backup(Backup::Show(_)) => "backup show",
             Self::Backup(Backup::Verify(_)) => "backup verify",
+            Self::Backup(Backup::Prune(_)) => "backup prune",
+            Self::Backup(Backup::Sweep) => "backup sweep",
             Self::Point(Point::Create(_)) => "point create",
             Self::Point(Point::List) => "point list",
             Self::Point(Point::Show(_)) => "point show",
@@ -236,6 +238,7 @@ impl Command {
             Self::Restore(args) => args.consent.lock_timeout,
             Self::Recover(args) => args.consent.lock_timeout,
             Self::Purge(args) => args.consent.lock_timeout,
+            Self::Backup(Backup::Prune(args)) => args.lock_timeout,
             Self::Maintenance(Maintenance::On(args) | Maintenance::Off(args)) => args.consent.lock_timeout,
             _ => None,
         }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use walkback_core::{Error, ErrorKind, Result};
 use walkback_runner::Runner;
-use walkback_runner::vault::{Manifest, PointKind, PointSummary, VerifyReport};
+use walkback_runner::vault::{Damage, Manifest, PointKind, PointSummary, TableReport, VerifyReport};
 
 use crate::cli::args::{Backup, BackupCreate, BackupId, BackupVerify};
 use crate::cli::context::{Context, json};
@@ -19,6 +19,8 @@ pub(super) async fn run(context: &Context, command: &Backup) -> Result<u8> {
         Backup::List => list(context, "backup", |kind| kind == PointKind::Backup).await,
         Backup::Show(args) => show(context, args).await,
         Backup::Verify(args) => verify(context, args).await,
+        Backup::Prune(args) => super::prune::run(context, args).await,
+        Backup::Sweep => super::prune::sweep(context).await,
     }
 }
 
@@ -32,6 +34,7 @@ async fn create(context: &Context, args: &BackupCreate) -> Result<u8> {
         .out
         .text(format!("go back to it with `walkback restore {}`", manifest.id));
     context.object([("backup", summary(&manifest))])?;
+    super::prune::by_itself(context, &runner).await;
     Ok(exit::DONE)
 }
 
@@ -219,8 +222,10 @@ async fn verify(context: &Context, args: &BackupVerify) -> Result<u8> {
         context.out.text("the vault is empty: there is nothing to verify");
     }
     for id in &ids {
+        let mut each = Vec::new();
         let outcome = runner.point_verify(&context.cx, id).await.and_then(|report| {
             reports.push(json(&report)?);
+            each = damaged_chunks(&report);
             report.into_result()
         });
         match outcome {
@@ -228,6 +233,10 @@ async fn verify(context: &Context, args: &BackupVerify) -> Result<u8> {
             Err(error) if error.kind() == ErrorKind::Damaged => {
                 damaged += 1;
                 context.out.text(format!("{}  {id}", style::error("damaged")));
+                // A single one is named by the error.
+                for chunk in each.iter().filter(|_| each.len() > 1) {
+                    context.out.text(chunk);
+                }
                 output::write_error(&render_error::text(&error));
                 if !reports.last().is_some_and(|report| report["id"] == id.as_str()) {
                     reports
@@ -246,6 +255,22 @@ async fn verify(context: &Context, args: &BackupVerify) -> Result<u8> {
     } else {
         exit::code(ErrorKind::Damaged)
     })
+}
+
+/// Returns a line for each chunk that cannot be used.
+fn damaged_chunks(report: &VerifyReport) -> Vec<String> {
+    let of_table = |table: &'_ TableReport| {
+        let (name, of) = (table.table.clone(), table.chunks);
+        let line = move |damage: &Damage| {
+            let (number, hash, rows) = (damage.index + 1, &damage.hash, count(damage.rows, "row"));
+            format!(
+                "  table `{name}`: chunk {number} of {of}, `{hash}` with {rows}, {}",
+                damage.kind
+            )
+        };
+        table.damage.iter().map(line).collect::<Vec<_>>()
+    };
+    report.tables.iter().flat_map(of_table).collect()
 }
 
 /// Tells which points applied migrations need and the vault has not. The vault can be verified without the

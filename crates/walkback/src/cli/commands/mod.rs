@@ -18,6 +18,7 @@ mod merge;
 mod new;
 mod point;
 mod purge;
+mod prune;
 mod recover;
 mod redo;
 mod restore;

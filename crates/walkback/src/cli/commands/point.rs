@@ -1,6 +1,6 @@
 //! `point`: make, look at and remove rollback points.
 
-use walkback_core::Result;
+use walkback_core::{ErrorKind, Result};
 use walkback_runner::vault::PointKind;
 
 use super::backup;
@@ -34,10 +34,23 @@ async fn create(context: &Context, args: &PointCreate) -> Result<u8> {
 
 async fn remove(context: &Context, args: &PointRemove) -> Result<u8> {
     let runner = context.runner()?;
-    let manifest = runner.point(&context.cx, &args.id).await?;
-    let id = manifest.id.as_str();
-    let rows = count(manifest.totals.rows, "row");
-    let what = format!("remove {} `{id}` with {rows}", manifest.kind.words());
+    let (id, what) = match runner.point(&context.cx, &args.id).await {
+        Ok(manifest) => {
+            let rows = count(manifest.totals.rows, "row");
+            let what = format!("remove {} `{}` with {rows}", manifest.kind.words(), manifest.id);
+            (manifest.id, what)
+        }
+        // A point that nobody can read keeps the space of all others from being given back.
+        Err(error) if args.force && matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported) => {
+            context.out.warn(&error);
+            (
+                args.id.clone(),
+                format!("give up `{}`, which cannot be read", args.id),
+            )
+        }
+        Err(error) => return Err(error),
+    };
+    let id = id.as_str();
     context
         .confirm(&runner, what, args.confirm_name.as_deref())
         .await?;

@@ -3,14 +3,19 @@
 use walkback_core::Result;
 use walkback_runner::UpTarget;
 
-use super::change;
+use super::{change, prune};
 use crate::cli::args::{TargetArgs, Up};
 use crate::cli::context::Context;
 
 pub(super) async fn run(context: &Context, args: &Up) -> Result<u8> {
     let runner = context.runner()?;
     let plan = runner.plan_up(&context.cx, target(&args.target)).await?;
-    change::run(context, &runner, plan, &args.run).await
+    let changes = !plan.is_empty() && !args.run.dry_run && !args.run.sql;
+    let code = change::run(context, &runner, plan, &args.run).await?;
+    if changes {
+        prune::by_itself(context, &runner).await;
+    }
+    Ok(code)
 }
 
 /// Reads the target. `+3` is the same as `-n 3`.

@@ -6,7 +6,7 @@ use walkback_core::Direction;
 use walkback_core::statement::Severity;
 use walkback_runner::{
     Loss, Plan, PlannedStatement, PlannedStep, PointScope, RestorePlan, RollbackKind, RollbackPlan,
-    ScriptOrigin, StampPlan,
+    ScriptOrigin, SinceThen, StampPlan, TableChange,
 };
 
 use super::style;
@@ -177,6 +177,9 @@ fn exchange(plan: &RestorePlan, margin: &str) -> String {
             count(*rows, "row")
         )
         .ok();
+        for change in plan.changed_since.iter().filter(|change| change.table == *table) {
+            writeln!(text, "{margin}  {}", changed(change)).ok();
+        }
     }
     for table in &plan.drop_tables {
         writeln!(
@@ -193,6 +196,21 @@ fn exchange(plan: &RestorePlan, margin: &str) -> String {
         writeln!(text, "{margin}{object} goes").ok();
     }
     text
+}
+
+/// Says how a table differs from what it will be again.
+fn changed(change: &TableChange) -> String {
+    let what = &change.what;
+    let value = |value: &Option<String>| value.clone().unwrap_or_default();
+    match change.change {
+        SinceThen::Added => style::warning(format!("{what} goes: it was added since")),
+        SinceThen::Removed => format!("{what} comes back: it was removed since"),
+        _ => format!(
+            "{what} has changed since: it is `{}`, and becomes `{}` again",
+            value(&change.now),
+            value(&change.then)
+        ),
+    }
 }
 
 fn losses<'a>(losses: impl Iterator<Item = &'a Loss>) -> String {
