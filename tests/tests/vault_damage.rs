@@ -204,7 +204,11 @@ fn every_bit_of_a_small_vault_is_watched_or_does_not_matter(backend: Backend) {
             if output.code != Some(8) {
                 // A bit of the head of a zstd frame that nobody reads: what is in the frame is what was written.
                 assert_eq!(output.code, Some(0), "byte {place}: {}", output.transcript());
-                assert!(!is_manifest && place == 4, "byte {place} of {} is not watched", file.display());
+                assert!(
+                    !is_manifest && place == 4,
+                    "byte {place} of {} is not watched",
+                    file.display()
+                );
                 sandbox.ok(&["restore", &id, "-y"]);
                 sandbox.assert_contents(&before, "a bit that does not matter");
                 harmless += 1;
@@ -212,7 +216,9 @@ fn every_bit_of_a_small_vault_is_watched_or_does_not_matter(backend: Backend) {
         }
         fs::write(file, whole).expect("it can be written");
     }
-    report(&format!("{flips} bits flipped, {harmless} of them without any effect, all others found"));
+    report(&format!(
+        "{flips} bits flipped, {harmless} of them without any effect, all others found"
+    ));
     sandbox.ok(&["backup", "verify", &id]);
 }
 

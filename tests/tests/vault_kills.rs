@@ -39,7 +39,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(backend: Backend) -> Self {
+    fn new(backend: Backend, rows: u32) -> Self {
         let sandbox = project(backend);
         sandbox.migration(
             "001_begin",
@@ -56,7 +56,7 @@ impl Watched {
         watched.sandbox.ok_at(&watched.moment(), &["up", "-y"]);
         watched.sandbox.sql(&format!(
             "INSERT INTO a SELECT i, CONCAT('row number ', i) FROM {}",
-            backend.numbers(9000)
+            backend.numbers(rows)
         ));
         watched
             .sandbox
@@ -159,7 +159,15 @@ impl Watched {
     }
 }
 
-const PRUNE: [&str; 5] = ["backup", "prune", "--keep", "last=4,daily=3", "-y"];
+const PRUNE: [&str; 7] = [
+    "backup",
+    "prune",
+    "--retention",
+    "12h",
+    "--keep",
+    "last=3,daily=2",
+    "-y",
+];
 
 /// Two hundred kills, and fewer on a server unless `WALKBACK_KILLS=all` says otherwise.
 fn kills_at_random_during_backups_restores_and_prunes_lose_nothing_and_leave_no_debris(backend: Backend) {
@@ -170,20 +178,20 @@ fn kills_at_random_during_backups_restores_and_prunes_lose_nothing_and_leave_no_
         40
     };
     let mut random = rand::rng();
-    let mut watched = Watched::new(backend);
+    let mut watched = Watched::new(backend, 3000);
     let mut kills: BTreeMap<&str, u32> = BTreeMap::new();
     let mut longest: BTreeMap<&str, Duration> = BTreeMap::new();
     let (mut restored, mut removed) = (0, 0);
     while kills.values().sum::<u32>() < wanted {
-        watched.now += TimeDelta::hours(5);
+        watched.now += TimeDelta::hours(7);
         watched.write();
         let before = watched.sandbox.contents();
         let backups: Vec<String> = watched.backups.keys().cloned().collect();
         let chosen = backups.choose(&mut random).expect("a backup").clone();
         let restore = ["restore", &chosen, "-y"];
-        let (kind, arguments): (&str, &[&str]) = match random.random_range(0..3) {
-            0 => ("backup", &["backup", "create"]),
-            1 => ("restore", &restore),
+        let (kind, arguments): (&str, &[&str]) = match random.random_range(0..6) {
+            0..=2 => ("backup", &["backup", "create"]),
+            3 => ("restore", &restore),
             _ => ("prune", &PRUNE),
         };
         let points = watched.ids();
@@ -205,7 +213,7 @@ fn kills_at_random_during_backups_restores_and_prunes_lose_nothing_and_leave_no_
             }
             continue;
         };
-        let after = duration.mul_f64(random.random_range(0.02..1.1));
+        let after = duration.mul_f64(random.random_range(0.05..1.3));
         if watched.killed_after(arguments, after) {
             *kills.entry(kind).or_default() += 1;
         }
@@ -255,7 +263,7 @@ fn kills_at_random_during_backups_restores_and_prunes_lose_nothing_and_leave_no_
 
 fn a_prune_killed_at_any_step_has_removed_what_it_may_and_goes_on(backend: Backend) {
     let setup = || {
-        let mut watched = Watched::new(backend);
+        let mut watched = Watched::new(backend, 100);
         for _ in 0..3 {
             watched.now += TimeDelta::hours(1);
             watched.write();
