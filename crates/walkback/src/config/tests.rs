@@ -32,6 +32,9 @@ stores = ["local"]
 url = "${PROD_URL}"
 lock_timeout = "5s"
 soft_delete = "7d"
+retention = "90d"
+keep = { last = 5, daily = 7, yearly = 2 }
+prune = "auto"
 [env.production.policy]
 destructive = "refuse"
 require_ticket = true
@@ -78,6 +81,12 @@ fn a_full_configuration_is_read() {
         production.soft_delete,
         Some(std::time::Duration::from_secs(7 * 24 * 60 * 60))
     );
+        production.retention.age,
+        Some(std::time::Duration::from_secs(90 * 86_400))
+    );
+    assert_eq!(Ok(production.retention.keep), "yearly=2,daily=7,last=5".parse());
+    assert!(production.prunes_itself);
+    assert!(config.environments["dev"].retention.is_empty());
     assert_eq!(
         config.environments["dev"].url.as_ref().unwrap().value,
         "sqlite:dev.db"
@@ -114,6 +123,7 @@ fn a_typo_is_shown_with_its_line_and_what_was_meant() {
 fn keys_of_later_versions_are_refused_and_not_ignored() {
     for (text, name, line) in [
         ("[env.production]\nretention = \"90d\"\n", "retention", 2),
+        ("[env.production]\nsoft_delete = \"30d\"\n", "soft_delete", 2),
         (
             "[env.production]\n[env.production.hooks]\nbefore_rollback = []\n",
             "hooks",
