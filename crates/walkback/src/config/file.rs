@@ -340,7 +340,14 @@ impl<'a> Table<'a> {
     fn environment(&self) -> Result<EnvironmentSection> {
         self.allow(
             &[
-                "url", "stores", "lock_timeout", "soft_delete", "policy", "retention", "keep", "prune",
+                "url",
+                "stores",
+                "lock_timeout",
+                "soft_delete",
+                "policy",
+                "retention",
+                "keep",
+                "prune",
             ],
             &["hooks"],
         )?;
