@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use walkback::cli::{self, Hooks};
@@ -22,7 +21,7 @@ fn main() -> ExitCode {
         .ok()
         .and_then(|text| text.parse().ok())
     {
-        hooks.clock = Some(Arc::new(ClockFrom(now, Instant::now())));
+        hooks.clock = Some(Arc::new(StoppedClock(now)));
     }
     if kill_at.is_some() || log.is_some() {
         hooks.steps = Some(Arc::new(KillAt {
@@ -34,13 +33,13 @@ fn main() -> ExitCode {
     cli::main(hooks)
 }
 
-/// A clock that shows the moment the test chose when the process begins, and goes on from there.
+/// A clock that always shows the moment the test chose.
 #[derive(Debug)]
-struct ClockFrom(DateTime<Utc>, Instant);
+struct StoppedClock(DateTime<Utc>);
 
-impl Clock for ClockFrom {
+impl Clock for StoppedClock {
     fn now(&self) -> DateTime<Utc> {
-        self.0 + self.1.elapsed()
+        self.0
     }
 }
 

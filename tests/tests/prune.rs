@@ -99,12 +99,19 @@ fn what_no_rule_keeps_goes_and_what_something_needs_stays(backend: Backend) {
     let backup = |day: u32| format!("bk_202601{day:02}_120000");
     assert_eq!(goes, [8, 7, 6, 5, 3, 2].map(backup));
     let why: Vec<_> = stays.iter().map(|(id, why)| format!("{id}: {why}")).collect();
-    insta::assert_snapshot!(why.join("\n"), @r"
-    bk_20260104_120000: newest of the week 2026-W01
-    bk_20260109_120000: number 2 of the last 2
-    bk_20260110_120000: the newest backup of everything; the last one; newest of the week 2026-W02
-    rb_002_change_20260101_110000: `002_change` is applied, and walked back with it; the last one; newest of the week 2026-W01
-    ");
+    let point = "rb_002_change_20260101_110000: `002_change` is applied, and walked back with it; the last one; \
+                 newest of the week 2026-W01";
+    // MySQL and MariaDB make a point before each script that is no transaction.
+    let why: Vec<_> = why.iter().filter(|why| !why.starts_with("rb_001")).collect();
+    assert_eq!(
+        why,
+        [
+            "bk_20260104_120000: newest of the week 2026-W01",
+            "bk_20260109_120000: number 2 of the last 2",
+            "bk_20260110_120000: the newest backup of everything; the last one; newest of the week 2026-W02",
+            point,
+        ]
+    );
     assert_eq!(ids(&sandbox), stays.into_keys().collect::<Vec<_>>());
     assert_eq!(
         output.json()["report"]["stores"][0]["removed"]

@@ -46,17 +46,17 @@ fn a_key_with_a_typo_is_shown_in_its_line() {
 #[test]
 fn a_key_that_is_not_built_yet_is_not_passed_over() {
     let sandbox = begun();
-    reconfigure(&sandbox, "stores =", "retention = \"90d\"\nstores =");
-    insta::assert_snapshot!(unchanged(&sandbox, &["up"]), @r#"
+    reconfigure(&sandbox, "stores =", "hooks = { after = [] }\nstores =");
+    insta::assert_snapshot!(unchanged(&sandbox, &["up"]), @r"
     $ walkback up
     exit: 2
     --- stderr
-    error: `retention` in `[env.dev]` is not built yet (walkback.toml:11:1)
-      11 | retention = "90d"
-         | ^^^^^^^^^
-    hint: remove `retention`: this version of walkback would not obey it
-    "#);
-    reconfigure(&sandbox, "retention = \"90d\"\n", "");
+    error: `hooks` in `[env.dev]` is not built yet (walkback.toml:11:1)
+      11 | hooks = { after = [] }
+         | ^^^^^
+    hint: remove `hooks`: this version of walkback would not obey it
+    ");
+    reconfigure(&sandbox, "hooks = { after = [] }\n", "");
     goes_on(&sandbox, 1);
 }
 
