@@ -21,6 +21,8 @@ use walkback_source_diesel as _;
 use walkback_source_sql as _;
 #[cfg(feature = "fs")]
 use walkback_store_fs as _;
+#[cfg(feature = "s3")]
+use walkback_store_s3 as _;
 
 /// What an adapter is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +59,8 @@ pub const EXPECTED: &[(Role, &str)] = &[
     (Role::Engine, "mysql"),
     #[cfg(feature = "fs")]
     (Role::Store, "fs"),
+    #[cfg(feature = "s3")]
+    (Role::Store, "s3"),
     #[cfg(feature = "sql")]
     (Role::Source, "sql"),
     #[cfg(feature = "diesel")]

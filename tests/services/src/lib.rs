@@ -23,6 +23,7 @@ mod database;
 mod home;
 mod local;
 mod resolve;
+pub mod s3;
 mod server;
 mod service;
 mod stopper;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use walkback_core::{AdapterConfig, BackupStore, Error, ErrorKind, MigrationSource, Registry, Result};
+use walkback_core::{AdapterConfig, BackupStore, Environment, Error, ErrorKind, MigrationSource, Registry, Result};
 
 use super::expand::{ExpandError, expand};
 use super::file::{Located, Section};
@@ -113,7 +113,11 @@ impl Project {
     }
 
     fn adapter_config(&self, section: &Section) -> Result<AdapterConfig> {
-        let mut config = AdapterConfig::new(&section.name, &self.base);
+        let variables = self.variables.clone();
+        let mut config =
+            AdapterConfig::new(&section.name, &self.base).in_environment(Environment::new(move |name| {
+                variables.get(name).map(str::to_owned)
+            }));
         for (key, setting) in &section.settings {
             config
                 .settings

@@ -78,7 +78,6 @@ const FUTURE_SOURCES: &[&str] = &[
     "dbmate",
     "goose",
 ];
-const FUTURE_STORES: &[&str] = &["s3"];
 
 impl FileConfig {
     /// Reads the text of a configuration file.
@@ -108,7 +107,7 @@ impl FileConfig {
             ..Self::default()
         };
         for (name, table) in root.tables_in("store")? {
-            config.stores.insert(name, table.section("fs", FUTURE_STORES)?);
+            config.stores.insert(name, table.section("fs", &[])?);
         }
         for (name, table) in root.tables_in("env")? {
             config.environments.insert(name, table.environment()?);

@@ -138,7 +138,6 @@ fn keys_of_later_versions_are_refused_and_not_ignored() {
             "encrypt_to",
             3,
         ),
-        ("[store.a]\nkind = \"s3\"\n", "s3", 2),
         ("[source]\nkind = \"alembic\"\n", "alembic", 2),
     ] {
         let error = refused(text);
