@@ -63,17 +63,17 @@ fn a_key_that_is_not_built_yet_is_not_passed_over() {
 #[test]
 fn a_kind_that_is_not_built_yet_names_one_that_is() {
     let sandbox = begun();
-    reconfigure(&sandbox, "kind = \"fs\"", "kind = \"s3\"");
+    reconfigure(&sandbox, "kind = \"sql\"", "kind = \"alembic\"");
     insta::assert_snapshot!(unchanged(&sandbox, &["up"]), @r#"
     $ walkback up
     exit: 2
     --- stderr
-    error: `kind = "s3"` in `[store.local]` is not built yet (walkback.toml:6:8)
-      6 | kind = "s3"
-        |        ^^^^
-    hint: this version has others, such as `kind = "fs"`
+    error: `kind = "alembic"` in `[source]` is not built yet (walkback.toml:2:8)
+      2 | kind = "alembic"
+        |        ^^^^^^^^^
+    hint: this version has others, such as `kind = "sql"`
     "#);
-    reconfigure(&sandbox, "kind = \"s3\"", "kind = \"fs\"");
+    reconfigure(&sandbox, "kind = \"alembic\"", "kind = \"sql\"");
     goes_on(&sandbox, 1);
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use walkback_core::{AdapterConfig, BackupStore, Environment, Error, ErrorKind, MigrationSource, Registry, Result};
+use walkback_core::{
+    AdapterConfig, BackupStore, Environment, Error, ErrorKind, MigrationSource, Registry, Result,
+};
 
 use super::expand::{ExpandError, expand};
 use super::file::{Located, Section};
