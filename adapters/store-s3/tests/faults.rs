@@ -105,11 +105,8 @@ async fn every_request_may_fail_once_in_every_way_and_all_comes_out_right() {
             .faults()
             .set(move |asked: &Asked| (asked.repeated == 0 && fits(&fault, asked)).then(|| fault.clone()));
         use_it(&*on(&server), what).await;
-        assert!(
-            server.faults().requests() > 20,
-            "{what}: {}",
-            server.faults().requests()
-        );
+        let requests = server.faults().requests();
+        assert!(requests > 15, "{what}: {requests} requests");
     }
 }
 
