@@ -269,7 +269,9 @@ impl Sandbox {
             .stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             let brought = name.to_str().is_none_or(|name| {
-                let ours = name.starts_with("WALKBACK_") || name.starts_with("PG");
+                let ours = ["WALKBACK_", "PG", "AWS_"]
+                    .iter()
+                    .any(|prefix| name.starts_with(prefix));
                 ours || name.starts_with("MYSQL_") || matches!(name, "DATABASE_URL" | "NO_COLOR")
             });
             if brought {
