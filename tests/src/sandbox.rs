@@ -163,6 +163,17 @@ impl Sandbox {
         )
     }
 
+    /// Runs the binary with these variables and returns what it said.
+    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied());
+        Output::new(
+            arguments,
+            &command.output().expect("the binary starts"),
+            self.folder.path(),
+        )
+    }
+
     /// Runs the binary, which must succeed.
     pub fn ok(&self, arguments: &[&str]) -> Output {
         let output = self.run(arguments);

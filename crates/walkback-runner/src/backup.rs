@@ -1,7 +1,7 @@
 //! Backups and points that a person asks for.
 
 use walkback_core::{Access, Cx, Error, ErrorKind, Result, TableName};
-use walkback_vault::{Manifest, PointKind, PointSummary, VerifyReport};
+use walkback_vault::{Manifest, PointKind, PointSummary, StoreReport};
 
 use crate::plan::PointScope;
 use crate::point::{self, PointRequest};
@@ -59,11 +59,11 @@ impl Runner {
         self.needed_vault()?.open(cx, id).await
     }
 
-    /// Reads all of a point or backup, and names what is damaged.
+    /// Reads all of a point or backup in every store that has it, and names what is damaged where.
     ///
     /// # Errors
-    /// Fails if the manifest itself cannot be read.
-    pub async fn point_verify(&self, cx: &Cx, id: &str) -> Result<VerifyReport> {
+    /// `NotFound` if no store has it.
+    pub async fn point_verify(&self, cx: &Cx, id: &str) -> Result<Vec<StoreReport>> {
         self.needed_vault()?.verify(cx, id).await
     }
 
@@ -153,6 +153,7 @@ impl Runner {
             },
         )
         .await
+        .map(|written| written.manifest)
     }
 }
 

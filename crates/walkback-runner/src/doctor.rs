@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use walkback_core::engine::SessionExt as _;
-use walkback_core::{Access, Cx, Error, Session};
+use walkback_core::{Access, Cx, Error, ErrorKind, Session};
+use walkback_vault::PointSummary;
 
 use crate::runner::Runner;
 use crate::state::State;
@@ -187,7 +188,13 @@ impl Runner {
         match vault.list(cx).await {
             Err(error) => Check::fail("vault", &error),
             Ok(points) => {
-                let damaged: Vec<_> = points.iter().filter(|point| point.info.is_err()).collect();
+                let damaged: Vec<_> = points
+                    .iter()
+                    .filter(|point| point.info.is_err() && !is_closed(point))
+                    .collect();
+                if let (true, Some(check)) = (damaged.is_empty(), closed_points(&points)) {
+                    return check;
+                }
                 match damaged.first() {
                     Some(point) => Check {
                         name: "vault",
@@ -227,6 +234,30 @@ impl Runner {
             },
         }
     }
+}
+
+/// Returns whether nothing that is set opens a point.
+fn is_closed(point: &PointSummary) -> bool {
+    matches!(&point.info, Err(error) if error.kind() == ErrorKind::Config)
+}
+
+/// Says that there are points that cannot be read here, though nothing is wrong with them.
+fn closed_points(points: &[PointSummary]) -> Option<Check> {
+    let closed: Vec<_> = points.iter().filter(|point| is_closed(point)).collect();
+    let first = closed.first()?;
+    Some(Check::warn(
+        "vault",
+        format!(
+            "{} of {} points are encrypted and cannot be read here, such as `{}`",
+            closed.len(),
+            points.len(),
+            first.id
+        ),
+        format!(
+            "`walkback backup show {}` says to whom, and what to set",
+            first.id
+        ),
+    ))
 }
 
 fn check_status(status: &Status) -> Vec<Check> {

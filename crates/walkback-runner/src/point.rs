@@ -6,7 +6,7 @@ use walkback_core::bulk::TableSlice;
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::engine::Begin;
 use walkback_core::{Access, Cx, ErrorKind, Result, Session};
-use walkback_vault::{Database, LedgerState, Manifest, PointKind, PointMeta};
+use walkback_vault::{Database, LedgerState, PointKind, PointMeta, VaultSet, Written};
 
 use crate::identity;
 use crate::journal::PointRow;
@@ -27,13 +27,13 @@ pub(crate) struct PointRequest<'a> {
     pub(crate) run_id: Option<String>,
 }
 
-/// Makes a point over a snapshot of its own, and returns its manifest once it is complete in the vault.
+/// Makes a point over a snapshot of its own, and returns it once it is complete in the vaults.
 pub(crate) async fn make(
     runner: &Runner,
     cx: &Cx,
     state: &State,
     request: PointRequest<'_>,
-) -> Result<Manifest> {
+) -> Result<Written> {
     let mut session = runner.connect(cx, Access::Read).await?;
     session.begin(cx, Begin::Read).await?;
     let schema = runner.schema(cx, &mut *session).await?;
@@ -50,9 +50,9 @@ pub(crate) async fn make(
         }
         PointScope::Everything => schema.tables.clone(),
     };
-    let manifest = write(runner, cx, state, &mut *session, request, schema, &tables).await?;
+    let written = write(runner, cx, state, &mut *session, request, schema, &tables).await?;
     session.rollback(cx).await?;
-    Ok(manifest)
+    Ok(written)
 }
 
 async fn write(
@@ -63,7 +63,7 @@ async fn write(
     request: PointRequest<'_>,
     schema: Schema,
     tables: &[Table],
-) -> Result<Manifest> {
+) -> Result<Written> {
     let capability = session.capability().clone();
     let applied = state.applied.iter().map(|row| row.id.0.clone()).collect();
     let heads = state
@@ -89,7 +89,7 @@ async fn write(
         writer.add_table(cx, &slice, chunks).await?;
         writer.set_fingerprint(&table.name, fingerprint)?;
     }
-    writer.finish(cx).await
+    writer.finish_all(cx).await
 }
 
 /// Returns the name under which the points of this database are kept: without host, folder or user.
@@ -100,12 +100,14 @@ pub(crate) fn database_name(runner: &Runner) -> String {
 
 /// Begins a point under a free id: two points of one second get a number.
 async fn begin(
-    vault: &walkback_vault::Vault,
+    vault: &VaultSet,
     cx: &Cx,
     request: &PointRequest<'_>,
     meta: PointMeta,
 ) -> Result<walkback_vault::PointWriter> {
-    let id = identity::point_id(cx, request.prefix, request.about);
+    // The id is the name of a file: it tells no name of a table or a migration where those are to be secret.
+    let about = if vault.is_encrypted() { "" } else { request.about };
+    let id = identity::point_id(cx, request.prefix, about);
     for attempt in 1..100 {
         let id = if attempt == 1 {
             id.clone()
@@ -139,8 +141,12 @@ pub(crate) fn kept(table: &Table) -> Table {
     kept
 }
 
-/// Returns what the journal notes of a point.
-pub(crate) fn row_of(manifest: &Manifest, store: &str) -> PointRow {
+/// Returns what the journal notes of a point: with it, where it is and each hash that its manifest may have.
+pub(crate) fn row_of(written: &Written) -> PointRow {
+    let Written { manifest, copies, .. } = written;
+    let stores: Vec<_> = copies.iter().map(|copy| copy.location.as_str()).collect();
+    let mut hashes: Vec<_> = copies.iter().map(|copy| copy.hash.as_str()).collect();
+    hashes.dedup();
     PointRow {
         id: manifest.id.clone(),
         run_id: manifest.run_id.clone(),
@@ -151,7 +157,7 @@ pub(crate) fn row_of(manifest: &Manifest, store: &str) -> PointRow {
         }
         .to_owned(),
         created_at: identity::moment(manifest.created_at),
-        store: store.to_owned(),
-        manifest_hash: manifest.hash.clone(),
+        store: stores.join(", "),
+        manifest_hash: hashes.join(" "),
     }
 }

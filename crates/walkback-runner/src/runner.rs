@@ -5,7 +5,7 @@ use std::sync::Arc;
 use walkback_core::catalog::Schema;
 use walkback_core::ledger::LedgerFormat;
 use walkback_core::{Access, Cx, Dialect, Engine, Error, ErrorKind, MigrationSource, Result, Session};
-use walkback_vault::Vault;
+use walkback_vault::VaultSet;
 
 use crate::gate;
 use crate::lock::Lock;
@@ -42,7 +42,7 @@ pub enum DownTarget {
 pub struct Runner {
     engine: Arc<dyn Engine>,
     source: Arc<dyn MigrationSource>,
-    vault: Option<Vault>,
+    vault: Option<VaultSet>,
     settings: Settings,
 }
 
@@ -52,7 +52,7 @@ impl Runner {
     pub fn new(
         engine: Arc<dyn Engine>,
         source: Arc<dyn MigrationSource>,
-        vault: Option<Vault>,
+        vault: Option<VaultSet>,
         settings: Settings,
     ) -> Self {
         Self {
@@ -75,9 +75,9 @@ impl Runner {
         &self.source
     }
 
-    /// Returns the vault, if there is one.
+    /// Returns the vaults of the environment, if it has any.
     #[must_use]
-    pub fn vault(&self) -> Option<&Vault> {
+    pub fn vault(&self) -> Option<&VaultSet> {
         self.vault.as_ref()
     }
 
@@ -162,7 +162,7 @@ impl Runner {
     }
 
     /// Returns the vault, or says how to get one.
-    pub(crate) fn needed_vault(&self) -> Result<&Vault> {
+    pub(crate) fn needed_vault(&self) -> Result<&VaultSet> {
         self.vault.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::Config, format!("the environment `{}` has no store", self.settings.environment))
                 .hint("add a `[store.local]` with `kind = \"fs\"` and a `path`, and name it in `stores` of the environment")

@@ -7,10 +7,15 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use walkback_core::{BackupStore, Cx, Error, ErrorKind, Result};
 
+use crate::crypt::{self, Access, Sealing};
+use crate::naming::Naming;
+use crate::vault::Vault;
+
 /// Fast, and within a few percent of what slower levels give on rows.
 const LEVEL: i32 = 3;
 
-/// How much larger than its content a packed chunk can be: rows that do not compress, plus the frame.
+/// How much larger than its content an object can be: rows that do not compress, the frame, and what encryption
+/// to many recipients adds.
 const OVERHEAD: u64 = 1 << 16;
 
 /// Why a chunk cannot be used.
@@ -34,11 +39,6 @@ impl fmt::Display for Bad {
     }
 }
 
-/// Returns the name of these bytes.
-pub(crate) fn hash(bytes: &[u8]) -> String {
-    blake3::hash(bytes).to_hex().to_string()
-}
-
 /// Compresses a chunk into a zstd frame with checksum and content size, on a thread that may block.
 pub(crate) async fn pack(bytes: Bytes) -> Result<Bytes> {
     blocking(move || {
@@ -51,21 +51,34 @@ pub(crate) async fn pack(bytes: Bytes) -> Result<Bytes> {
     .map_err(|error| Error::new(ErrorKind::Internal, "cannot compress a chunk").with_source(error))
 }
 
+/// Encrypts a compressed chunk, on a thread that may block.
+pub(crate) async fn seal(packed: Bytes, sealing: &Sealing) -> Result<Bytes> {
+    let sealing = sealing.clone();
+    blocking(move || crypt::encrypt(&sealing, &packed).map(Bytes::from)).await?
+}
+
 /// Hashes a chunk, on a thread that may block.
-pub(crate) async fn name(bytes: Bytes) -> Result<String> {
-    blocking(move || hash(&bytes)).await
+pub(crate) async fn name(naming: &Naming, bytes: Bytes) -> Result<String> {
+    let naming = naming.clone();
+    blocking(move || naming.name(&bytes)).await
 }
 
 /// Unpacks an object and checks that it is the chunk of this name and size.
-pub(crate) async fn unpack(hash: &str, size: u64, packed: Bytes) -> Result<Bytes, Bad> {
-    let expected = hash.to_owned();
-    blocking(move || unpack_now(&expected, size, &packed))
-        .await
-        .map_err(Bad::Store)?
-        .map_err(Bad::Damaged)
+async fn unpack(access: &Access, hash: &str, size: u64, object: Bytes) -> Result<Bytes, Bad> {
+    let (access, expected) = (access.clone(), hash.to_owned());
+    blocking(move || match &access.opener {
+        None => unpack_now(&access.naming, &expected, size, &object),
+        Some(opener) => {
+            let packed = crypt::decrypt(opener, &object).map_err(|closed| closed.to_string())?;
+            unpack_now(&access.naming, &expected, size, &packed)
+        }
+    })
+    .await
+    .map_err(Bad::Store)?
+    .map_err(Bad::Damaged)
 }
 
-fn unpack_now(expected: &str, size: u64, packed: &[u8]) -> Result<Bytes, String> {
+fn unpack_now(naming: &Naming, expected: &str, size: u64, packed: &[u8]) -> Result<Bytes, String> {
     let decoder = zstd::Decoder::with_buffer(packed).map_err(|error| error.to_string())?;
     let mut bytes = Vec::with_capacity(usize::try_from(size.min(8 << 20)).unwrap_or_default());
     // One byte more than expected tells a longer chunk apart without unpacking all of it.
@@ -81,29 +94,30 @@ fn unpack_now(expected: &str, size: u64, packed: &[u8]) -> Result<Bytes, String>
             found.min(size)
         ));
     }
-    let actual = hash(&bytes);
+    let actual = naming.name(&bytes);
     if actual != expected {
         return Err(format!("its content has the hash `{actual}`"));
     }
     Ok(bytes.into())
 }
 
-/// Reads the object under `key` and checks that it is the chunk of this name and size.
+/// Reads the object of this name, and checks that it is the chunk of this size.
 pub(crate) async fn fetch(
-    store: &dyn BackupStore,
+    vault: &Vault,
     cx: &Cx,
-    key: &str,
+    access: &Access,
     hash: &str,
     size: u64,
 ) -> Result<Bytes, Bad> {
-    let packed = read_at_most(store, cx, key, size.saturating_add(OVERHEAD))
+    let key = vault.object_key(hash);
+    let packed = read_at_most(&*vault.store, cx, &key, size.saturating_add(OVERHEAD))
         .await
         .map_err(|error| match error.kind() {
             ErrorKind::NotFound => Bad::Missing,
             _ => Bad::Store(error),
         })?;
     match packed {
-        Some(packed) => unpack(hash, size, packed).await,
+        Some(packed) => unpack(access, hash, size, packed).await,
         None => Err(Bad::Damaged(format!(
             "it is far larger than the {size} bytes it should hold"
         ))),
@@ -128,7 +142,7 @@ pub(crate) async fn read_at_most(
     Ok(Some(whole.freeze()))
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::internal("a worker thread of the vault panicked").with_source(error))
@@ -137,6 +151,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NAMING: Naming = Naming::Plain(crate::HashKind::Blake3);
+
+    fn hash(bytes: &[u8]) -> String {
+        NAMING.name(bytes)
+    }
 
     fn packed(bytes: &[u8]) -> Bytes {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -149,7 +169,7 @@ mod tests {
             let bytes: Vec<u8> = (0..size)
                 .map(|n: u32| n.wrapping_mul(2_654_435_761).to_le_bytes()[1])
                 .collect();
-            let back = unpack_now(&hash(&bytes), bytes.len() as u64, &packed(&bytes)).unwrap();
+            let back = unpack_now(&NAMING, &hash(&bytes), bytes.len() as u64, &packed(&bytes)).unwrap();
             assert_eq!(back, bytes);
         }
     }
@@ -162,13 +182,13 @@ mod tests {
         for position in 0..whole.len() * 8 {
             let mut bad = whole.to_vec();
             bad[position / 8] ^= 1 << (position % 8);
-            let same = unpack_now(&name, size, &bad).is_ok_and(|back| back == bytes);
-            let refused = unpack_now(&name, size, &bad).is_err();
+            let same = unpack_now(&NAMING, &name, size, &bad).is_ok_and(|back| back == bytes);
+            let refused = unpack_now(&NAMING, &name, size, &bad).is_err();
             assert!(same || refused);
         }
         for length in 0..whole.len() {
             assert!(
-                unpack_now(&name, size, &whole[..length]).is_err(),
+                unpack_now(&NAMING, &name, size, &whole[..length]).is_err(),
                 "cut to {length} bytes"
             );
         }
@@ -177,7 +197,7 @@ mod tests {
     #[test]
     fn a_chunk_that_unpacks_to_more_than_it_should_is_refused() {
         let bytes = vec![0; 10_000_000];
-        let error = unpack_now(&hash(&bytes), 1000, &packed(&bytes)).unwrap_err();
+        let error = unpack_now(&NAMING, &hash(&bytes), 1000, &packed(&bytes)).unwrap_err();
         assert_eq!(error, "it holds more than 1000 bytes instead of 1000");
     }
 }

@@ -10,6 +10,7 @@ use walkback_core::{Cx, Error, ErrorKind, Result};
 
 use crate::Manifest;
 use crate::list::PointFile;
+use crate::manifest::PointFileContent;
 use crate::vault::{Vault, check_id};
 
 /// How long the chunks of a removed point, and chunks that no point names yet, are kept. A backup that takes
@@ -28,6 +29,15 @@ pub struct Collected {
     pub kept_young: u64,
     /// Removed points that can no longer be brought back.
     pub points_forgotten: u64,
+}
+
+impl std::ops::AddAssign for Collected {
+    fn add_assign(&mut self, other: Self) {
+        self.objects += other.objects;
+        self.bytes += other.bytes;
+        self.kept_young += other.kept_young;
+        self.points_forgotten += other.points_forgotten;
+    }
 }
 
 impl Vault {
@@ -69,7 +79,7 @@ impl Vault {
                 .hint("run `walkback point list` to see the points there are"));
         }
         let bytes = self.manifest_bytes(cx, id, &self.removed_key(id)).await?;
-        let manifest = Manifest::parse(id, &bytes)?;
+        let manifest = self.unseal(id, PointFileContent::parse(id, &bytes)?).await?;
         if !self.store.exists(cx, &self.point_key(id)).await? {
             self.store.put(cx, &self.point_key(id), bytes).await?;
             cx.step("vault.point-brought-back");
@@ -167,14 +177,14 @@ impl Vault {
 
     /// Adds the chunks that one manifest names.
     async fn absorb(&self, cx: &Cx, file: &PointFile, key: &str, named: &mut HashSet<String>) -> Result<()> {
-        let manifest = match self.manifest_bytes(cx, &file.id, key).await {
-            Ok(bytes) => Manifest::parse(&file.id, &bytes),
+        let content = match self.manifest_bytes(cx, &file.id, key).await {
+            Ok(bytes) => PointFileContent::parse(&file.id, &bytes),
             // A point that was removed since it was listed is found among the removed ones, which are listed
             // after the points; a removed one is forgotten only when its grace period is over.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => Err(error),
         };
-        let manifest = manifest.map_err(|error| {
+        let content = content.map_err(|error| {
             error
                 .wrap("no chunk was removed, because it is not known which are still needed")
                 .hint(format!(
@@ -182,7 +192,7 @@ impl Vault {
                     file.id
                 ))
         })?;
-        named.extend(hashes(manifest));
+        named.extend(content.into_objects());
         Ok(())
     }
 
@@ -190,8 +200,9 @@ impl Vault {
     pub(crate) async fn named_by_readable_points(&self, cx: &Cx) -> Result<HashSet<String>> {
         let mut named = HashSet::new();
         for file in manifests(self.point_files(cx).await?) {
-            match self.manifest(cx, &file.id).await {
-                Ok(manifest) => named.extend(hashes(manifest)),
+            let bytes = self.manifest_bytes(cx, &file.id, &self.point_key(&file.id)).await;
+            match bytes.and_then(|bytes| PointFileContent::parse(&file.id, &bytes)) {
+                Ok(content) => named.extend(content.into_objects()),
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -207,12 +218,4 @@ impl Vault {
 fn manifests(mut files: Vec<PointFile>) -> Vec<PointFile> {
     files.retain(|file| file.is_manifest);
     files
-}
-
-fn hashes(manifest: Manifest) -> impl Iterator<Item = String> {
-    manifest
-        .tables
-        .into_iter()
-        .flat_map(|entry| entry.chunks)
-        .map(|chunk| chunk.hash)
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 
+use crate::manifest::PointFileContent;
 use crate::vault::Vault;
 use crate::{Database, LedgerState, Manifest, PointKind, Totals, error};
 
@@ -18,8 +19,24 @@ pub struct PointSummary {
     pub id: String,
     /// When its manifest was written, by the clock of the store.
     pub modified: DateTime<Utc>,
+    /// What it was made for; `None` if nobody can tell.
+    pub kind: Option<PointKind>,
+    /// The public keys of those who can open it; empty if it is not encrypted.
+    pub encrypted_to: Vec<String>,
     /// What it is, or why it cannot be used.
     pub info: Result<PointInfo>,
+    /// In a set of several vaults: which of them have it whole, and which have it damaged.
+    pub stores: Vec<PointStore>,
+}
+
+/// One of several vaults that have a point.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct PointStore {
+    /// The name of the store.
+    pub name: String,
+    /// What is wrong with the manifest there.
+    pub error: Option<String>,
 }
 
 impl PointSummary {
@@ -50,6 +67,12 @@ pub struct PointInfo {
     pub tables: Vec<TableName>,
     /// Sums over the tables.
     pub totals: Totals,
+}
+
+impl PointStore {
+    pub(crate) fn new(name: String, error: Option<String>) -> Self {
+        Self { name, error }
+    }
 }
 
 impl From<Manifest> for PointInfo {
@@ -100,19 +123,7 @@ impl Vault {
 
     /// Returns the full id of the point that is called so or begins so.
     pub(crate) async fn find(&self, cx: &Cx, id: &str) -> Result<String> {
-        let files = self.point_files(cx).await?;
-        if files.iter().any(|file| file.id == id) {
-            return Ok(id.to_owned());
-        }
-        let matching: Vec<_> = files
-            .iter()
-            .filter(|file| !id.is_empty() && file.id.starts_with(id))
-            .collect();
-        match matching.as_slice() {
-            [only] => Ok(only.id.clone()),
-            [] => Err(self.unknown(id, files)),
-            several => Err(several_begin_so(id, several)),
-        }
+        find_in(id, self.point_files(cx).await?, &self.location())
     }
 
     async fn summary_if_there(&self, cx: &Cx, file: PointFile) -> Result<Option<PointSummary>> {
@@ -124,22 +135,36 @@ impl Vault {
     }
 
     async fn summary(&self, cx: &Cx, file: &PointFile) -> Result<PointSummary> {
-        let info = if file.is_manifest {
-            self.manifest(cx, &file.id).await.map(PointInfo::from)
-        } else {
-            Err(error::manifest(&file.id, "its name does not end in `.json`"))
-        };
-        let info = match info {
-            Err(error) if !matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported) => {
-                return Err(error);
-            }
-            known => known,
-        };
-        Ok(PointSummary {
+        let mut summary = PointSummary {
             id: file.id.clone(),
             modified: file.modified,
-            info,
-        })
+            kind: None,
+            encrypted_to: Vec::new(),
+            info: Err(error::manifest(&file.id, "its name does not end in `.json`")),
+            stores: Vec::new(),
+        };
+        if !file.is_manifest {
+            return Ok(summary);
+        }
+        let bytes = self.manifest_bytes(cx, &file.id, &self.point_key(&file.id)).await;
+        let content = bytes.and_then(|bytes| PointFileContent::parse(&file.id, &bytes));
+        if let Ok(PointFileContent::Sealed(envelope)) = &content {
+            summary.kind = Some(envelope.kind);
+            summary.encrypted_to.clone_from(&envelope.encryption.recipients);
+        }
+        let manifest = match content {
+            Ok(content) => self.unseal(&file.id, content).await,
+            Err(error) => Err(error),
+        };
+        match manifest {
+            Ok(manifest) => {
+                summary.kind = Some(manifest.kind);
+                summary.info = Ok(manifest.into());
+            }
+            Err(error) if error::is_about_a_point(&error) => summary.info = Err(error),
+            Err(error) => return Err(error),
+        }
+        Ok(summary)
     }
 
     /// Lists the files of points without reading them, sorted by name.
@@ -163,29 +188,43 @@ impl Vault {
             .try_collect()
             .await
     }
+}
 
-    fn unknown(&self, id: &str, mut files: Vec<PointFile>) -> Error {
-        let error = Error::not_found(format!(
-            "there is no point `{id}` in the vault at `{}`",
-            self.location()
-        ));
-        if files.is_empty() {
-            return error.hint("the vault has no points; `walkback point create` makes one");
-        }
-        files.sort_by_key(|file| std::cmp::Reverse(file.modified));
-        let close = files
-            .iter()
-            .filter(|file| strsim::jaro_winkler(&file.id, id) > 0.9 || (id.len() > 3 && file.id.contains(id)))
-            .take(3)
-            .map(|file| format!("`{}`", file.id))
-            .collect::<Vec<_>>();
-        let error = if close.is_empty() {
-            error.hint(format!("the newest point is `{}`", files[0].id))
-        } else {
-            error.hint(format!("did you mean {}?", close.join(" or ")))
-        };
-        error.hint("run `walkback point list` to see all points")
+/// Returns the full id of the one among these points that is called so or begins so.
+pub(crate) fn find_in(id: &str, files: Vec<PointFile>, location: &str) -> Result<String> {
+    if files.iter().any(|file| file.id == id) {
+        return Ok(id.to_owned());
     }
+    let matching: Vec<_> = files
+        .iter()
+        .filter(|file| !id.is_empty() && file.id.starts_with(id))
+        .collect();
+    match matching.as_slice() {
+        [only] => Ok(only.id.clone()),
+        [] => Err(unknown(id, files, location)),
+        several => Err(several_begin_so(id, several)),
+    }
+}
+
+/// Returns the error for a point that is not there, with those that come close.
+fn unknown(id: &str, mut files: Vec<PointFile>, location: &str) -> Error {
+    let error = Error::not_found(format!("there is no point `{id}` in the vault at `{}`", location));
+    if files.is_empty() {
+        return error.hint("the vault has no points; `walkback point create` makes one");
+    }
+    files.sort_by_key(|file| std::cmp::Reverse(file.modified));
+    let close = files
+        .iter()
+        .filter(|file| strsim::jaro_winkler(&file.id, id) > 0.9 || (id.len() > 3 && file.id.contains(id)))
+        .take(3)
+        .map(|file| format!("`{}`", file.id))
+        .collect::<Vec<_>>();
+    let error = if close.is_empty() {
+        error.hint(format!("the newest point is `{}`", files[0].id))
+    } else {
+        error.hint(format!("did you mean {}?", close.join(" or ")))
+    };
+    error.hint("run `walkback point list` to see all points")
 }
 
 /// A file under `points/`, by its name alone.

@@ -10,7 +10,9 @@ use walkback_core::catalog::Schema;
 use walkback_core::fingerprint::TableFingerprint;
 use walkback_core::{DialectKind, Error, Result, TableName};
 
+use crate::crypt::{Access, Envelope, Opener};
 use crate::error;
+use crate::naming::{NameKey, Naming};
 
 /// What the `format` field of every manifest says.
 pub const FORMAT: &str = "walkback point";
@@ -21,11 +23,17 @@ pub const VERSION: u64 = 1;
 /// How objects are compressed.
 pub(crate) const COMPRESSION: &str = "zstd";
 
-/// How objects are named.
-pub(crate) const HASHING: &str = "blake3";
+/// Larger than any manifest that makes sense; a reader of a hostile store stops here.
+pub(crate) const LARGEST_MANIFEST: u64 = 1 << 30;
+
+/// How encrypted objects are encrypted, and the name in `requires` that goes with it.
+const AGE: &str = "age";
+
+/// The name in `requires` of a point whose chunks are named by SHA-256.
+const SHA256: &str = "sha256";
 
 /// Names in `requires` that this version understands.
-const UNDERSTOOD: &[&str] = &[];
+const UNDERSTOOD: &[&str] = &[AGE, SHA256];
 
 /// What a point was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -121,11 +129,34 @@ impl Position {
     }
 }
 
+/// How the objects of a point are encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Encryption {
+    /// Always `age`.
+    pub scheme: String,
+    /// The public keys of those who can open them, sorted.
+    pub recipients: Vec<String>,
+    /// Where a passphrase opens the point: the secret key of the one recipient, in an `age` file, as text, that
+    /// only the passphrase opens.
+    pub key: Option<String>,
+}
+
+impl Encryption {
+    pub(crate) fn age(recipients: Vec<String>, key: Option<String>) -> Self {
+        Self {
+            scheme: AGE.to_owned(),
+            recipients,
+            key,
+        }
+    }
+}
+
 /// One chunk of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ChunkEntry {
-    /// BLAKE3 over its bytes before compression, in hexadecimal: its name.
+    /// The hash of its bytes before compression, in hexadecimal: its name.
     pub hash: String,
     /// How many rows it holds.
     pub rows: u64,
@@ -221,18 +252,86 @@ pub struct Manifest {
     pub position: Option<Position>,
     /// Everything that was defined.
     pub schema: Schema,
-    /// How objects are named: `blake3`.
+    /// How objects are named: `blake3` or `sha256`, and with a key `blake3-keyed` or `hmac-sha256`.
     pub hashing: String,
     /// How objects are compressed: `zstd`.
     pub compression: String,
     /// How objects are encrypted; `null` is not at all.
-    pub encryption: Option<Value>,
+    pub encryption: Option<Encryption>,
     /// The tables whose rows are kept.
     pub tables: Vec<TableEntry>,
     /// Sums over the tables.
     pub totals: Totals,
     /// BLAKE3 over the rest of the manifest in canonical form, in hexadecimal.
     pub hash: String,
+    /// Where it was read, and with what its chunks are.
+    #[serde(skip)]
+    pub(crate) origin: Origin,
+}
+
+/// Where a manifest comes from. No part of what it says: two that say the same are equal.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// What reads its chunks.
+    pub(crate) access: Access,
+    /// The location of its vault; empty if it is not known.
+    pub(crate) location: String,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self {
+            access: Access {
+                naming: Naming::Plain(crate::HashKind::Blake3),
+                opener: None,
+            },
+            location: String::new(),
+        }
+    }
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Origin {}
+
+/// A file below `points/`, checked.
+#[derive(Debug)]
+pub(crate) enum PointFileContent {
+    /// A manifest that everybody can read.
+    Open(Box<Manifest>),
+    /// One that is encrypted.
+    Sealed(Box<Envelope>),
+}
+
+impl PointFileContent {
+    /// Reads the bytes of a file that is called `<id>.json`.
+    pub(crate) fn parse(id: &str, bytes: &[u8]) -> Result<Self> {
+        let value = checked(id, bytes)?;
+        if value.get("sealed").is_none() {
+            return Manifest::from_checked(id, value).map(|manifest| Self::Open(Box::new(manifest)));
+        }
+        let found = value.get("id").and_then(Value::as_str).unwrap_or_default();
+        if found != id {
+            return Err(error::manifest(id, format_args!("it says it is point `{found}`")));
+        }
+        let envelope: Envelope = serde_json::from_value(value).map_err(|error| error::manifest(id, error))?;
+        match envelope.objects.iter().find(|name| !is_hash(name)) {
+            Some(_) => Err(error::manifest(id, "one of its `objects` is no valid hash")),
+            None => Ok(Self::Sealed(Box::new(envelope))),
+        }
+    }
+
+    /// Returns the objects that the point needs.
+    pub(crate) fn into_objects(self) -> Vec<String> {
+        match self {
+            Self::Open(manifest) => manifest.objects().cloned().collect(),
+            Self::Sealed(envelope) => envelope.objects.into_iter().collect(),
+        }
+    }
 }
 
 impl Manifest {
@@ -247,32 +346,76 @@ impl Manifest {
         })
     }
 
-    /// Sets the hash and returns the bytes of the file.
+    /// Returns the names of its chunks, as often as they are named.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &String> {
+        self.tables
+            .iter()
+            .flat_map(|entry| &entry.chunks)
+            .map(|chunk| &chunk.hash)
+    }
+
+    /// Returns whether its chunks can be read: not if it was written on a machine that only knows public keys.
+    pub(crate) fn is_open(&self) -> bool {
+        self.encryption.is_none() || self.origin.access.opener.is_some()
+    }
+
+    /// Says in it how its chunks are named and encrypted.
+    pub(crate) fn describe(&mut self, naming: &Naming, encryption: Option<Encryption>) {
+        naming.word().clone_into(&mut self.hashing);
+        self.requires = match (&encryption, naming) {
+            (Some(_), _) => vec![AGE.to_owned()],
+            (None, Naming::Plain(crate::HashKind::Sha256)) => vec![SHA256.to_owned()],
+            (None, _) => Vec::new(),
+        };
+        self.encryption = encryption;
+    }
+
+    /// Sets the hash and returns the bytes of the file of a point that is not encrypted.
     pub(crate) fn seal(&mut self) -> Result<Vec<u8>> {
         let broken = |error| Error::internal("a manifest cannot be written as JSON").with_source(error);
-        let value = serde_json::to_value(&*self).map_err(broken)?;
-        self.hash = hash_of(&value);
-        let mut bytes = serde_json::to_vec_pretty(&*self).map_err(broken)?;
-        bytes.push(b'\n');
+        let (bytes, hash) = seal_value(serde_json::to_value(&*self).map_err(broken)?)?;
+        self.hash = hash;
         Ok(bytes)
     }
 
-    /// Reads the bytes of a file that is called `<id>.json`.
+    /// Reads the bytes of a file that is called `<id>.json`, of a point that is not encrypted.
     ///
     /// # Errors
     /// [`Damaged`](walkback_core::ErrorKind::Damaged) if they are not what was written, and
-    /// [`Unsupported`](walkback_core::ErrorKind::Unsupported) if a newer version wrote them.
+    /// [`Unsupported`](walkback_core::ErrorKind::Unsupported) if a newer version wrote them, or if they are
+    /// encrypted.
     pub fn parse(id: &str, bytes: &[u8]) -> Result<Self> {
-        let value: Value = serde_json::from_slice(bytes)
-            .map_err(|error| error::manifest(id, format_args!("it is not JSON ({error})")))?;
-        refuse_other_format(id, &value)?;
-        let stated = value.get("hash").and_then(Value::as_str).unwrap_or_default();
-        if stated != hash_of(&value) {
-            return Err(error::manifest(id, "its content does not match its hash"));
+        match PointFileContent::parse(id, bytes)? {
+            PointFileContent::Open(manifest) => Ok(*manifest),
+            PointFileContent::Sealed(_) => Err(Error::unsupported(
+                format_args!("reading the encrypted point `{id}`"),
+                "a reader without a vault",
+            )),
         }
-        refuse_unknown(id, &value)?;
-        let manifest: Self = serde_json::from_value(value).map_err(|error| error::manifest(id, error))?;
+    }
+
+    fn from_checked(id: &str, value: Value) -> Result<Self> {
+        let mut manifest: Self = serde_json::from_value(value).map_err(|error| error::manifest(id, error))?;
         manifest.check(id)?;
+        if manifest.encryption.is_some() {
+            return Err(error::manifest(id, "its chunks are encrypted, and it is not"));
+        }
+        manifest.origin.access.naming = Naming::plain(&manifest.hashing)
+            .ok_or_else(|| error::too_new(id, format_args!("the hashing `{}`", manifest.hashing)))?;
+        Ok(manifest)
+    }
+
+    /// Reads what was inside of an envelope.
+    pub(crate) fn from_sealed(id: &str, value: Value, key: &NameKey, opener: &Opener) -> Result<Self> {
+        check_value(id, &value)?;
+        let mut manifest: Self = serde_json::from_value(value).map_err(|error| error::manifest(id, error))?;
+        manifest.check(id)?;
+        let naming = Naming::keyed(&manifest.hashing, key)
+            .ok_or_else(|| error::too_new(id, format_args!("the hashing `{}`", manifest.hashing)))?;
+        manifest.origin.access = Access {
+            naming,
+            opener: Some(opener.clone()),
+        };
         Ok(manifest)
     }
 
@@ -309,7 +452,36 @@ impl Manifest {
     }
 }
 
-/// Returns whether this is a BLAKE3 hash in lower-case hexadecimal.
+/// Reads JSON and checks all that can be checked without a key.
+fn checked(id: &str, bytes: &[u8]) -> Result<Value> {
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| error::manifest(id, format_args!("it is not JSON ({error})")))?;
+    check_value(id, &value)?;
+    Ok(value)
+}
+
+fn check_value(id: &str, value: &Value) -> Result<()> {
+    refuse_other_format(id, value)?;
+    let stated = value.get("hash").and_then(Value::as_str).unwrap_or_default();
+    if stated != hash_of(value) {
+        return Err(error::manifest(id, "its content does not match its hash"));
+    }
+    refuse_unknown(id, value)
+}
+
+/// Sets the field `hash`, and returns the bytes of the file and the hash.
+pub(crate) fn seal_value(mut value: Value) -> Result<(Vec<u8>, String)> {
+    let hash = hash_of(&value);
+    if let Some(field) = value.get_mut("hash") {
+        *field = Value::from(hash.as_str());
+    }
+    let mut bytes = serde_json::to_vec_pretty(&value)
+        .map_err(|error| Error::internal("a manifest cannot be written as JSON").with_source(error))?;
+    bytes.push(b'\n');
+    Ok((bytes, hash))
+}
+
+/// Returns whether this is a hash of 32 bytes in lower-case hexadecimal.
 pub(crate) fn is_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -339,15 +511,18 @@ fn refuse_unknown(id: &str, value: &Value) -> Result<()> {
             return Err(error::too_new(id, format_args!("`{name}`")));
         }
     }
-    if value
-        .get("encryption")
-        .is_some_and(|encryption| !encryption.is_null())
-    {
-        return Err(error::too_new(id, "encrypted objects (`encryption`)"));
+    if let Some(encryption) = value.get("encryption").filter(|encryption| !encryption.is_null()) {
+        let scheme = encryption.get("scheme").and_then(Value::as_str);
+        match scheme {
+            Some(AGE) => {}
+            Some(other) => return Err(error::too_new(id, format_args!("the encryption `{other}`"))),
+            None => return Err(error::too_new(id, "an encryption that it does not name")),
+        }
     }
-    for (field, known) in [("compression", COMPRESSION), ("hashing", HASHING)] {
+    let hashing: &[&str] = &["blake3", "sha256", "blake3-keyed", "hmac-sha256"];
+    for (field, known) in [("compression", &[COMPRESSION][..]), ("hashing", hashing)] {
         match value.get(field).and_then(Value::as_str) {
-            Some(name) if name == known => {}
+            Some(name) if known.contains(&name) => {}
             Some(name) => return Err(error::too_new(id, format_args!("the {field} `{name}`"))),
             None => return Err(error::manifest(id, format_args!("it has no `{field}`"))),
         }

@@ -1,13 +1,15 @@
 //! Reading the rows of a table back, every chunk checked.
 
-use futures::StreamExt as _;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
 use walkback_core::bulk::{Chunk, ChunkStream, Encoding};
 use walkback_core::cx::Unit;
 use walkback_core::{Cx, Error, Result, TableName};
 
 use crate::chunk::{self, Bad};
 use crate::vault::Vault;
-use crate::{ChunkEntry, Manifest, error};
+use crate::{ChunkEntry, Manifest, TableEntry, error};
 
 /// How many chunks are read ahead.
 const AT_ONCE: usize = 4;
@@ -25,44 +27,70 @@ impl Vault {
         manifest: &'a Manifest,
         table: &TableName,
     ) -> Result<ChunkStream<'a>> {
-        let Some(entry) = manifest.table(table) else {
-            return Err(not_in(manifest, table));
-        };
-        let task = cx
-            .progress()
-            .begin(&format!("reading `{table}`"), Unit::Bytes, Some(entry.bytes));
-        let encoding = entry.encoding.clone().unwrap_or_else(|| Encoding(String::new()));
-        let chunks = futures::stream::iter(&entry.chunks)
-            .map(move |chunk| self.read_chunk(cx, manifest, &entry.table, chunk, encoding.clone()))
-            .buffered(AT_ONCE)
-            .inspect(move |chunk| {
-                if let Ok(chunk) = chunk {
-                    task.advance(chunk.bytes.len() as u64);
-                }
-            });
-        Ok(end_with_first_error(chunks.boxed()))
+        stream_table(cx, manifest, table, move |entry, index| {
+            self.read_chunk(cx, manifest, entry, index).boxed()
+        })
     }
 
     async fn read_chunk(
         &self,
         cx: &Cx,
         manifest: &Manifest,
-        table: &TableName,
-        entry: &ChunkEntry,
-        encoding: Encoding,
-    ) -> Result<Chunk> {
-        cx.check()?;
-        let key = self.object_key(&entry.hash);
-        match chunk::fetch(&*self.store, cx, &key, &entry.hash, entry.bytes).await {
-            Ok(bytes) => Ok(Chunk {
-                encoding,
-                rows: entry.rows,
-                bytes,
-            }),
-            Err(Bad::Store(error)) => Err(error),
-            Err(bad) => Err(error::chunk(&manifest.id, table, &entry.hash, bad)),
+        entry: &TableEntry,
+        index: usize,
+    ) -> Result<Bytes> {
+        let chunk = &entry.chunks[index];
+        match chunk::fetch(self, cx, &manifest.origin.access, &chunk.hash, chunk.bytes).await {
+            Ok(bytes) => Ok(bytes),
+            Err(bad) => Err(chunk_error(manifest, entry, chunk, bad)),
         }
     }
+}
+
+/// Returns the error for a chunk that cannot be used.
+pub(crate) fn chunk_error(manifest: &Manifest, entry: &TableEntry, chunk: &ChunkEntry, bad: Bad) -> Error {
+    match bad {
+        Bad::Store(error) => error,
+        bad => error::chunk(&manifest.id, &entry.table, &chunk.hash, bad),
+    }
+}
+
+/// Reads the rows of a table with something that reads a chunk by its place.
+pub(crate) fn stream_table<'a>(
+    cx: &'a Cx,
+    manifest: &'a Manifest,
+    table: &TableName,
+    read: impl Fn(&'a TableEntry, usize) -> BoxFuture<'a, Result<Bytes>> + Send + 'a,
+) -> Result<ChunkStream<'a>> {
+    let Some(entry) = manifest.table(table) else {
+        return Err(not_in(manifest, table));
+    };
+    if !manifest.is_open() {
+        return Err(error::written_only(&manifest.id));
+    }
+    let task = cx
+        .progress()
+        .begin(&format!("reading `{table}`"), Unit::Bytes, Some(entry.bytes));
+    let encoding = entry.encoding.clone().unwrap_or_else(|| Encoding(String::new()));
+    let chunks = futures::stream::iter(0..entry.chunks.len())
+        .map(move |index| {
+            let (bytes, encoding) = (read(entry, index), encoding.clone());
+            async move {
+                cx.check()?;
+                Ok(Chunk {
+                    encoding,
+                    rows: entry.chunks[index].rows,
+                    bytes: bytes.await?,
+                })
+            }
+        })
+        .buffered(AT_ONCE)
+        .inspect(move |chunk: &Result<Chunk>| {
+            if let Ok(chunk) = chunk {
+                task.advance(chunk.bytes.len() as u64);
+            }
+        });
+    Ok(end_with_first_error(chunks.boxed()))
 }
 
 /// Nothing after an error may be taken for the rest of the table.

@@ -123,9 +123,7 @@ impl Vault {
             Ok(manifest) => point.fill(manifest, places),
             // Removed since the store listed it.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported) => {
-                point.info = Err(error);
-            }
+            Err(error) if error::is_about_a_point(&error) => point.info = Err(error),
             Err(error) => return Err(error),
         }
         Ok(Some(point))

@@ -8,11 +8,10 @@ use walkback_core::store::check_key;
 use walkback_core::{BackupStore, Cx, Error, ErrorKind, Result};
 
 use crate::chunk::read_at_most;
+use crate::crypt::{Keys, Ring};
 use crate::garbage::GRACE;
-use crate::{Manifest, error};
-
-/// Larger than any manifest that makes sense; a reader of a hostile store stops here.
-const LARGEST_MANIFEST: u64 = 1 << 30;
+use crate::manifest::{LARGEST_MANIFEST, PointFileContent};
+use crate::{HashKind, Manifest, error};
 
 /// What is done about a chunk that the vault already has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,6 +31,9 @@ pub struct Vault {
     prefix: String,
     pub(crate) grace: TimeDelta,
     pub(crate) reuse: Reuse,
+    pub(crate) hash: HashKind,
+    pub(crate) ring: Arc<Ring>,
+    label: Option<String>,
 }
 
 impl Vault {
@@ -48,7 +50,49 @@ impl Vault {
             prefix: prefix.to_owned(),
             grace: GRACE,
             reuse: Reuse::default(),
+            hash: HashKind::default(),
+            ring: Arc::default(),
+            label: None,
         })
+    }
+
+    /// Returns the same vault under the name that a person gave it.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.label = Some(name.into());
+        self
+    }
+
+    /// Returns the same vault, encrypted and read with these keys.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Keys) -> Self {
+        self.ring = Arc::new(Ring::new(keys));
+        self
+    }
+
+    /// Returns the same vault, in which the chunks of new points are named by this hash.
+    #[must_use]
+    pub fn with_hash(mut self, hash: HashKind) -> Self {
+        self.hash = hash;
+        self
+    }
+
+    /// Returns whether new points are encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.ring.keys.encrypts()
+    }
+
+    /// Returns whether what is written can be read here again: not on a machine that only knows the public keys.
+    #[must_use]
+    pub fn can_read(&self) -> bool {
+        self.ring.keys.can_read()
+    }
+
+    /// Returns the name that a person gave it, or where it is.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.label.clone().unwrap_or_else(|| self.location())
     }
 
     /// Returns the same vault with another rule for chunks it already has.
@@ -98,7 +142,23 @@ impl Vault {
     pub(crate) async fn manifest(&self, cx: &Cx, id: &str) -> Result<Manifest> {
         let bytes = self.manifest_bytes(cx, id, &self.point_key(id)).await?;
         // Canonical form and schema make this long for a large database; it is still only text.
-        Manifest::parse(id, &bytes)
+        self.unseal(id, PointFileContent::parse(id, &bytes)?).await
+    }
+
+    /// Opens a manifest if it is encrypted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if nothing that is set opens it.
+    pub(crate) async fn unseal(&self, id: &str, content: PointFileContent) -> Result<Manifest> {
+        let mut manifest = match content {
+            PointFileContent::Open(manifest) => *manifest,
+            PointFileContent::Sealed(envelope) => {
+                let opener = self.ring.opener(id, &envelope.encryption).await?;
+                envelope.open(id, &opener)?
+            }
+        };
+        manifest.origin.location = self.location();
+        Ok(manifest)
     }
 
     pub(crate) async fn manifest_bytes(&self, cx: &Cx, id: &str, key: &str) -> Result<Bytes> {

@@ -6,6 +6,7 @@ use walkback_core::cx::Unit;
 use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 
 use crate::chunk::{self, Bad};
+use crate::crypt::Access;
 use crate::vault::Vault;
 use crate::{ChunkEntry, Manifest, TableEntry, error};
 
@@ -129,7 +130,9 @@ impl Vault {
         );
         let mut tables = Vec::new();
         for entry in &manifest.tables {
-            let damage = self.damage_of(cx, entry, |bytes| task.advance(bytes)).await?;
+            let damage = self
+                .damage_of(cx, &manifest, entry, |bytes| task.advance(bytes))
+                .await?;
             let intact_in = if damage.is_empty() {
                 None
             } else {
@@ -150,10 +153,17 @@ impl Vault {
         })
     }
 
-    async fn damage_of(&self, cx: &Cx, entry: &TableEntry, read: impl Fn(u64)) -> Result<Vec<Damage>> {
+    async fn damage_of(
+        &self,
+        cx: &Cx,
+        manifest: &Manifest,
+        entry: &TableEntry,
+        read: impl Fn(u64),
+    ) -> Result<Vec<Damage>> {
+        let access = &manifest.origin.access;
         let chunks = &entry.chunks;
         let mut checked = futures::stream::iter(0..chunks.len())
-            .map(|index| self.look_at(cx, &chunks[index]).boxed())
+            .map(|index| self.look_at(cx, access, &chunks[index]).boxed())
             .buffered(AT_ONCE);
         let mut damage = Vec::new();
         for (index, chunk) in (0..).zip(chunks) {
@@ -171,10 +181,9 @@ impl Vault {
         Ok(damage)
     }
 
-    async fn look_at(&self, cx: &Cx, chunk: &ChunkEntry) -> Result<Option<DamageKind>> {
+    async fn look_at(&self, cx: &Cx, access: &Access, chunk: &ChunkEntry) -> Result<Option<DamageKind>> {
         cx.check()?;
-        let key = self.object_key(&chunk.hash);
-        match chunk::fetch(&*self.store, cx, &key, &chunk.hash, chunk.bytes).await {
+        match chunk::fetch(self, cx, access, &chunk.hash, chunk.bytes).await {
             Ok(_) => Ok(None),
             Err(Bad::Missing) => Ok(Some(DamageKind::Missing)),
             Err(Bad::Damaged(why)) => Ok(Some(DamageKind::Damaged(why))),
@@ -192,7 +201,7 @@ impl Vault {
             }
             let other = self.manifest(cx, &point.id).await?;
             let Some(entry) = other.table(table) else { continue };
-            if self.damage_of(cx, entry, |_| ()).await?.is_empty() {
+            if self.damage_of(cx, &other, entry, |_| ()).await?.is_empty() {
                 return Ok(Some(point.id));
             }
         }

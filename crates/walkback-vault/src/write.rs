@@ -1,10 +1,6 @@
 //! Writing a point: chunks first, in parallel and in bounded memory; the manifest last.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
-
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
-use tokio::sync::OnceCell;
 use walkback_core::bulk::{Chunk, ChunkStream, TableSlice};
 use walkback_core::catalog::Schema;
 use walkback_core::cx::Unit;
@@ -12,20 +8,16 @@ use walkback_core::fingerprint::TableFingerprint;
 use walkback_core::store::StoreExt as _;
 use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 
-use crate::chunk::{self, Bad};
-use crate::manifest::{COMPRESSION, HASHING};
-use crate::vault::{Reuse, Vault, check_id};
+use crate::manifest::{COMPRESSION, Origin};
+use crate::target::{Targets, Written};
+use crate::vault::{Vault, check_id};
 use crate::{
     ChunkEntry, Database, FORMAT, LedgerState, Manifest, PointKind, Position, TableEntry, Totals, VERSION,
-    error,
 };
 
 /// How many chunks of a table are in memory at once: this many times the largest chunk (4 MiB), twice (as
 /// rows, and packed), is all the memory a backup takes.
 const AT_ONCE: usize = 4;
-
-/// How many questions to the store are open at once before the manifest is written.
-const STATS_AT_ONCE: usize = 16;
 
 /// What is known of a point when it is begun.
 #[derive(Debug, Clone)]
@@ -87,12 +79,10 @@ pub struct TableSummary {
 /// garbage that the next attempt reuses.
 #[derive(Debug)]
 pub struct PointWriter {
-    vault: Vault,
+    /// Where it is written, all in the same way but for names and encryption.
+    targets: Targets,
+    /// As the first of them names the chunks.
     manifest: Manifest,
-    /// What this point has already made sure of: hash, and size in the store.
-    kept: Mutex<HashMap<String, u64>>,
-    /// The chunks named by the points there were when this was first asked.
-    named: OnceCell<HashSet<String>>,
 }
 
 impl Vault {
@@ -102,38 +92,10 @@ impl Vault {
     /// [`ErrorKind::Usage`] if the id is not one; [`ErrorKind::AlreadyExists`] if there is such a point, or
     /// was until a short time ago.
     pub async fn begin(&self, cx: &Cx, id: &str, meta: PointMeta) -> Result<PointWriter> {
-        check_id(id)?;
-        self.refuse_taken(cx, id).await?;
-        let manifest = Manifest {
-            format: FORMAT.to_owned(),
-            version: VERSION,
-            requires: Vec::new(),
-            id: id.to_owned(),
-            created_at: cx.now(),
-            tool: concat!("walkback ", env!("CARGO_PKG_VERSION")).to_owned(),
-            kind: meta.kind,
-            description: meta.description,
-            run_id: meta.run_id,
-            database: meta.database,
-            ledger: meta.ledger,
-            position: meta.position,
-            schema: meta.schema,
-            hashing: HASHING.to_owned(),
-            compression: COMPRESSION.to_owned(),
-            encryption: None,
-            tables: Vec::new(),
-            totals: Totals::default(),
-            hash: String::new(),
-        };
-        Ok(PointWriter {
-            vault: self.clone(),
-            manifest,
-            kept: Mutex::default(),
-            named: OnceCell::new(),
-        })
+        PointWriter::begin(cx, id, meta, std::slice::from_ref(self), 1).await
     }
 
-    async fn refuse_taken(&self, cx: &Cx, id: &str) -> Result<()> {
+    pub(crate) async fn refuse_taken(&self, cx: &Cx, id: &str) -> Result<()> {
         let taken = |what: &str| {
             Error::new(
                 ErrorKind::AlreadyExists,
@@ -154,6 +116,41 @@ impl Vault {
 }
 
 impl PointWriter {
+    /// Begins a point in several vaults, of which so many must have it in the end.
+    pub(crate) async fn begin(
+        cx: &Cx,
+        id: &str,
+        meta: PointMeta,
+        vaults: &[Vault],
+        required: usize,
+    ) -> Result<Self> {
+        check_id(id)?;
+        let targets = Targets::begin(cx, id, vaults, required).await?;
+        let manifest = Manifest {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            requires: Vec::new(),
+            id: id.to_owned(),
+            created_at: cx.now(),
+            tool: concat!("walkback ", env!("CARGO_PKG_VERSION")).to_owned(),
+            kind: meta.kind,
+            description: meta.description,
+            run_id: meta.run_id,
+            database: meta.database,
+            ledger: meta.ledger,
+            position: meta.position,
+            schema: meta.schema,
+            hashing: String::new(),
+            compression: COMPRESSION.to_owned(),
+            encryption: None,
+            tables: Vec::new(),
+            totals: Totals::default(),
+            hash: String::new(),
+            origin: Origin::default(),
+        };
+        Ok(Self { targets, manifest })
+    }
+
     /// Returns the id of the point.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -243,103 +240,33 @@ impl PointWriter {
     /// # Errors
     /// [`ErrorKind::Damaged`] if a chunk has vanished from the store meanwhile; there is then no point.
     pub async fn finish(self, cx: &Cx) -> Result<Manifest> {
-        let Self {
-            vault, mut manifest, ..
-        } = self;
-        all_chunks_are_there(&vault, cx, &manifest).await?;
-        manifest.totals = Totals::of(&manifest.tables);
-        let bytes = manifest.seal()?;
-        vault.refuse_taken(cx, &manifest.id).await?;
-        cx.check()?;
-        cx.step("vault.before-manifest");
-        let key = vault.point_key(&manifest.id);
-        vault.store.put(cx, &key, bytes.into()).await?;
-        cx.step("vault.manifest-durable");
-        // What is not read back now would be found out when it is needed.
-        match vault.manifest(&cx.shielded(), &manifest.id).await {
-            Ok(back) if back == manifest => Ok(manifest),
-            Ok(_) => Err(error::manifest(
-                &manifest.id,
-                "another program wrote a point of the same id",
-            )),
-            Err(error) => Err(error.wrap("the manifest does not read back as it was written")),
-        }
+        self.finish_all(cx).await.map(|written| written.manifest)
     }
 
-    /// Makes sure that one chunk is in the store.
+    /// Makes sure that every chunk is there in every vault, and only then writes the manifests. The point exists
+    /// when this returns; after an error there is none in any vault.
+    ///
+    /// # Errors
+    /// As [`PointWriter::finish`].
+    pub async fn finish_all(self, cx: &Cx) -> Result<Written> {
+        self.targets.finish(cx, self.manifest).await
+    }
+
+    /// Makes sure that one chunk is in the stores.
     async fn keep(&self, cx: &Cx, chunk: Chunk) -> Result<Kept> {
         cx.check()?;
         let bytes = chunk.bytes.len() as u64;
-        let hash = chunk::name(chunk.bytes.clone()).await?;
-        let known = match self.seen(&hash) {
-            Some(stored) => Some(stored),
-            None => self.reusable(cx, &hash, bytes).await?,
-        };
-        let (stored, reused) = match known {
-            Some(stored) => (stored, true),
-            None => {
-                let packed = chunk::pack(chunk.bytes).await?;
-                let stored = packed.len() as u64;
-                self.vault
-                    .store
-                    .put(cx, &self.vault.object_key(&hash), packed)
-                    .await?;
-                cx.step("vault.chunk-durable");
-                (stored, false)
-            }
-        };
-        self.lock_kept().insert(hash.clone(), stored);
+        let stored = self.targets.keep(cx, chunk.bytes).await?;
         Ok(Kept {
             entry: ChunkEntry {
-                hash,
+                hash: stored.shared,
                 rows: chunk.rows,
                 bytes,
-                stored,
+                stored: stored.bytes,
             },
             chunk_encoding: chunk.encoding,
-            reused,
+            reused: stored.reused,
         })
-    }
-
-    /// Returns the size in the store of a chunk that is there, whole, and will stay as long as this point
-    /// needs to be finished: it is young, or a point names it. See `docs/design/ordering.md`.
-    async fn reusable(&self, cx: &Cx, hash: &str, bytes: u64) -> Result<Option<u64>> {
-        let key = self.vault.object_key(hash);
-        let blob = match self.vault.store.stat(cx, &key).await {
-            Ok(blob) => blob,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let young = blob.modified >= cx.now() - self.vault.grace / 2;
-        if !young && !self.named(cx).await?.contains(hash) {
-            return Ok(None);
-        }
-        if self.vault.reuse == Reuse::Trusted {
-            return Ok(Some(blob.bytes));
-        }
-        match chunk::fetch(&*self.vault.store, cx, &key, hash, bytes).await {
-            Ok(_) => Ok(Some(blob.bytes)),
-            Err(Bad::Store(error)) => Err(error),
-            Err(bad @ (Bad::Missing | Bad::Damaged(_))) => {
-                let healed = format!("chunk `{hash}` in the vault {bad}; it is written anew");
-                cx.progress().warn(&healed);
-                Ok(None)
-            }
-        }
-    }
-
-    async fn named(&self, cx: &Cx) -> Result<&HashSet<String>> {
-        self.named
-            .get_or_try_init(|| self.vault.named_by_readable_points(cx))
-            .await
-    }
-
-    fn seen(&self, hash: &str) -> Option<u64> {
-        self.lock_kept().get(hash).copied()
-    }
-
-    fn lock_kept(&self) -> std::sync::MutexGuard<'_, HashMap<String, u64>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -373,48 +300,4 @@ impl TableSummary {
             self.bytes_new += kept.entry.stored;
         }
     }
-}
-
-async fn all_chunks_are_there(vault: &Vault, cx: &Cx, manifest: &Manifest) -> Result<()> {
-    let tables = &manifest.tables;
-    let mut seen = HashSet::new();
-    let mut distinct = Vec::new();
-    for (table, entry) in tables.iter().enumerate() {
-        for (chunk, named) in entry.chunks.iter().enumerate() {
-            if seen.insert(&named.hash) {
-                distinct.push((table, chunk));
-            }
-        }
-    }
-    drop(seen);
-    futures::stream::iter(distinct)
-        .map(|(table, chunk)| {
-            let entry = &tables[table];
-            is_there(vault, cx, &entry.table, &entry.chunks[chunk]).boxed()
-        })
-        .buffer_unordered(STATS_AT_ONCE)
-        .try_collect::<()>()
-        .await
-}
-
-async fn is_there(vault: &Vault, cx: &Cx, table: &TableName, chunk: &ChunkEntry) -> Result<()> {
-    let why = match vault.store.stat(cx, &vault.object_key(&chunk.hash)).await {
-        Ok(blob) if blob.bytes == chunk.stored => return Ok(()),
-        Ok(blob) => format!(
-            "has {} bytes in the store instead of {}",
-            blob.bytes, chunk.stored
-        ),
-        Err(error) if error.kind() == ErrorKind::NotFound => "has vanished from the store".to_owned(),
-        Err(error) => return Err(error),
-    };
-    Err(Error::new(
-        ErrorKind::Damaged,
-        format!(
-            "chunk `{}` of table `{table}` {why} while the point was being written",
-            chunk.hash
-        ),
-    )
-    .with_context("table", table)
-    .with_context("chunk", &chunk.hash)
-    .hint("the point was not made; run the same command again"))
 }

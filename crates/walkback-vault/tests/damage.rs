@@ -267,13 +267,19 @@ async fn what_a_newer_version_wrote_is_refused_by_name() {
             serde_json::json!(["sparse-chunks"]),
             "`sparse-chunks`",
         ),
-        ("encryption", serde_json::json!({"kind": "age"}), "encrypted"),
+        ("encryption", serde_json::json!({"scheme": "pgp"}), "`pgp`"),
+        ("encryption", serde_json::json!({"kind": "age"}), "does not name"),
         (
             "compression",
             serde_json::json!("brotli"),
             "the compression `brotli`",
         ),
-        ("hashing", serde_json::json!("sha256"), "the hashing `sha256`"),
+        ("hashing", serde_json::json!("md5"), "the hashing `md5`"),
+        (
+            "hashing",
+            serde_json::json!("hmac-sha256"),
+            "the hashing `hmac-sha256`",
+        ),
     ];
     for (field, value, named) in unknown {
         let bytes = forge(&manifest, |fields| drop(fields.insert(field.into(), value)));

@@ -318,10 +318,9 @@ impl<'a> Execution<'a> {
         scope: &PointScope,
         description: String,
     ) -> Result<Option<Manifest>> {
-        let Some(vault) = self.runner.vault() else {
+        if self.runner.vault().is_none() {
             return Ok(None);
-        };
-        let store = vault.location();
+        }
         let request = PointRequest {
             kind,
             prefix,
@@ -331,18 +330,18 @@ impl<'a> Execution<'a> {
             run_id: Some(self.run.id.clone()),
         };
         let made = point::make(self.runner, cx, &self.state, request).await;
-        let manifest = made.map_err(|error| match error.kind() {
+        let written = made.map_err(|error| match error.kind() {
             ErrorKind::Interrupted => error,
             _ => error.wrap(format!(
                 "no point can be made before `{about}`, and without one it is not begun"
             )),
         })?;
         cx.step("point.complete");
-        let row = point::row_of(&manifest, &store);
+        let row = point::row_of(&written);
         self.journal().note_point(cx, &row).await?;
         cx.step("point.noted");
-        self.report.points.push(manifest.id.clone());
-        Ok(Some(manifest))
+        self.report.points.push(written.manifest.id.clone());
+        Ok(Some(written.manifest))
     }
 
     /// Ends the run: its row, the schema as it is now, and the report or the error.

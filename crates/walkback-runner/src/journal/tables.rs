@@ -86,7 +86,7 @@ pub(crate) const ALL: &[JournalTable] = &[
             ("kind", Key(16)),
             ("created_at", Key(40)),
             ("store", Text),
-            ("manifest_hash", Key(64)),
+            ("manifest_hash", Text),
         ],
     },
     JournalTable {

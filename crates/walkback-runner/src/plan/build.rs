@@ -344,11 +344,24 @@ impl<'a> Planner<'a> {
         }));
         warnings.extend(plan.steps.iter().flat_map(|step| self.not_kept(step)));
         warnings.extend(plan.steps.iter().filter_map(|step| self.lossy_down(step)));
-        if plan.point != PointScope::None && self.runner.vault().is_none() {
-            warnings
-                .push("there is no vault: what these migrations destroy cannot be brought back".to_owned());
-        }
+        warnings.extend(self.unreachable_point(plan));
         warnings
+    }
+
+    /// Says why the point of a plan would be of no use here.
+    fn unreachable_point(&self, plan: &Plan) -> Option<String> {
+        if plan.point == PointScope::None {
+            return None;
+        }
+        match self.runner.vault() {
+            None => Some("there is no vault: what these migrations destroy cannot be brought back".to_owned()),
+            Some(vault) if !vault.can_read() => Some(
+                "the point before these migrations can be written here but not read: a rollback that needs it \
+                 must run where the identity is"
+                    .to_owned(),
+            ),
+            Some(_) => None,
+        }
     }
 
     /// Says that a down script does not bring back all, and what does.

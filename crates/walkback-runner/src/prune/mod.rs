@@ -158,7 +158,7 @@ impl Runner {
 
     /// Returns the vaults that are pruned: each on its own, by the same rules.
     fn pruned_vaults(&self) -> Result<Vec<&Vault>> {
-        Ok(vec![self.needed_vault()?])
+        Ok(self.needed_vault()?.vaults().iter().collect())
     }
 }
 

@@ -1,19 +1,14 @@
-//! The source and the store of an environment: choosing them, and filling in variables.
+//! The source of an environment, and the settings of its adapters with variables filled in.
 
 use std::sync::Arc;
 
 use serde_json::Value;
-use walkback_core::{
-    AdapterConfig, BackupStore, Environment, Error, ErrorKind, MigrationSource, Registry, Result,
-};
+use walkback_core::{AdapterConfig, Environment, Error, ErrorKind, MigrationSource, Registry, Result};
 
 use super::expand::{ExpandError, expand};
 use super::file::{Located, Section};
-use super::place::{Place, listed, suggest};
+use super::place::{Place, suggest};
 use super::project::Project;
-
-/// Where backups go if nothing says otherwise, beside the configuration.
-const DEFAULT_VAULT: &str = ".walkback/vault";
 
 impl Project {
     /// Opens the source of migrations.
@@ -36,85 +31,7 @@ impl Project {
             .map_err(|error| located(section, error))
     }
 
-    /// Opens the store backups go to. `None` if the environment says `stores = []`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] if the environment names a store that is not there, several where one has to be
-    /// chosen, or more than one; and as [`Registry::open_store`].
-    pub fn open_store(&self, registry: &Registry) -> Result<Option<Arc<dyn BackupStore>>> {
-        let Some(section) = self.store_section()? else {
-            if self.section().is_some_and(|section| section.stores.is_some()) {
-                return Ok(None);
-            }
-            let config = AdapterConfig::new("store.local", &self.base).with("path", DEFAULT_VAULT);
-            return registry.open_store("fs", &config).map(Some).map_err(|error| {
-                error.hint(format!(
-                    "or say `stores = []` in `[env.{}]` to keep no backups",
-                    self.environment
-                ))
-            });
-        };
-        let config = self.adapter_config(section)?;
-        let kind = self.expand(&section.kind)?;
-        let store = registry
-            .open_store(&kind, &config)
-            .map_err(|error| located(section, error))?;
-        Ok(Some(store))
-    }
-
-    fn store_section(&self) -> Result<Option<&Section>> {
-        let Some(section) = self.section() else {
-            return self.only_store();
-        };
-        let Some(names) = &section.stores else {
-            return self.only_store();
-        };
-        if let [_, second, ..] = names.as_slice() {
-            return Err(second
-                .at
-                .error(format!(
-                    "more than one store in `[env.{}]` is not built yet",
-                    self.environment
-                ))
-                .hint(format!("keep one: `stores = [\"{}\"]`", names[0].value)));
-        }
-        let Some(name) = names.first() else {
-            return Ok(None);
-        };
-        let wanted = self.expand(name)?;
-        self.config.stores.get(&wanted).map(Some).ok_or_else(|| {
-            let error = name.at.error(format!("there is no store `{wanted}`"));
-            match suggest(&wanted, self.config.stores.keys().map(String::as_str)) {
-                Some(close) => error.hint(format!("did you mean `{close}`?")),
-                None => error.hint(format!(
-                    "add a section `[store.{wanted}]` with `kind = \"fs\"` and a `path`"
-                )),
-            }
-        })
-    }
-
-    /// Returns the store to use where the environment names none: the only one there is.
-    fn only_store(&self) -> Result<Option<&Section>> {
-        if self.config.stores.len() <= 1 {
-            return Ok(self.config.stores.values().next());
-        }
-        let names = listed(self.config.stores.keys());
-        let message = format!(
-            "the environment `{}` names no store, and there are several",
-            self.environment
-        );
-        let hint = format!(
-            "say which one: `stores = [..]` in `[env.{}]`; there are {names}",
-            self.environment
-        );
-        Err(match self.section() {
-            Some(section) => section.at.error(message),
-            None => Error::config(message),
-        }
-        .hint(hint))
-    }
-
-    fn adapter_config(&self, section: &Section) -> Result<AdapterConfig> {
+    pub(super) fn adapter_config(&self, section: &Section) -> Result<AdapterConfig> {
         let variables = self.variables.clone();
         let mut config =
             AdapterConfig::new(&section.name, &self.base).in_environment(Environment::new(move |name| {
@@ -165,7 +82,7 @@ impl Project {
 }
 
 /// Points an adapter's complaint about its settings at the key it names, or at the section.
-fn located(section: &Section, error: Error) -> Error {
+pub(super) fn located(section: &Section, error: Error) -> Error {
     if error.kind() != ErrorKind::Config {
         return error;
     }

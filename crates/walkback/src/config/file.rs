@@ -9,7 +9,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use walkback_core::{Error, Result};
-use walkback_runner::vault::{Keep, Rules};
+use walkback_runner::vault::{HashKind, Keep, Rules};
 use walkback_runner::{Confirmation, Decision, Policy};
 
 use super::place::{Place, suggest};
@@ -32,9 +32,52 @@ pub struct Section {
     pub at: Place,
     /// Which adapter.
     pub kind: Located<String>,
+    /// What a store says of the vault in it.
+    pub vault: VaultSection,
     /// Everything else; the adapter knows what it may be.
     pub settings: BTreeMap<String, Located<Value>>,
 }
+
+/// What a `[store.<name>]` says of the vault in it, variables not yet filled in.
+#[derive(Clone, Default)]
+pub struct VaultSection {
+    /// To whom backups are encrypted.
+    pub encrypt_to: Option<Located<Vec<Located<String>>>>,
+    /// What backups are encrypted with instead.
+    pub passphrase: Option<Located<String>>,
+    /// What older backups were encrypted with.
+    pub old_passphrases: Vec<Located<String>>,
+    /// The secret key that reads backups.
+    pub identity: Option<Located<String>>,
+    /// The file it is in.
+    pub identity_file: Option<Located<String>>,
+    /// What names of chunks are made with, where there is no secret key.
+    pub naming_secret: Option<Located<String>>,
+    /// The hash that chunks are named by.
+    pub hash: HashKind,
+}
+
+/// Nothing that may be a secret.
+impl std::fmt::Debug for VaultSection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VaultSection")
+            .field("encrypt_to", &self.encrypt_to)
+            .field("identity_file", &self.identity_file)
+            .field("hash", &self.hash)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The keys of a `[store.<name>]` that are for the vault, and that no store knows of.
+const VAULT_KEYS: &[&str] = &[
+    "encrypt_to",
+    "passphrase",
+    "old_passphrases",
+    "identity",
+    "identity_file",
+    "naming_secret",
+    "hash",
+];
 
 /// One `[env.<name>]`, variables not yet filled in.
 #[derive(Debug, Clone)]
@@ -45,6 +88,8 @@ pub struct EnvironmentSection {
     pub url: Option<Located<String>>,
     /// Its stores; `None` where the key is missing.
     pub stores: Option<Vec<Located<String>>>,
+    /// How many of them must take a backup; `None` is all.
+    pub stores_required: Option<Located<usize>>,
     /// Its rules.
     pub policy: Policy,
     /// How long to wait for the lock.
@@ -284,15 +329,7 @@ impl<'a> Table<'a> {
     }
 
     fn section(&self, default_kind: &str, future: &[&str]) -> Result<Section> {
-        let future_key = self.get("encrypt_to").map(|_| "encrypt_to");
-        if let Some(key) = future_key {
-            return Err(self
-                .place(&self.key_span(key))
-                .error(format!("`{key}` in `[{}]` is not built yet", self.name))
-                .hint(format!(
-                    "remove `{key}`: this version of walkback does not encrypt backups"
-                )));
-        }
+        let is_store = self.name.starts_with("store.");
         let at = self.place(&self.at);
         let kind = match self.string("kind")? {
             Some(kind) => kind,
@@ -321,6 +358,7 @@ impl<'a> Table<'a> {
             .entries
             .iter()
             .filter(|(key, _)| key.get_ref() != "kind")
+            .filter(|(key, _)| !is_store || !VAULT_KEYS.contains(&key.get_ref().as_ref()))
             .map(|(key, value)| {
                 let located = Located {
                     value: to_json(value.get_ref()),
@@ -332,8 +370,48 @@ impl<'a> Table<'a> {
             name: self.name.clone(),
             at,
             kind,
+            vault: if is_store {
+                self.vault()?
+            } else {
+                VaultSection::default()
+            },
             settings: settings.collect(),
         })
+    }
+
+    fn vault(&self) -> Result<VaultSection> {
+        const HASHES: [(&str, HashKind); 2] = [("blake3", HashKind::Blake3), ("sha256", HashKind::Sha256)];
+        let old_passphrases = self.strings("old_passphrases")?.unwrap_or_default();
+        let encrypt_to = self.strings("encrypt_to")?.map(|value| Located {
+            value,
+            at: self.place(&self.key_span("encrypt_to")),
+        });
+        Ok(VaultSection {
+            encrypt_to,
+            passphrase: self.string("passphrase")?.map(without_text),
+            old_passphrases: old_passphrases.into_iter().map(without_text).collect(),
+            identity: self.string("identity")?.map(without_text),
+            identity_file: self.string("identity_file")?,
+            naming_secret: self.string("naming_secret")?.map(without_text),
+            hash: self.choice("hash", &HASHES)?.unwrap_or_default(),
+        })
+    }
+
+    fn count(&self, key: &str) -> Result<Option<Located<usize>>> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        let number = match to_json(value.get_ref()) {
+            Value::Number(number) => number.as_u64().and_then(|number| usize::try_from(number).ok()),
+            _ => None,
+        };
+        match number {
+            Some(number) => Ok(Some(Located {
+                value: number,
+                at: self.place(&value.span()),
+            })),
+            None => Err(self.wrong(key, value, "a whole number")),
+        }
     }
 
     fn environment(&self) -> Result<EnvironmentSection> {
@@ -341,6 +419,7 @@ impl<'a> Table<'a> {
             &[
                 "url",
                 "stores",
+                "stores_required",
                 "lock_timeout",
                 "soft_delete",
                 "policy",
@@ -354,6 +433,7 @@ impl<'a> Table<'a> {
             at: self.place(&self.at),
             url: self.string("url")?,
             stores: self.strings("stores")?,
+            stores_required: self.count("stores_required")?,
             policy: self
                 .table("policy")?
                 .map(|table| table.policy())
@@ -448,6 +528,12 @@ impl<'a> Table<'a> {
             confirm: self.choice("confirm", &CONFIRMATIONS)?.unwrap_or_default(),
         })
     }
+}
+
+/// Leaves the line out of what a place shows: it may be nothing but a secret.
+fn without_text(mut located: Located<String>) -> Located<String> {
+    "***".clone_into(&mut located.at.text);
+    located
 }
 
 fn article(word: &str) -> &'static str {

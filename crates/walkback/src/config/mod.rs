@@ -11,10 +11,11 @@ mod expand;
 mod file;
 pub(crate) mod place;
 mod project;
+mod stores;
 mod url;
 
 pub use environment::{Overrides, VariableOrigin, Variables};
-pub use file::{EnvironmentSection, FileConfig, Located, Section};
+pub use file::{EnvironmentSection, FileConfig, Located, Section, VaultSection};
 pub use place::Place;
 pub use project::Project;
 pub use url::DatabaseUrl;

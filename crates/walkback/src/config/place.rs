@@ -62,7 +62,7 @@ fn floor_boundary(text: &str, index: usize) -> usize {
 /// Returns a line of a configuration as it may be shown: passwords inside URLs, and the values of keys that
 /// sound like secrets, are left out.
 pub(crate) fn without_secrets(line: &str) -> String {
-    const SOUNDS_SECRET: [&str; 4] = ["pass", "secret", "token", "credential"];
+    const SOUNDS_SECRET: [&str; 5] = ["pass", "secret", "token", "credential", "identity"];
     if let Some((key, _)) = line.split_once('=')
         && SOUNDS_SECRET
             .iter()

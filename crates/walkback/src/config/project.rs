@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use walkback_core::{Error, ErrorKind, Registry, Result};
-use walkback_runner::vault::Vault;
 use walkback_runner::{Actor, Policy, Runner, Settings};
 
 use super::FILE_NAME;
@@ -158,11 +157,18 @@ impl Project {
     pub fn runner(&self, registry: &Registry, actor: Actor) -> Result<Runner> {
         let engine = self.open_engine(registry)?;
         let source = self.open_source(registry)?;
-        let vault = self
-            .open_store(registry)?
-            .map(|store| Vault::new(store, ""))
-            .transpose()?;
+        let vault = self.open_vaults(registry)?;
         Ok(Runner::new(engine, source, vault, self.settings(actor)?))
+    }
+
+    /// Returns what is odd about the configuration, though it can be used.
+    ///
+    /// # Errors
+    /// As the methods that open the parts.
+    pub fn warnings(&self) -> Result<Vec<String>> {
+        let mut warnings = self.url_warnings()?;
+        warnings.extend(self.identity_warnings()?);
+        Ok(warnings)
     }
 
     pub(super) fn section(&self) -> Option<&EnvironmentSection> {

@@ -133,11 +133,6 @@ fn keys_of_later_versions_are_refused_and_not_ignored() {
             "read_only_during_run",
             2,
         ),
-        (
-            "[store.a]\nkind = \"fs\"\nencrypt_to = [\"age1\"]\n",
-            "encrypt_to",
-            3,
-        ),
         ("[source]\nkind = \"alembic\"\n", "alembic", 2),
     ] {
         let error = refused(text);
@@ -375,17 +370,145 @@ fn stores_are_checked_by_name_and_number() {
         folder
             .load(&[], Overrides::default())
             .unwrap()
-            .open_store(&registry)
+            .open_vaults(&registry)
     };
     let two = "[store.a]\nkind=\"fs\"\n[store.b]\nkind=\"fs\"\n[env.dev]\n";
     let error = store(&format!("{two}stores = [\"a\", \"b\"]\n")).unwrap_err();
+    assert!(error.message().contains("`fs`"), "{error}");
+    let error = store(&format!("{two}stores = [\"a\", \"a\"]\n")).unwrap_err();
     assert_eq!(
         error.message(),
-        "more than one store in `[env.dev]` is not built yet (walkback.toml:6:16)"
+        "the store `a` is named twice (walkback.toml:6:16)"
     );
     let error = store(&format!("{two}stores = [\"c\"]\n")).unwrap_err();
     assert_eq!(error.message(), "there is no store `c` (walkback.toml:6:11)");
     let error = store(two).unwrap_err();
     assert!(error.message().contains("names no store"), "{error}");
     assert!(store(&format!("{two}stores = []\n")).unwrap().is_none());
+}
+
+const STORE: &str = "[store.a]\nkind = \"fs\"\npath = \"a\"\n";
+
+/// Opens the vaults of a configuration with one store, to which these lines are added.
+fn vaults(lines: &str, variables: &[(&str, &str)]) -> Result<walkback_runner::vault::VaultSet, Error> {
+    let folder = Folder::with(Some(&format!("{STORE}{lines}")));
+    folder
+        .load(variables, Overrides::default())?
+        .open_vaults(&walkback_adapters::registry()?)
+        .map(Option::unwrap)
+}
+
+const PUBLIC: &str = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa";
+const SECRET: &str = "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33";
+
+#[test]
+fn keys_of_a_store_are_read() {
+    let plain = vaults("hash = \"sha256\"\n", &[]).unwrap();
+    assert!(!plain.is_encrypted() && plain.can_read());
+    let to = format!("encrypt_to = [\"{PUBLIC}\"]\n");
+    let write_only = vaults(&to, &[]).unwrap();
+    assert!(write_only.is_encrypted() && !write_only.can_read());
+    for (lines, variables) in [
+        (String::new(), vec![("WALKBACK_IDENTITY", SECRET)]),
+        ("identity = \"${KEY}\"\n".to_owned(), vec![("KEY", SECRET)]),
+        (format!("identity = \"{SECRET}\"\n"), vec![]),
+    ] {
+        assert!(vaults(&format!("{to}{lines}"), &variables).unwrap().can_read());
+    }
+    let none = format!("{to}identity = \"${{KEY:-}}\"\nidentity_file = \"${{FILE:-}}\"\n");
+    assert!(!vaults(&none, &[]).unwrap().can_read());
+    let passphrase = vaults("passphrase = \"${PASS}\"\n", &[("PASS", "open sesame")]).unwrap();
+    assert!(passphrase.is_encrypted() && passphrase.can_read());
+}
+
+#[test]
+fn keys_of_a_store_that_cannot_be_used_have_a_place_and_are_not_shown() {
+    let both = format!("encrypt_to = [\"{PUBLIC}\"]\npassphrase = \"secret-1\"\n");
+    let secret_as_public = format!("encrypt_to = [\"{SECRET}\"]\n");
+    let public_as_secret = format!("identity = \"{PUBLIC}\"\n");
+    for (lines, line, says) in [
+        ("encrypt_to = []\n", 4, "names nobody"),
+        ("encrypt_to = \"age1\"\n", 4, "a list of strings"),
+        ("encrypt_to = [\"age1xyz\"]\n", 4, "`age1xyz`"),
+        (&*both, 4, "not both"),
+        (&*secret_as_public, 4, "holds a secret key"),
+        (&*public_as_secret, 4, "line 1 of `identity`"),
+        ("identity = \"secret-2\"\n", 4, "line 1 of `identity`"),
+        ("passphrase = \"\"\n", 4, "the passphrase is empty"),
+        ("passphrase = \"secret-3${\"\n", 4, "is not a variable"),
+        ("passphrase = 3\n", 4, "a string"),
+        ("hash = \"md5\"\n", 4, "`md5` is not a value of `hash`"),
+    ] {
+        let error = vaults(lines, &[]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+        let shown = format!("{error:?}");
+        assert!(error.message().contains(says), "{shown}");
+        assert!(
+            error.message().contains(&format!("walkback.toml:{line}:")),
+            "{shown}"
+        );
+        assert!(
+            !shown.contains("secret-") && !shown.contains(&SECRET[16..]),
+            "{shown}"
+        );
+    }
+    let error = vaults("identity_file = \"nowhere.txt\"\n", &[]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.hints()[0].contains("${NAME:-}"), "{error:?}");
+    let lines = format!("identity = \"{SECRET}\"\npassphrase = \"secret-4\"\nnaming_secret = \"secret-5\"\n");
+    let shown = format!("{:?}", parse(&format!("{STORE}{lines}")).unwrap());
+    assert!(
+        !shown.contains("secret-") && !shown.contains(&SECRET[16..]),
+        "{shown}"
+    );
+}
+
+#[test]
+fn several_stores_are_read_in_their_order() {
+    let two = "[store.a]\nkind = \"fs\"\npath = \"a\"\n[store.b]\nkind = \"fs\"\npath = \"b\"\n[env.dev]\nstores = [\"b\", \"a\"]\n";
+    let open = |text: &str| {
+        Folder::with(Some(text))
+            .load(&[], Overrides::default())?
+            .open_vaults(&walkback_adapters::registry()?)
+            .map(Option::unwrap)
+    };
+    let names: Vec<_> = open(two)
+        .unwrap()
+        .vaults()
+        .iter()
+        .map(|vault| vault.name())
+        .collect();
+    assert_eq!(names, ["b", "a"]);
+    open(&format!("{two}stores_required = 1\n")).unwrap();
+    for number in ["0", "3", "-1", "\"1\"", "1.5"] {
+        let error = open(&format!("{two}stores_required = {number}\n")).unwrap_err();
+        assert!(error.message().contains("walkback.toml:9:"), "{error:?}");
+    }
+    let error = open(&two.replace("path = \"b\"", "path = \"a\"")).unwrap_err();
+    assert!(
+        error
+            .message()
+            .contains("`store.a` is the same place as `store.b`"),
+        "{error:?}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_secret_key_that_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::with(Some(&format!(
+        "{STORE}identity_file = \"key.txt\"\n[env.dev]\nurl = \"sqlite:a.db\"\n"
+    )));
+    let key = folder.0.path().join("key.txt");
+    std::fs::write(&key, SECRET).unwrap();
+    for (mode, warned) in [(0o644, true), (0o640, true), (0o600, false)] {
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        let warnings = folder
+            .load(&[], Overrides::default())
+            .unwrap()
+            .warnings()
+            .unwrap();
+        assert_eq!(warnings.len(), usize::from(warned), "{mode:o}: {warnings:?}");
+    }
 }

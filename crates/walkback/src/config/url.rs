@@ -69,7 +69,7 @@ impl Project {
     ///
     /// # Errors
     /// As [`Project::database_url`].
-    pub fn warnings(&self) -> Result<Vec<String>> {
+    pub(super) fn url_warnings(&self) -> Result<Vec<String>> {
         let chosen = self.database_url()?;
         let by_variable = ["WALKBACK_URL", "DATABASE_URL"].contains(&chosen.section.as_str());
         let Some(in_file) = self.section().and_then(|section| section.url.as_ref()) else {

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use walkback_core::{Error, ErrorKind, Result};
 use walkback_runner::Runner;
-use walkback_runner::vault::{Damage, Manifest, PointKind, PointSummary, TableReport, VerifyReport};
+use walkback_runner::vault::{
+    Damage, Manifest, PointKind, PointSummary, StoreReport, TableReport, VaultSet, VerifyReport,
+};
 
 use crate::cli::args::{Backup, BackupCreate, BackupId, BackupVerify};
 use crate::cli::context::{Context, json};
@@ -58,60 +60,98 @@ pub(super) async fn list(context: &Context, what: &str, wanted: fn(PointKind) ->
     let points = runner.points(&context.cx).await?;
     let points: Vec<_> = points
         .into_iter()
-        .filter(|point| point.info.as_ref().map_or(true, |info| wanted(info.kind)))
+        .filter(|point| point.kind.is_none_or(wanted))
         .collect();
     if points.is_empty() {
         context.out.text(format!(
             "there are no {what}s; `walkback {what} create` makes one"
         ));
     } else {
-        context.out.text(listed(&points));
+        context.out.text(listed(&points, runner.vault()));
     }
     let objects: Result<Vec<Value>> = points.iter().map(object).collect();
     context.object([(&*format!("{what}s"), objects.map(Value::from))])?;
     Ok(exit::DONE)
 }
 
-fn listed(points: &[PointSummary]) -> String {
+fn listed(points: &[PointSummary], vaults: Option<&VaultSet>) -> String {
+    let several = vaults.map_or(0, |vaults| vaults.vaults().len()) > 1;
     let rows = points.iter().map(|point| {
-        let made = point.created_at().format("%Y-%m-%d %H:%M:%S UTC").to_string();
-        match &point.info {
-            Ok(info) => [
+        let mut cells = cells(point);
+        if several {
+            cells.push(whereabouts(point, vaults));
+        }
+        cells
+    });
+    let mut head = vec!["id", "made at", "kind", "of", "at", "rows", "size", "description"];
+    if several {
+        head.push("in");
+    }
+    table(head, rows)
+}
+
+/// Says in which of several stores a point is.
+fn whereabouts(point: &PointSummary, vaults: Option<&VaultSet>) -> String {
+    let whole = point.stores.iter().filter(|store| store.error.is_none()).count();
+    if vaults.is_some_and(|vaults| vaults.vaults().len() == whole) {
+        return "all".to_owned();
+    }
+    let only = if point.stores.len() == 1 { "only " } else { "" };
+    let names: Vec<_> = point
+        .stores
+        .iter()
+        .map(|store| match &store.error {
+            Some(_) if point.info.is_ok() => format!("{} (cannot be used)", store.name),
+            _ => store.name.clone(),
+        })
+        .collect();
+    format!("{only}{}", names.join(", "))
+}
+
+fn cells(point: &PointSummary) -> Vec<String> {
+    let made = point.created_at().format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    match &point.info {
+        Ok(info) => vec![
+            point.id.clone(),
+            made,
+            info.kind.words().to_owned(),
+            info.database.name.clone(),
+            heads(&info.ledger.heads).replace('`', ""),
+            count(info.totals.rows, "row"),
+            bytes(info.totals.bytes),
+            info.description.clone().unwrap_or_default(),
+        ],
+        Err(error) => {
+            let empty = String::new;
+            let state = match error.kind() {
+                ErrorKind::Config => "encrypted",
+                _ => "damaged",
+            };
+            let why = format!("cannot be used: {error}");
+            vec![
                 point.id.clone(),
                 made,
-                info.kind.words().to_owned(),
-                info.database.name.clone(),
-                heads(&info.ledger.heads).replace('`', ""),
-                count(info.totals.rows, "row"),
-                bytes(info.totals.bytes),
-                info.description.clone().unwrap_or_default(),
-            ],
-            Err(error) => {
-                let empty = String::new;
-                let why = format!("cannot be used: {error}");
-                [
-                    point.id.clone(),
-                    made,
-                    "damaged".into(),
-                    empty(),
-                    empty(),
-                    empty(),
-                    empty(),
-                    why,
-                ]
-            }
+                state.into(),
+                empty(),
+                empty(),
+                empty(),
+                empty(),
+                why,
+            ]
         }
-    });
-    table(
-        ["id", "made at", "kind", "of", "at", "rows", "size", "description"],
-        rows,
-    )
+    }
 }
 
 /// Returns a line of a list for `--json`: `error` stands in place of everything that cannot be read.
 fn object(point: &PointSummary) -> Result<Value> {
     let mut object = serde_json::Map::new();
     object.insert("id".into(), point.id.clone().into());
+    if !point.encrypted_to.is_empty() {
+        object.insert("encrypted_to".into(), json(&point.encrypted_to)?);
+    }
+    if !point.stores.is_empty() {
+        object.insert("stores".into(), json(&point.stores)?);
+    }
     match &point.info {
         Ok(info) => {
             if let Value::Object(fields) = json(info)? {
@@ -148,6 +188,13 @@ fn text(manifest: &Manifest) -> String {
     field("by", manifest.tool.clone());
     field("for run", manifest.run_id.clone().unwrap_or_default());
     field("description", manifest.description.clone().unwrap_or_default());
+    if let Some(encryption) = &manifest.encryption {
+        let with = match encryption.key {
+            Some(_) => "with a passphrase".to_owned(),
+            None => format!("to {}", encryption.recipients.join(", ")),
+        };
+        field("encrypted", with);
+    }
     field(
         "of",
         format!("{} ({} {})", database.name, database.product, database.version),
@@ -222,28 +269,11 @@ async fn verify(context: &Context, args: &BackupVerify) -> Result<u8> {
         context.out.text("the vault is empty: there is nothing to verify");
     }
     for id in &ids {
-        let mut each = Vec::new();
-        let outcome = runner.point_verify(&context.cx, id).await.and_then(|report| {
-            reports.push(json(&report)?);
-            each = damaged_chunks(&report);
-            report.into_result()
-        });
-        match outcome {
-            Ok(report) => context.out.text(intact(&report)),
-            Err(error) if error.kind() == ErrorKind::Damaged => {
-                damaged += 1;
-                context.out.text(format!("{}  {id}", style::error("damaged")));
-                // A single one is named by the error.
-                for chunk in each.iter().filter(|_| each.len() > 1) {
-                    context.out.text(chunk);
-                }
-                output::write_error(&render_error::text(&error));
-                if !reports.last().is_some_and(|report| report["id"] == id.as_str()) {
-                    reports
-                        .push(serde_json::json!({"id": id, "error": render_error::object(&error)["error"]}));
-                }
-            }
-            Err(error) => return Err(error),
+        let found = runner.point_verify(&context.cx, id).await?;
+        let several = runner.vault().is_some_and(|vaults| vaults.vaults().len() > 1);
+        for StoreReport { store, outcome, .. } in found {
+            let store = several.then_some(store.as_str());
+            damaged += usize::from(!verified(context, id, store, outcome, &mut reports)?);
         }
     }
     context.object([
@@ -271,6 +301,51 @@ fn damaged_chunks(report: &VerifyReport) -> Vec<String> {
         table.damage.iter().map(line).collect::<Vec<_>>()
     };
     report.tables.iter().flat_map(of_table).collect()
+}
+
+/// Tells what verifying a point in a store came to, and returns whether it is intact there.
+fn verified(
+    context: &Context,
+    id: &str,
+    store: Option<&str>,
+    outcome: Result<VerifyReport>,
+    reports: &mut Vec<Value>,
+) -> Result<bool> {
+    let place = store.map(|store| format!(" in `{store}`")).unwrap_or_default();
+    let mut object = serde_json::json!({"id": id});
+    let mut each = Vec::new();
+    let outcome = outcome.and_then(|report| {
+        object = json(&report)?;
+        each = damaged_chunks(&report);
+        report.into_result()
+    });
+    let error = match outcome {
+        Ok(report) => {
+            context.out.text(intact(&report, &place));
+            None
+        }
+        Err(error) if error.kind() == ErrorKind::Damaged => Some(error),
+        // What cannot be opened, or does not answer, is no proof of damage.
+        Err(error) => return Err(error),
+    };
+    if let Some(store) = store {
+        object["store"] = store.into();
+    }
+    if let Some(error) = &error {
+        context
+            .out
+            .text(format!("{}  {id}{place}", style::error("damaged")));
+        // A single one is named by the error.
+        for chunk in each.iter().filter(|_| each.len() > 1) {
+            context.out.text(chunk);
+        }
+        output::write_error(&render_error::text(error));
+        if object.get("tables").is_none() {
+            object["error"] = render_error::object(error)["error"].clone();
+        }
+    }
+    reports.push(object);
+    Ok(error.is_none())
 }
 
 /// Tells which points applied migrations need and the vault has not. The vault can be verified without the
@@ -305,12 +380,12 @@ async fn all(context: &Context, runner: &Runner) -> Result<Vec<String>> {
         .collect())
 }
 
-fn intact(report: &VerifyReport) -> String {
+fn intact(report: &VerifyReport, place: &str) -> String {
     let rows: u64 = report.tables.iter().map(|table| table.rows).sum();
     let chunks: u64 = report.tables.iter().map(|table| table.chunks).sum();
     let (rows, chunks) = (count(rows, "row"), count(chunks, "chunk"));
     format!(
-        "{}   {}: {rows} in {chunks} read and checked",
+        "{}   {}{place}: {rows} in {chunks} read and checked",
         style::good("intact"),
         report.id
     )

@@ -2,10 +2,10 @@
 
 use std::io::IsTerminal as _;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, Row, Table, presets};
 
 /// Renders rows below a head, two spaces apart. Wraps only on a terminal, so that pipes get whole lines.
-pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub(crate) fn table(head: impl Into<Row>, rows: impl IntoIterator<Item: Into<Row>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     if std::io::stdout().is_terminal() {
