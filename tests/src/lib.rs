@@ -14,7 +14,7 @@ pub use database::{Contents, Session, contents};
 pub use journeys::{Journey, main, main_where};
 pub use output::{Output, redact};
 pub use sandbox::Sandbox;
-pub use server::ServerDatabase;
+pub use server::{ServerDatabase, absence};
 
 /// Prints a line past the test runner's capture: figures are there to be seen also when all is well.
 pub fn report(line: &str) {

@@ -17,7 +17,7 @@ fn service(backend: Backend) -> Option<Service> {
 }
 
 /// Returns why the server of a backend is not there, if it is not.
-pub(crate) fn absence(backend: Backend) -> Option<String> {
+pub fn absence(backend: Backend) -> Option<String> {
     match resolve(service(backend)?) {
         Found::Ready(_) => None,
         Found::Absent(why) => Some(why),

@@ -49,7 +49,8 @@ fn backups_in_a_bucket_are_made_verified_and_rolled_back_to() {
         let backup = sandbox.backup();
         without_secrets(&server, &sandbox.ok(&["backup", "verify"]));
         let listed = sandbox.ok(&["backup", "list"]);
-        assert!(without_secrets(&server, &listed).contains(&backup));
+        let listed = without_secrets(&server, &listed);
+        assert!(listed.contains(&backup), "{listed}");
 
         sandbox.ok(&["rollback", "--type", "full", "-y"]);
         assert_eq!(sandbox.value("SELECT a FROM t WHERE id = 1"), "x");

@@ -177,6 +177,31 @@ impl Config {
         self.user.as_deref().unwrap_or_default()
     }
 
+    /// Returns the password, if the URL has one.
+    pub(crate) fn password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
+    /// Returns the host.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns the port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns the socket, if one is to be used instead.
+    pub(crate) fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
+    }
+
+    /// Returns the authorities that are trusted, if not those of the system.
+    pub(crate) fn ssl_ca(&self) -> Option<&Path> {
+        self.ssl_ca.as_deref()
+    }
+
     /// Returns the settings of the driver, with or without encryption and the database.
     pub(crate) fn options(&self, is_encrypted: bool, database: Option<&str>) -> Opts {
         let options = OptsBuilder::default()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
 use walkback_sql::Sql;
@@ -29,6 +30,10 @@ impl PostgresEngine {
         Self {
             config: Arc::new(config),
         }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 }
 
@@ -57,6 +62,10 @@ impl Engine for PostgresEngine {
     }
 
     fn control(&self) -> Option<&dyn Control> {
+        Some(self)
+    }
+
+    fn dumps(&self) -> Option<&dyn Dumps> {
         Some(self)
     }
 }

@@ -9,6 +9,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 use walkback_core::cx::Unit;
+use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Error, ErrorKind, Result, Session};
 use walkback_sql::Sql;
@@ -27,7 +28,7 @@ const NAP: Duration = Duration::from_millis(10);
 /// A SQLite database.
 #[derive(Debug)]
 pub(crate) struct SqliteEngine {
-    config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
 }
 
 /// Opens the engine at a URL. Does not touch the file.
@@ -64,6 +65,10 @@ impl Engine for SqliteEngine {
     fn control(&self) -> Option<&dyn Control> {
         // A file has no server that could refuse other programs; its permissions are the operator's.
         None
+    }
+
+    fn dumps(&self) -> Option<&dyn Dumps> {
+        Some(self)
     }
 }
 

@@ -35,6 +35,7 @@ mod config;
 mod cursor;
 mod definition;
 mod dialect;
+mod dumps;
 mod engine;
 mod error;
 mod facts;

@@ -21,6 +21,7 @@ use crate::capability::Capability;
 use crate::catalog::{Object, Schema, Table};
 use crate::cx::Cx;
 use crate::dialect::Dialect;
+use crate::dump::Dumps;
 use crate::error::Result;
 use crate::fingerprint::TableFingerprint;
 use crate::name::TableName;
@@ -126,6 +127,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Returns the way to control the database as a whole, if there is one.
     fn control(&self) -> Option<&dyn Control>;
+
+    /// Returns how dumps of other tools are loaded into this database, if they can be.
+    fn dumps(&self) -> Option<&dyn Dumps>;
 }
 
 /// Scratch databases: empty, private, gone when dropped.

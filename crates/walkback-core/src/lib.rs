@@ -19,6 +19,7 @@ pub mod capability;
 pub mod catalog;
 pub mod cx;
 pub mod dialect;
+pub mod dump;
 pub mod engine;
 pub mod error;
 pub mod fingerprint;

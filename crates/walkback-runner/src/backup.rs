@@ -150,6 +150,7 @@ impl Runner {
                 scope,
                 description,
                 run_id: None,
+                of: None,
             },
         )
         .await

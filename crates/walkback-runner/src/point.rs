@@ -25,6 +25,8 @@ pub(crate) struct PointRequest<'a> {
     pub(crate) scope: &'a PointScope,
     pub(crate) description: Option<String>,
     pub(crate) run_id: Option<String>,
+    /// What the database is called, where that is not what the engine calls it.
+    pub(crate) of: Option<String>,
 }
 
 /// Makes a point over a snapshot of its own, and returns it once it is complete in the vaults.
@@ -71,10 +73,11 @@ async fn write(
         .into_iter()
         .map(|id| id.0)
         .collect();
+    let name = request.of.clone().unwrap_or_else(|| database_name(runner));
     let database = Database::new(
         capability.product,
         capability.version,
-        database_name(runner),
+        name,
         runner.dialect().kind(),
     );
     let mut meta = PointMeta::new(request.kind, database, LedgerState::new(applied, heads), schema);

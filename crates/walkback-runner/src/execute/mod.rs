@@ -328,6 +328,7 @@ impl<'a> Execution<'a> {
             scope,
             description: Some(description),
             run_id: Some(self.run.id.clone()),
+            of: None,
         };
         let made = point::make(self.runner, cx, &self.state, request).await;
         let written = made.map_err(|error| match error.kind() {

@@ -1,6 +1,7 @@
 //! Proof: each migration goes up, down and up again in a scratch database, with rows in it, and schema and
 //! data are compared each time.
 
+mod restore;
 mod synthesize;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ use walkback_core::{Access, Cx, Error, Migration, MigrationId, Result, Session, 
 use crate::plan::{ScriptOrigin, Verdict};
 use crate::runner::{DownTarget, Runner, UpTarget};
 use crate::settings::{Consent, Policy, Settings};
+
+pub use restore::RestoreReport;
 
 /// What running a migration up, down and up again has shown.
 #[derive(Debug, Clone, Serialize)]
@@ -269,7 +272,7 @@ impl VerifyOutcome {
 }
 
 /// Returns an error with its causes, on one line.
-fn chain(error: &Error) -> String {
+pub(crate) fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
 use walkback_core::{Access, Cx, Dialect, Engine, Error, Result, Session};
 
@@ -83,6 +84,10 @@ impl Engine for Faulty {
 
     fn control(&self) -> Option<&dyn Control> {
         self.inner.control()
+    }
+
+    fn dumps(&self) -> Option<&dyn Dumps> {
+        self.inner.dumps()
     }
 }
 

@@ -189,16 +189,23 @@ pub(crate) struct Stamp {
 /// Arguments of `rollback`.
 #[derive(Debug, Args)]
 pub(crate) struct Rollback {
-    /// Rollback point, instead of the one of the last run; with `--type backup` a backup.
-    #[arg(value_name = "POINT", conflicts_with_all = ["to", "count", "backup"])]
+    /// Rollback point, instead of the one of the last run; with `--type backup` a backup, and beside the file of a
+    /// dump the migration that is the newest in it.
+    #[arg(value_name = "POINT", conflicts_with_all = ["to", "count"])]
     pub(crate) point: Option<String>,
-    /// Walk back until this migration is the newest.
-    #[arg(long, value_name = "TARGET", allow_negative_numbers = true, conflicts_with_all = ["count", "backup"])]
+    /// Walk back until this migration is the newest; beside the file of a dump, the newest in it.
+    #[arg(
+        long,
+        value_name = "TARGET",
+        allow_negative_numbers = true,
+        conflicts_with = "count"
+    )]
     pub(crate) to: Option<String>,
     /// Walk back this many migrations.
     #[arg(short = 'n', long = "count", value_name = "N", value_parser = at_least_one, conflicts_with = "backup")]
     pub(crate) count: Option<usize>,
-    /// Walk back to what a backup holds: its id, or the path of its manifest in the vault.
+    /// Walk back to what a backup holds: its id, the path of its manifest in the vault, or the file of a dump that
+    /// `pg_dump`, `mysqldump` or SQLite has made.
     #[arg(long = "backup-file", value_name = "BACKUP", visible_alias = "backup")]
     pub(crate) backup: Option<String>,
     /// How to walk back.
@@ -226,7 +233,7 @@ pub(crate) enum RollbackType {
 /// Arguments of `restore`.
 #[derive(Debug, Args)]
 pub(crate) struct Restore {
-    /// The backup or point to restore.
+    /// The backup or point to restore: its id, or the file of a dump of `pg_dump`, `mysqldump` or SQLite.
     pub(crate) backup: String,
     /// Only this table; may be repeated.
     #[arg(long = "table", value_name = "TABLE")]
@@ -246,12 +253,14 @@ pub(crate) struct Restore {
 pub(crate) enum Backup {
     /// Back up tables, or everything.
     Create(BackupCreate),
-    /// List the backups, newest first.
-    List,
-    /// Show what a backup holds.
+    /// List the backups, newest first, and the dumps of other tools in a folder.
+    List(BackupList),
+    /// Show what a backup or the file of a dump holds.
     Show(BackupId),
     /// Read every byte of backups and check it.
     Verify(BackupVerify),
+    /// Write a backup as plain SQL or as JSON Lines, for other programs.
+    Export(BackupExport),
     /// Remove the backups and points that no rule keeps and nothing needs, and give their space back.
     Prune(BackupPrune),
     /// Remove what killed writers have left, and chunks that no backup and no point needs any more.
@@ -290,10 +299,18 @@ pub(crate) struct BackupCreate {
     pub(crate) description: Option<String>,
 }
 
+/// Arguments of `backup list`.
+#[derive(Debug, Args)]
+pub(crate) struct BackupList {
+    /// List also the dumps of other tools in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dumps: Option<PathBuf>,
+}
+
 /// One backup or point.
 #[derive(Debug, Args)]
 pub(crate) struct BackupId {
-    /// Its id, or a unique prefix.
+    /// Its id, or a unique prefix; for `backup`, also the file of a dump.
     #[arg(value_name = "ID")]
     pub(crate) id: String,
 }
@@ -301,9 +318,38 @@ pub(crate) struct BackupId {
 /// Arguments of `backup verify`.
 #[derive(Debug, Args)]
 pub(crate) struct BackupVerify {
-    /// Backups and points; none means all.
+    /// Backups and points, or files of dumps; none means all of the vault.
     #[arg(value_name = "ID")]
     pub(crate) ids: Vec<String>,
+    /// Restore each into a scratch database as well, and compare schema and rows.
+    #[arg(long)]
+    pub(crate) restore: bool,
+}
+
+/// Arguments of `backup export`.
+#[derive(Debug, Args)]
+pub(crate) struct BackupExport {
+    /// Its id, or a unique prefix.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// The folder to write into. It must not be there yet, or be empty.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+    /// What to write.
+    #[arg(long, value_name = "FORMAT", default_value = "sql")]
+    pub(crate) format: BackupFormat,
+    /// Only this table; may be repeated.
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+}
+
+/// What to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackupFormat {
+    /// One file that `psql`, `mysql` or `sqlite3` loads.
+    Sql,
+    /// One file for each table, a JSON object a row.
+    Jsonl,
 }
 
 /// The commands of `point`.

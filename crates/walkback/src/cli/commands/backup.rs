@@ -1,26 +1,31 @@
 //! `backup`: make and look at backups.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use serde_json::Value;
-use walkback_core::{Error, ErrorKind, Result};
-use walkback_runner::Runner;
-use walkback_runner::vault::{
-    Damage, Manifest, PointKind, PointSummary, StoreReport, TableReport, VaultSet, VerifyReport,
-};
+use walkback_core::Result;
+use walkback_runner::ExportFormat;
+use walkback_runner::vault::{Manifest, PointKind, PointSummary, VaultSet};
 
-use crate::cli::args::{Backup, BackupCreate, BackupId, BackupVerify};
+use super::backup_verify;
+use super::dump::{self, Named};
+use crate::cli::args::{Backup, BackupCreate, BackupExport, BackupFormat, BackupId};
 use crate::cli::context::{Context, json};
+use crate::cli::exit;
 use crate::cli::render::table::{bytes, count, heads, table};
 use crate::cli::render::{error as render_error, style};
-use crate::cli::{exit, output};
 
 pub(super) async fn run(context: &Context, command: &Backup) -> Result<u8> {
     match command {
         Backup::Create(args) => create(context, args).await,
-        Backup::List => list(context, "backup", |kind| kind == PointKind::Backup).await,
+        Backup::List(args) => {
+            let dumps = args.dumps.as_deref();
+            list(context, "backup", |kind| kind == PointKind::Backup, dumps).await
+        }
         Backup::Show(args) => show(context, args).await,
-        Backup::Verify(args) => verify(context, args).await,
+        Backup::Verify(args) => backup_verify::run(context, args).await,
+        Backup::Export(args) => export(context, args).await,
         Backup::Prune(args) => super::prune::run(context, args).await,
         Backup::Sweep => super::prune::sweep(context).await,
     }
@@ -55,7 +60,12 @@ pub(super) fn made(what: &str, manifest: &Manifest) -> String {
 }
 
 /// Lists the points of some kinds. One that cannot be read is in every list, with the reason.
-pub(super) async fn list(context: &Context, what: &str, wanted: fn(PointKind) -> bool) -> Result<u8> {
+pub(super) async fn list(
+    context: &Context,
+    what: &str,
+    wanted: fn(PointKind) -> bool,
+    dumps: Option<&Path>,
+) -> Result<u8> {
     let runner = context.runner()?;
     let points = runner.points(&context.cx).await?;
     let points: Vec<_> = points
@@ -70,7 +80,18 @@ pub(super) async fn list(context: &Context, what: &str, wanted: fn(PointKind) ->
         context.out.text(listed(&points, runner.vault()));
     }
     let objects: Result<Vec<Value>> = points.iter().map(object).collect();
-    context.object([(&*format!("{what}s"), objects.map(Value::from))])?;
+    let objects = objects.map(Value::from);
+    let Some(folder) = dumps else {
+        context.object([(&*format!("{what}s"), objects)])?;
+        return Ok(exit::DONE);
+    };
+    let dumps = runner.dump_list(&context.cx, folder).await?;
+    context.out.text(if dumps.is_empty() {
+        format!("there are no dumps in `{}`", folder.display())
+    } else {
+        dump::listed(&dumps)
+    });
+    context.object([(&*format!("{what}s"), objects), ("dumps", json(&dumps))])?;
     Ok(exit::DONE)
 }
 
@@ -167,6 +188,12 @@ fn object(point: &PointSummary) -> Result<Value> {
 
 pub(super) async fn show(context: &Context, args: &BackupId) -> Result<u8> {
     let runner = context.runner()?;
+    if let Named::File(path) = Named::of(&args.id) {
+        let info = runner.dump_show(&context.cx, &path, true).await?;
+        context.out.text(dump::text(&info));
+        context.object([("dump", json(&info))])?;
+        return Ok(exit::DONE);
+    }
     let manifest = runner.point(&context.cx, &args.id).await?;
     context.out.text(text(&manifest));
     context.object([("point", json(&manifest))])?;
@@ -252,141 +279,24 @@ pub(super) fn summary(manifest: &Manifest) -> Result<Value> {
     }))
 }
 
-async fn verify(context: &Context, args: &BackupVerify) -> Result<u8> {
+async fn export(context: &Context, args: &BackupExport) -> Result<u8> {
     let runner = context.runner()?;
-    let ids = if args.ids.is_empty() {
-        all(context, &runner).await?
-    } else {
-        args.ids.clone()
+    let format = match args.format {
+        BackupFormat::Sql => ExportFormat::Sql,
+        BackupFormat::Jsonl => ExportFormat::Jsonl,
     };
-    let mut reports = if args.ids.is_empty() {
-        report_missing(context, &runner).await
-    } else {
-        Vec::new()
-    };
-    let mut damaged = reports.len();
-    if ids.is_empty() && damaged == 0 {
-        context.out.text("the vault is empty: there is nothing to verify");
-    }
-    for id in &ids {
-        let found = runner.point_verify(&context.cx, id).await?;
-        let several = runner.vault().is_some_and(|vaults| vaults.vaults().len() > 1);
-        for StoreReport { store, outcome, .. } in found {
-            let store = several.then_some(store.as_str());
-            damaged += usize::from(!verified(context, id, store, outcome, &mut reports)?);
-        }
-    }
-    context.object([
-        ("reports", Ok(reports.into())),
-        ("intact", Ok((damaged == 0).into())),
-    ])?;
-    Ok(if damaged == 0 {
-        exit::DONE
-    } else {
-        exit::code(ErrorKind::Damaged)
-    })
-}
-
-/// Returns a line for each chunk that cannot be used.
-fn damaged_chunks(report: &VerifyReport) -> Vec<String> {
-    let of_table = |table: &'_ TableReport| {
-        let (name, of) = (table.table.clone(), table.chunks);
-        let line = move |damage: &Damage| {
-            let (number, hash, rows) = (damage.index + 1, &damage.hash, count(damage.rows, "row"));
-            format!(
-                "  table `{name}`: chunk {number} of {of}, `{hash}` with {rows}, {}",
-                damage.kind
-            )
-        };
-        table.damage.iter().map(line).collect::<Vec<_>>()
-    };
-    report.tables.iter().flat_map(of_table).collect()
-}
-
-/// Tells what verifying a point in a store came to, and returns whether it is intact there.
-fn verified(
-    context: &Context,
-    id: &str,
-    store: Option<&str>,
-    outcome: Result<VerifyReport>,
-    reports: &mut Vec<Value>,
-) -> Result<bool> {
-    let place = store.map(|store| format!(" in `{store}`")).unwrap_or_default();
-    let mut object = serde_json::json!({"id": id});
-    let mut each = Vec::new();
-    let outcome = outcome.and_then(|report| {
-        object = json(&report)?;
-        each = damaged_chunks(&report);
-        report.into_result()
-    });
-    let error = match outcome {
-        Ok(report) => {
-            context.out.text(intact(&report, &place));
-            None
-        }
-        Err(error) if error.kind() == ErrorKind::Damaged => Some(error),
-        // What cannot be opened, or does not answer, is no proof of damage.
-        Err(error) => return Err(error),
-    };
-    if let Some(store) = store {
-        object["store"] = store.into();
-    }
-    if let Some(error) = &error {
-        context
-            .out
-            .text(format!("{}  {id}{place}", style::error("damaged")));
-        // A single one is named by the error.
-        for chunk in each.iter().filter(|_| each.len() > 1) {
-            context.out.text(chunk);
-        }
-        output::write_error(&render_error::text(error));
-        if object.get("tables").is_none() {
-            object["error"] = render_error::object(error)["error"].clone();
-        }
-    }
-    reports.push(object);
-    Ok(error.is_none())
-}
-
-/// Tells which points applied migrations need and the vault has not. The vault can be verified without the
-/// database, so one that cannot be read is a warning.
-async fn report_missing(context: &Context, runner: &Runner) -> Vec<Value> {
-    let missing = runner.points_missing(&context.cx).await.unwrap_or_else(|error| {
-        context
-            .out
-            .warn(format!("nobody can say whether a point is missing: {error}"));
-        Vec::new()
-    });
-    let mut reports = Vec::with_capacity(missing.len());
-    for (id, migration) in missing {
-        let error = Error::new(
-            ErrorKind::Damaged,
-            format!("the point `{id}`, made before `{migration}`, which is applied, is not in the vault"),
-        )
-        .hint("bring the vault back from a copy, or correct `path` of the store");
-        context.out.text(format!("{}  {id}", style::error("missing")));
-        output::write_error(&render_error::text(&error));
-        reports.push(serde_json::json!({"id": id, "error": render_error::object(&error)["error"]}));
-    }
-    reports
-}
-
-async fn all(context: &Context, runner: &Runner) -> Result<Vec<String>> {
-    Ok(runner
-        .points(&context.cx)
-        .await?
-        .into_iter()
-        .map(|point| point.id)
-        .collect())
-}
-
-fn intact(report: &VerifyReport, place: &str) -> String {
-    let rows: u64 = report.tables.iter().map(|table| table.rows).sum();
-    let chunks: u64 = report.tables.iter().map(|table| table.chunks).sum();
-    let (rows, chunks) = (count(rows, "row"), count(chunks, "chunk"));
-    format!(
-        "{}   {}{place}: {rows} in {chunks} read and checked",
-        style::good("intact"),
-        report.id
-    )
+    let report = runner
+        .backup_export(&context.cx, &args.id, &args.out, format, &args.tables)
+        .await?;
+    context.out.text(format!(
+        "{} `{}` into `{}`: {} of {} in {}",
+        style::good("exported"),
+        report.id,
+        report.folder,
+        count(report.rows, "row"),
+        count(report.tables, "table"),
+        count(report.files.len(), "file"),
+    ));
+    context.object([("export", json(&report))])?;
+    Ok(exit::DONE)
 }

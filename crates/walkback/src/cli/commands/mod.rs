@@ -2,11 +2,13 @@
 
 mod audit;
 mod backup;
+mod backup_verify;
 mod change;
 mod completions;
 mod current;
 mod doctor;
 mod down;
+mod dump;
 mod goto;
 mod graph;
 mod heads;

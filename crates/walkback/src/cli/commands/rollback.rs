@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 use walkback_core::{Error, ErrorKind, Result};
-use walkback_runner::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
+use walkback_runner::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat, Runner};
 
 use super::change::{self, no_sql, place, print_sql};
-use super::restore::backup_id;
+use super::dump::{Chosen, Named};
 use crate::cli::args::{Rollback, RollbackType};
 use crate::cli::context::{Context, consent, json};
 use crate::cli::exit;
@@ -13,15 +13,38 @@ use crate::cli::render::plan as render;
 use crate::cli::render::table::{count, heads};
 
 pub(super) async fn run(context: &Context, args: &Rollback) -> Result<u8> {
-    let request = request(args)?;
+    let mut request = request(args)?;
     let runner = context.runner()?;
-    let plan = runner.plan_rollback(&context.cx, &request).await?;
+    let RollbackWhat::Backup(given) = &request.what else {
+        return rollback(context, &runner, args, &request).await;
+    };
+    let chosen = Chosen::find(context, &runner, given, version(args), true).await?;
+    request.what = RollbackWhat::Backup(chosen.id.clone());
+    let outcome = rollback(context, &runner, args, &request).await;
+    let is_dry = args.run.dry_run || args.run.sql;
+    chosen.settle(context, &runner, &outcome, is_dry).await;
+    outcome
+}
+
+/// Returns the version that the ledger says after a dump was restored: what would otherwise be the target.
+fn version(args: &Rollback) -> Option<&str> {
+    let point = args.point.as_deref().filter(|_| args.backup.is_some());
+    args.to.as_deref().or(point)
+}
+
+async fn rollback(
+    context: &Context,
+    runner: &Runner,
+    args: &Rollback,
+    request: &RollbackRequest,
+) -> Result<u8> {
+    let plan = runner.plan_rollback(&context.cx, request).await?;
     if args.run.sql {
         if plan.restore.is_some() || plan.steps.iter().any(|step| step.down.is_none()) {
             return Err(no_sql("this rollback brings tables back from the vault"));
         }
         let steps = plan.steps.iter().filter_map(|step| step.down.as_ref());
-        return print_sql(context, &runner, steps, ("plan", json(&plan)?));
+        return print_sql(context, runner, steps, ("plan", json(&plan)?));
     }
     if plan.is_empty() {
         context.out.text(format!(
@@ -36,7 +59,7 @@ pub(super) async fn run(context: &Context, args: &Rollback) -> Result<u8> {
         context.object(fields)?;
         return Ok(exit::DONE);
     }
-    let shown = render::rollback(&plan, &place(&runner));
+    let shown = render::rollback(&plan, &place(runner));
     if args.run.dry_run {
         context.out.text(shown);
         return change::finish_dry_run(context, &plan.warnings, json(&plan));
@@ -46,7 +69,7 @@ pub(super) async fn run(context: &Context, args: &Rollback) -> Result<u8> {
     let consent = consent(&args.run.consent);
     runner.check_rollback(&plan, &consent)?;
     context
-        .confirm(&runner, what(&plan), args.run.consent.confirm_name.as_deref())
+        .confirm(runner, what(&plan), args.run.consent.confirm_name.as_deref())
         .await?;
     let report = runner.run_rollback(&context.cx, &plan, &consent).await?;
     change::finish(context, ("plan", json(&plan)), &report)
@@ -80,7 +103,7 @@ fn request(args: &Rollback) -> Result<RollbackRequest> {
         .as_ref()
         .or(args.point.as_ref().filter(|_| kind == RollbackKind::Backup));
     let what = match (named, &args.point, &args.to, args.count) {
-        (Some(backup), ..) => RollbackWhat::Backup(backup_id(backup)?),
+        (Some(backup), ..) => RollbackWhat::Backup(backup.clone()),
         _ if kind == RollbackKind::Backup => {
             return Err(
                 Error::new(ErrorKind::Usage, "`--type backup` needs the backup to go back to").hint(
@@ -98,6 +121,16 @@ fn request(args: &Rollback) -> Result<RollbackRequest> {
             ErrorKind::Usage,
             format!("`--backup-file` does not go with `--type {}`", kind.word()),
         ));
+    }
+    let is_ours = matches!(&what, RollbackWhat::Backup(given) if matches!(Named::of(given), Named::Point(_)));
+    if let (Some(target), true) = (version(args), is_ours) {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!(
+                "a backup of walkback says itself which migrations are applied in it, and not `{target}`"
+            ),
+        )
+        .hint("`walkback restore <ID> --set-version <TARGET>` writes another version into the ledger"));
     }
     Ok(RollbackRequest { what, kind })
 }
@@ -137,6 +170,13 @@ mod tests {
         );
         assert_eq!(
             of("walkback rollback --backup a --type down").unwrap_err().kind(),
+            ErrorKind::Usage
+        );
+        let dump = of("walkback rollback --backup-file ./a.sql --to 2").unwrap();
+        assert_eq!(dump.what, RollbackWhat::Backup("./a.sql".into()));
+        assert!(of("walkback rollback 2 --backup-file ./a.sql").is_ok());
+        assert_eq!(
+            of("walkback rollback --backup bk_1 --to 2").unwrap_err().kind(),
             ErrorKind::Usage
         );
         assert!(Cli::try_parse_from("walkback rollback rb_1 -n 2".split(' ')).is_err());
