@@ -184,6 +184,7 @@ impl Link {
             .map(|entry| &entry.object.name)
             .collect();
         let owners = self.owners(cx, catalog, &fallen).await?;
+        let drawing = drawing(catalog, &needs, &fallen);
         let mut drops = Vec::new();
         for entry in &catalog.entries {
             if goes_along(entry) {
@@ -200,10 +201,7 @@ impl Link {
                 continue;
             }
             if (falls || is_named(entry)) && !along && !entry.drop.is_empty() {
-                let draws = needs
-                    .iter()
-                    .any(|(one, other)| *one == entry.oid && fallen.contains(other.as_str()));
-                let behind = is_drawn_from(entry.object.kind) && !draws;
+                let behind = is_drawn_from(entry.object.kind) && !drawing.contains(entry.oid.as_str());
                 drops.push((behind, entry.drop.clone()));
             }
             if !is_named(entry) && !comes(&entry.object) {
@@ -329,6 +327,34 @@ fn is_drawn_from(kind: ObjectKind) -> bool {
             | ObjectKind::Sequence
             | ObjectKind::Routine
     )
+}
+
+/// Returns what falls and needs a table or a view that falls, at whatever remove: it goes before them. A type that needs
+/// no more than itself or other types goes behind the tables that are made of it.
+fn drawing<'a>(
+    catalog: &'a Catalog,
+    needs: &'a [(String, String)],
+    fallen: &BTreeSet<&'a str>,
+) -> BTreeSet<&'a str> {
+    let made_of: BTreeSet<&str> = catalog
+        .entries
+        .iter()
+        .filter(|entry| is_drawn_from(entry.object.kind))
+        .map(|entry| entry.oid.as_str())
+        .collect();
+    let mut drawing: BTreeSet<&str> = fallen.difference(&made_of).copied().collect();
+    loop {
+        let more: Vec<&str> = needs
+            .iter()
+            .filter(|(one, other)| fallen.contains(one.as_str()) && drawing.contains(other.as_str()))
+            .map(|(one, _)| one.as_str())
+            .filter(|one| !drawing.contains(one))
+            .collect();
+        if more.is_empty() {
+            return drawing;
+        }
+        drawing.extend(more);
+    }
 }
 
 fn is_relation(kind: ObjectKind) -> bool {

@@ -74,6 +74,17 @@ fn begun(backend: Backend) -> Sandbox {
         sandbox.sql("ALTER TABLE left_one ADD CONSTRAINT back FOREIGN KEY (r) REFERENCES right_one (id)");
     }
     if backend.is_mysql() {
+        // Their tools write six digits of a FLOAT; and MariaDB's, which Debian has, does not know the generated
+        // columns of MySQL.
+        sandbox.sql("UPDATE keyless SET a = 0.5 WHERE a > 1e38");
+        if backend == Backend::Mysql {
+            sandbox.sql("DROP TRIGGER noted; ALTER TABLE `or\"``der` DROP COLUMN shouted");
+            sandbox.sql("CREATE OR REPLACE VIEW big AS SELECT * FROM `or\"``der` WHERE `größe €` > 1");
+            // Made among other statements it keeps the semicolon behind it, and no tool's dump of that can be loaded.
+            sandbox.sql(
+                "CREATE TRIGGER noted AFTER UPDATE ON `or\"``der` FOR EACH ROW INSERT INTO log VALUES (OLD.`select`)",
+            );
+        }
         sandbox.sql("CREATE FUNCTION one_more(a INTEGER) RETURNS INTEGER DETERMINISTIC RETURN a + 1");
     }
     sandbox.migration(
@@ -157,7 +168,9 @@ fn a_dump_that_is_cut_off_is_refused_and_nothing_has_changed(backend: Backend) {
     for kind in kinds(backend).iter().filter(|kind| **kind != "directory") {
         let name = dump(&sandbox, kind);
         let bytes = fs::read(sandbox.path(&name)).expect("a dump");
-        for length in [bytes.len() / 3, bytes.len() - 150] {
+        // A tar archive ends with a script for people, which is not needed.
+        let end = if *kind == "tar" { bytes.len() / 2 } else { 150 };
+        for length in [bytes.len() / 3, bytes.len() - end] {
             fs::write(sandbox.path(&name), &bytes[..length]).expect("a file can be written");
             let restored = sandbox.run(&["restore", &name, "-y"]);
             assert!(matches!(restored.code, Some(1 | 8)), "{}", restored.transcript());

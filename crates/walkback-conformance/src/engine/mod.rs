@@ -21,6 +21,7 @@ mod bulk;
 mod cancelling;
 mod catalog;
 mod crash;
+mod dumps;
 pub mod faulty;
 mod fingerprints;
 mod holding;
@@ -181,6 +182,8 @@ pub static CHECKS: &[Check<EngineFixture>] = crate::checks![
     scratch::a_copy_holds_the_database_in_one_state,
     scratch::a_copy_never_replaces_a_file,
     scratch::a_copy_that_is_stopped_leaves_nothing,
+    dumps::a_dump_of_another_family_is_unsupported_and_names_it,
+    dumps::every_form_of_its_own_family_is_loaded_by_a_program_or_by_itself,
 ];
 
 /// Runs the checks as the `main` of a test binary.

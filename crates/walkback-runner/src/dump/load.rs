@@ -43,6 +43,9 @@ pub(super) async fn load(runner: &Runner, cx: &Cx, path: &Path, info: &DumpInfo)
         ErrorKind::Database => error
             .wrap(format!("`{}` cannot be loaded", info.path))
             .hint("nothing was changed: it was loaded into a scratch database, which is gone"),
+        ErrorKind::Damaged if !error.message().contains(&info.path) => error
+            .wrap(format!("`{}` is truncated or damaged", info.path))
+            .hint("nothing was changed; take another dump, or bring this one back from a copy"),
         _ => error,
     })?;
     Ok(Loaded { database, warnings })

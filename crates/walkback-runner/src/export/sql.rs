@@ -205,17 +205,22 @@ fn write_escaped(out: &mut (dyn Write + Send), text: &[u8]) -> std::io::Result<(
 
 /// Writes a statement of a definition. The client of MySQL ends one at the first `;` unless it is told otherwise.
 fn write_step(kind: DialectKind, out: &mut dyn Write, step: &Step) -> std::io::Result<()> {
-    let sql = step.sql.trim().trim_end_matches(';');
     if kind != DialectKind::Mysql {
-        return writeln!(out, "{sql};");
+        return writeln!(out, "{};", step.sql.trim().trim_end_matches(';'));
     }
-    let (settings, sql) = made_under(sql);
+    let (settings, sql) = made_under(&step.sql);
     if let Some(settings) = &settings {
         writeln!(out, "SET {settings};")?;
     }
     match step.kind {
         ObjectKind::Trigger | ObjectKind::Routine | ObjectKind::Event => {
-            writeln!(out, "DELIMITER ;;\n{sql};;\nDELIMITER ;")?;
+            // A body has semicolons of its own.
+            let ends = ["$$", "//", "@@@", "%%%%"];
+            let end = ends
+                .iter()
+                .find(|end| !sql.contains(**end))
+                .unwrap_or(&"%%%%%%%%");
+            writeln!(out, "DELIMITER {end}\n{sql}{end}\nDELIMITER ;")?;
         }
         _ => writeln!(out, "{sql};")?,
     }
