@@ -12,6 +12,9 @@ use super::archive::{self, Form, Header};
 use super::filter::{Filter, Rights};
 use super::read::{self, DumpCompression};
 
+/// The unit of a tar archive. One of `pg_dump` begins with a block about `toc.dat`, and then that file.
+const BLOCK: usize = 512;
+
 /// What a file says about itself, before anything is loaded.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -106,16 +109,19 @@ pub(super) fn inspect(cx: &Cx, path: &Path, whole: bool) -> Result<DumpInfo> {
     info.format = recognised(path, &reader.head)?;
     match info.format {
         DumpFormat::PostgresCustom | DumpFormat::PostgresTar => {
+            let failed = |error| read::damaged(path, error);
             if info.format == DumpFormat::PostgresTar {
-                skip_to_content(&mut *reader.lines).map_err(|error| read::damaged(path, error))?;
+                reader.lines.read_exact(&mut [0; BLOCK]).map_err(failed)?;
             }
             let mut head = Vec::new();
-            reader
-                .lines
+            (&mut reader.lines)
                 .take(4096)
                 .read_to_end(&mut head)
-                .map_err(|error| read::damaged(path, error))?;
+                .map_err(failed)?;
             take(&mut info, archive::read(&head));
+            if info.format == DumpFormat::PostgresTar && whole {
+                info.complete = Some(is_whole_tar(cx, path)?);
+            }
         }
         DumpFormat::SqliteFile => info.tool = sqlite_version(&reader.head),
         _ => text(cx, path, &mut *reader.lines, &mut info, whole)?,
@@ -216,9 +222,32 @@ fn unknown(path: &Path, why: &str) -> Error {
     )
 }
 
-/// A tar archive of `pg_dump` begins with one block about `toc.dat`, and then that file.
-fn skip_to_content(lines: &mut (dyn BufRead + Send)) -> std::io::Result<()> {
-    lines.read_exact(&mut [0; 512])
+/// Returns whether a tar archive goes on to the empty block behind its last file. `pg_restore` never ends on one that
+/// does not.
+fn is_whole_tar(cx: &Cx, path: &Path) -> Result<bool> {
+    let mut lines = read::open(path)?.lines;
+    let mut block = [0; BLOCK];
+    loop {
+        cx.check()?;
+        match lines.read_exact(&mut block) {
+            Ok(()) if block == [0; BLOCK] => return Ok(true),
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
+            Err(error) => return Err(read::damaged(path, error)),
+        }
+        let digits = String::from_utf8_lossy(&block[124..136]);
+        let digits = digits.trim_matches([' ', '\0']);
+        let Ok(size) = u64::from_str_radix(digits, 8) else {
+            // Beyond eight gigabytes the size is written in another way: what follows is for `pg_restore` to read.
+            return Ok(true);
+        };
+        let padded = size.next_multiple_of(BLOCK as u64);
+        let skipped = std::io::copy(&mut (&mut lines).take(padded), &mut std::io::sink())
+            .map_err(|error| read::damaged(path, error))?;
+        if skipped < padded {
+            return Ok(false);
+        }
+    }
 }
 
 /// The version of SQLite that wrote last is in its header.

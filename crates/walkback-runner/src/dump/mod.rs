@@ -148,7 +148,8 @@ impl Runner {
             scope: &PointScope::Everything,
             description: Some(describe(&info)),
             run_id: None,
-            of: info.databases.first().cloned().or_else(|| Some(stem.to_owned())),
+            // It is pruned with the other backups of this database.
+            of: Some(point::database_name(self)),
         };
         let manifest = point::make(&inside, cx, &state, request).await?;
         cx.step("dump.imported");
