@@ -49,8 +49,8 @@ fn backups_in_a_bucket_are_made_verified_and_rolled_back_to() {
         let backup = sandbox.backup();
         without_secrets(&server, &sandbox.ok(&["backup", "verify"]));
         let listed = sandbox.ok(&["backup", "list"]);
-        let listed = without_secrets(&server, &listed);
-        assert!(listed.contains(&backup), "{listed}");
+        without_secrets(&server, &listed);
+        assert!(listed.stdout.contains(&backup), "{}", listed.stdout);
 
         sandbox.ok(&["rollback", "--type", "full", "-y"]);
         assert_eq!(sandbox.value("SELECT a FROM t WHERE id = 1"), "x");
@@ -85,7 +85,7 @@ fn a_server_that_fails_for_ever_leaves_the_database_as_it_is() {
         let text = without_secrets(&server, &output);
         assert_eq!(output.code, Some(1), "{text}");
         assert!(text.contains("s3://backups/shop"), "{text}");
-        assert!(text.contains("500 InternalError"), "{text}");
+        assert!(text.contains("the server says 500"), "{text}");
         assert!(text.contains("run the same command again"), "{text}");
         sandbox.assert_contents(&before, "after a command that failed");
     }
@@ -101,17 +101,18 @@ fn a_wrong_secret_is_said_with_what_to_correct() {
         &server,
         "access_key_id = \"AKIAWALKBACKTEST\"\nsecret_access_key = \"wrong\"\n",
     );
-    sandbox.ok(&["up"]);
-    change(&sandbox);
     let before = sandbox.contents();
     let output = sandbox.run(&["up", "-y"]);
     let text = without_secrets(&server, &output);
     assert_eq!(output.code, Some(1), "{text}");
-    assert!(text.contains("SignatureDoesNotMatch"), "{text}");
     assert!(
         text.contains("`secret_access_key`") && text.contains("[store.offsite]"),
         "{text}"
     );
     assert!(!text.contains("\"wrong\""), "{text}");
-    sandbox.assert_contents(&before, "after a command that failed");
+    assert_eq!(sandbox.contents().rows, before.rows, "{text}");
+    let listed = sandbox.run(&["backup", "list"]);
+    let text = without_secrets(&server, &listed);
+    assert_eq!(listed.code, Some(1), "{text}");
+    assert!(text.contains("SignatureDoesNotMatch"), "{text}");
 }

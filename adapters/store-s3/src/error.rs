@@ -246,12 +246,22 @@ impl Place {
                 "the credentials have run out: fetch new ones, then run the same command again".to_owned()
             }
             "RequestTimeTooSkewed" => "set the clock of this machine: it is wrong by minutes".to_owned(),
-            _ => format!(
-                "the account needs `s3:ListBucket` on the bucket, and `s3:GetObject`, `s3:PutObject` and \
-                 `s3:DeleteObject` on `{}/*`",
-                self.location.trim_start_matches("s3://")
+            // To a question for no more than the head of an object, a server answers without a reason.
+            "" => format!(
+                "the server gives no reason: either the `access_key_id` or the `secret_access_key` that `[{}]` takes is \
+                 wrong, or the account lacks {}",
+                self.section,
+                self.permissions()
             ),
+            _ => format!("the account needs {}", self.permissions()),
         }
+    }
+
+    fn permissions(&self) -> String {
+        format!(
+            "`s3:ListBucket` on the bucket, and `s3:GetObject`, `s3:PutObject` and `s3:DeleteObject` on `{}/*`",
+            self.location.trim_start_matches("s3://")
+        )
     }
 
     fn why_refused(&self, failure: &Failure) -> String {

@@ -151,11 +151,11 @@ impl Runner {
             // It is pruned with the other backups of this database.
             of: Some(point::database_name(self)),
         };
-        let manifest = point::make(&inside, cx, &state, request).await?;
+        let written = point::make(&inside, cx, &state, request).await?;
         cx.step("dump.imported");
         Ok(Imported {
             dump: info,
-            manifest,
+            manifest: written.manifest,
             warnings: loaded.warnings,
         })
     }

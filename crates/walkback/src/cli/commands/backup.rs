@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
-use walkback_core::Result;
+use walkback_core::{ErrorKind, Result};
 use walkback_runner::ExportFormat;
 use walkback_runner::vault::{Manifest, PointKind, PointSummary, VaultSet};
 
