@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a tool for the terminal")]
 
+mod bench;
 mod ci;
 mod code;
 mod demo;
@@ -50,6 +51,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
         arguments: Vec<String>,
     },
+    /// Measure walkback beside the tools that do the same
+    Bench {
+        #[command(subcommand)]
+        bench: bench::Bench,
+    },
     /// Check who depends on whom, what every adapter has, and what only some places may do
     Layers,
     /// Check what no compiler does: lengths, paths of machines, dead links, forgotten notes
@@ -85,6 +91,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Command::Demo { keep } => demo::run(&root, *keep, Build::Alone(&[])),
         Command::Test { corpora } => test::run(&root, corpora.as_deref()),
         Command::Services { arguments } => services::run(&root, arguments),
+        Command::Bench { bench } => bench::run(&root, bench),
         Command::Layers => layers::run(&root),
         Command::Tidy => tidy::run(&root),
         Command::Docs { check } => docs::run(&root, *check, Build::Alone(&[])),

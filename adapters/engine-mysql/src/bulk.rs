@@ -2,13 +2,14 @@
 
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{BinaryProtocol, Column, Params, QueryResult, Row, Value};
-use walkback_core::bulk::{Chunk, ChunkBounds, ChunkCutter, Encoding, TableSlice};
+use walkback_core::bulk::{Chunk, ChunkBounds, ChunkCutter, Encoding, KeyRange, TableSlice};
 use walkback_core::catalog::Table;
 use walkback_core::fingerprint::{Fingerprinter, TableFingerprint};
 use walkback_core::{Error, ErrorKind, Result, TableName};
 
 use crate::call::Outlet;
 use crate::dialect::{literal, quoted, quoted_table};
+use crate::divide::condition;
 use crate::execute;
 use crate::link::Link;
 use crate::rows::{self, Cell, ENCODING};
@@ -205,6 +206,12 @@ fn selection(slice: &TableSlice, classes: &[Class]) -> Result<String> {
             "rows without columns cannot be moved",
         ));
     }
+    if slice.order.is_empty() && slice.range != KeyRange::default() {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "rows without an order have no ranges",
+        ));
+    }
     let columns: Vec<_> = slice
         .columns
         .iter()
@@ -220,6 +227,7 @@ fn selection(slice: &TableSlice, classes: &[Class]) -> Result<String> {
         columns.join(", "),
         quoted_table(&slice.table)
     );
+    sql.push_str(&condition(slice));
     let order: Vec<_> = slice.order.iter().map(|column| quoted(column)).collect();
     if !order.is_empty() {
         sql.push_str(" ORDER BY ");

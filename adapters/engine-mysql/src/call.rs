@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_millis(20);
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// How many parcels of a stream wait to be taken.
-const PARCELS: usize = 4;
+const PARCELS: usize = 2;
 
 /// The shared end of a connection.
 #[derive(Debug, Clone)]

@@ -46,6 +46,7 @@ mod config;
 mod context;
 mod control;
 mod dialect;
+mod divide;
 mod dumps;
 mod engine;
 mod error;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use walkback_core::bulk::{ChunkStream, ImportTarget, TableSlice};
+use walkback_core::bulk::{ChunkStream, Division, ImportTarget, TableSlice};
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::engine::{Begin, LockAttempt, LockHolder, RowStream, SnapshotId, Swap};
 use walkback_core::fingerprint::TableFingerprint;
@@ -165,6 +165,15 @@ impl Session for MysqlSession {
         self.line
             .call(cx, move |link| {
                 Box::pin(async move { link.fingerprint(&table).await })
+            })
+            .await
+    }
+
+    async fn divide(&mut self, cx: &Cx, slice: &TableSlice, part: u64) -> Result<Division> {
+        let slice = slice.clone();
+        self.line
+            .call(cx, move |link| {
+                Box::pin(async move { link.divide(&slice, part).await })
             })
             .await
     }

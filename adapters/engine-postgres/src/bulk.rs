@@ -1,11 +1,12 @@
 //! Rows in bulk: `COPY` out and in, and fingerprints over the same bytes.
 
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt as _;
-use futures::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use walkback_core::bulk::{Chunk, ChunkBounds, ChunkCutter, ChunkStream, Encoding, ImportTarget, TableSlice};
 use walkback_core::catalog::Table;
 use walkback_core::engine::Begin;
@@ -13,13 +14,17 @@ use walkback_core::fingerprint::{Fingerprinter, TableFingerprint};
 use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 
 use crate::dialect::{quoted_list, quoted_table, text_literal};
+use crate::divide::condition;
 use crate::error::{self, misused};
-use crate::link::Link;
-use crate::rows::{self, Shape, damaged};
+use crate::link::{Link, Running};
+use crate::rows::{Shape, Splitter, damaged};
 use crate::run::watched;
 
 /// How much is gathered before it is sent to the server.
 const BATCH: usize = 256 << 10;
+
+/// After how many rows to look whether the context has ended: messages that are there already never wait.
+const LOOK: u64 = 1024;
 
 /// Settings that change how values are written as text, and what they are while rows travel as text.
 const SETTINGS: &[(&str, &str)] = &[
@@ -106,26 +111,26 @@ impl Link {
         Ok((known.name, shape))
     }
 
-    /// Reads rows as they come from the server, encoded one by one.
-    async fn encoded_rows<'s>(
-        &'s mut self,
+    /// Begins to copy rows out, and returns what the server sends, with what is to be told when all has come.
+    async fn copy_out(
+        &mut self,
         cx: &Cx,
         (table, shape): (String, Shape),
-        columns: &[String],
-        order: &[String],
-    ) -> Result<BoxStream<'s, Result<Bytes>>> {
-        let order = if order.is_empty() {
+        slice: &TableSlice,
+    ) -> Result<(BoxStream<'static, Result<Bytes>>, Running, String)> {
+        let order = if slice.order.is_empty() {
             String::new()
         } else {
-            format!(" ORDER BY {}", quoted_list(order))
+            format!(" ORDER BY {}", quoted_list(&slice.order))
         };
         let format = match shape {
             Shape::Binary => "binary",
             Shape::Text => "text",
         };
         let sql = format!(
-            "COPY (SELECT {} FROM ONLY {table}{order}) TO STDOUT (FORMAT {format})",
-            quoted_list(columns)
+            "COPY (SELECT {} FROM ONLY {table}{}{order}) TO STDOUT (FORMAT {format})",
+            quoted_list(&slice.columns),
+            condition(slice)
         );
         let restore = match shape {
             Shape::Binary => None,
@@ -142,8 +147,7 @@ impl Link {
         let running = self.running();
         let of = sql.clone();
         let messages = copied.map_err(move |failure| error::statement_failed(&of, &failure));
-        let rows = rows::split(shape, messages, columns.len());
-        Ok(watched(rows, cx.clone(), running, sql))
+        Ok((messages.boxed(), running, sql))
     }
 
     /// Fixes how values are written as text, and returns what undoes that.
@@ -177,15 +181,31 @@ impl Link {
     /// Hashes the rows of a table.
     pub(crate) async fn fingerprint(&mut self, cx: &Cx, table: &Table) -> Result<TableFingerprint> {
         self.tidy().await?;
-        let columns: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
-        let shape = self.shape(cx, &table.name, &columns).await?;
+        let columns = table.columns.iter().map(|column| column.name.clone()).collect();
+        let slice = TableSlice::new(table.name.clone(), columns, Vec::new());
+        let shape = self.shape(cx, &table.name, &slice.columns).await?;
+        let mut splitter = Splitter::new(shape.1, slice.columns.len());
         let mut fingerprinter = Fingerprinter::new();
-        {
-            let mut rows = self.encoded_rows(cx, shape, &columns, &[]).await?;
-            while let Some(row) = rows.try_next().await? {
-                fingerprinter.add(&row);
+        let (mut messages, mut running, _) = self.copy_out(cx, shape, &slice).await?;
+        loop {
+            if fingerprinter.rows().is_multiple_of(LOOK) {
+                cx.check()?;
             }
+            let message = tokio::select! {
+                biased;
+                message = messages.try_next() => message,
+                ended = cx.ended() => return Err(ended),
+            };
+            if !matches!(message, Ok(Some(_))) {
+                running.done();
+            }
+            let Some(message) = message? else { break };
+            splitter.take(&message, |row| {
+                fingerprinter.add(row);
+            })?;
         }
+        splitter.finish()?;
+        drop(messages);
         self.tidy().await?;
         Ok(fingerprinter.finish())
     }
@@ -194,10 +214,15 @@ impl Link {
     pub(crate) async fn export<'s>(&'s mut self, cx: &Cx, slice: &TableSlice) -> Result<ChunkStream<'s>> {
         self.tidy().await?;
         let shape = self.shape(cx, &slice.table, &slice.columns).await?;
-        let encoding = shape.1.encoding();
-        let rows = self.encoded_rows(cx, shape, &slice.columns, &slice.order).await?;
-        let cutter = ChunkCutter::new(Encoding(encoding.to_owned()), ChunkBounds::default());
-        Ok(chunks(rows, cutter))
+        let cutter = ChunkCutter::new(Encoding(shape.1.encoding().to_owned()), ChunkBounds::default());
+        let splitter = Splitter::new(shape.1, slice.columns.len());
+        let (messages, running, sql) = self.copy_out(cx, shape, slice).await?;
+        Ok(watched(
+            chunks(messages, splitter, cutter),
+            cx.clone(),
+            running,
+            sql,
+        ))
     }
 
     /// Writes chunks into a table: all of them, or none if there is no transaction around it.
@@ -382,18 +407,48 @@ fn refused(target: &ImportTarget, sql: &str, failure: &tokio_postgres::Error) ->
     }
 }
 
-fn chunks<'s>(rows: impl Stream<Item = Result<Bytes>> + Send + 's, cutter: ChunkCutter) -> ChunkStream<'s> {
-    let state = (Box::pin(rows), Some(cutter));
-    stream::try_unfold(state, |(mut rows, cutter)| async move {
-        let Some(mut cutter) = cutter else {
-            return Ok(None);
-        };
-        while let Some(row) = rows.try_next().await? {
-            if let Some(chunk) = cutter.push(&row) {
-                return Ok(Some((chunk, (rows, Some(cutter)))));
+/// Gathers rows into chunks.
+fn chunks(
+    messages: BoxStream<'static, Result<Bytes>>,
+    splitter: Splitter,
+    cutter: ChunkCutter,
+) -> ChunkStream<'static> {
+    struct Gathering {
+        messages: BoxStream<'static, Result<Bytes>>,
+        splitter: Splitter,
+        cutter: ChunkCutter,
+        ready: VecDeque<Chunk>,
+        is_over: bool,
+    }
+    let state = Gathering {
+        messages,
+        splitter,
+        cutter,
+        ready: VecDeque::new(),
+        is_over: false,
+    };
+    stream::try_unfold(state, |mut state| async move {
+        loop {
+            if let Some(chunk) = state.ready.pop_front() {
+                return Ok(Some((chunk, state)));
+            }
+            if state.is_over {
+                return Ok(None);
+            }
+            match state.messages.try_next().await? {
+                Some(message) => {
+                    let (cutter, ready) = (&mut state.cutter, &mut state.ready);
+                    state
+                        .splitter
+                        .take(&message, |row| ready.extend(cutter.push(row)))?;
+                }
+                None => {
+                    state.splitter.finish()?;
+                    state.is_over = true;
+                    state.ready.extend(state.cutter.finish());
+                }
             }
         }
-        Ok(cutter.finish().map(|chunk| (chunk, (rows, None))))
     })
     .boxed()
 }

@@ -41,6 +41,7 @@ mod catalog;
 mod config;
 mod connect;
 mod dialect;
+mod divide;
 mod dumps;
 mod engine;
 mod error;

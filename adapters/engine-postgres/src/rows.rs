@@ -1,7 +1,6 @@
 //! The two encodings of rows: what `COPY` sends, row by row, without what stands around all of them.
 
-use bytes::{Buf as _, Bytes, BytesMut};
-use futures::stream::{BoxStream, Stream, StreamExt as _, TryStreamExt as _};
+use bytes::{Buf as _, BytesMut};
 use walkback_core::bulk::{Chunk, Encoding};
 use walkback_core::{Error, ErrorKind, Result};
 
@@ -120,55 +119,75 @@ fn text_row(bytes: &[u8], columns: usize) -> Result<Option<usize>> {
 }
 
 /// Splits what the server sends into rows.
-pub(crate) fn split<'s>(
+#[derive(Debug)]
+pub(crate) struct Splitter {
     shape: Shape,
-    messages: impl Stream<Item = Result<Bytes>> + Send + 's,
     columns: usize,
-) -> BoxStream<'s, Result<Bytes>> {
-    struct Splitter<S> {
-        messages: S,
-        buffer: BytesMut,
-        skip: usize,
-        is_over: bool,
-    }
-    let state = Splitter {
-        messages: messages.boxed(),
-        buffer: BytesMut::new(),
-        skip: shape.head().len(),
-        is_over: false,
-    };
-    futures::stream::try_unfold(state, move |mut state| async move {
-        loop {
-            if state.skip > 0 && state.buffer.len() >= state.skip {
-                state.buffer.advance(std::mem::take(&mut state.skip));
-            }
-            if state.skip == 0 && !state.is_over {
-                if shape == Shape::Binary && state.buffer.starts_with(TAIL) {
-                    // The server goes on to say that it is done, and that is waited for.
-                    state.is_over = true;
-                    state.buffer.clear();
-                    continue;
-                }
-                let length = match shape {
-                    Shape::Binary => binary_row(&state.buffer, Some(columns))?,
-                    Shape::Text => text_row(&state.buffer, columns)?,
-                };
-                if let Some(length) = length {
-                    let row = state.buffer.split_to(length).freeze();
-                    return Ok(Some((row, state)));
-                }
-            }
-            match state.messages.try_next().await? {
-                Some(message) if state.buffer.is_empty() && state.skip == 0 => state.buffer = message.into(),
-                Some(message) => state.buffer.extend_from_slice(&message),
-                None if state.buffer.is_empty() && (state.is_over || shape == Shape::Text) => {
-                    return Ok(None);
-                }
-                None => return Err(Error::internal("PostgreSQL ended a copy in the middle of a row")),
-            }
+    /// The beginning of what is not whole yet.
+    rest: BytesMut,
+    /// How much of the head has not come yet.
+    skip: usize,
+    is_over: bool,
+}
+
+impl Splitter {
+    pub(crate) fn new(shape: Shape, columns: usize) -> Self {
+        Self {
+            shape,
+            columns,
+            rest: BytesMut::new(),
+            skip: shape.head().len(),
+            is_over: false,
         }
-    })
-    .boxed()
+    }
+
+    /// Takes a message, and gives each row that ends in it. A message is a row, nearly always: such a one is
+    /// given without being copied.
+    pub(crate) fn take(&mut self, message: &[u8], mut give: impl FnMut(&[u8])) -> Result<()> {
+        if self.rest.is_empty() {
+            let left = self.take_now(message, &mut give)?;
+            self.rest.extend_from_slice(left);
+            return Ok(());
+        }
+        let mut whole = std::mem::take(&mut self.rest);
+        whole.extend_from_slice(message);
+        let left = self.take_now(&whole, &mut give)?.len();
+        whole.advance(whole.len() - left);
+        self.rest = whole;
+        Ok(())
+    }
+
+    fn take_now<'m>(&mut self, mut bytes: &'m [u8], give: &mut impl FnMut(&[u8])) -> Result<&'m [u8]> {
+        if self.skip > 0 {
+            if bytes.len() < self.skip {
+                return Ok(bytes);
+            }
+            bytes = &bytes[std::mem::take(&mut self.skip)..];
+        }
+        while !bytes.is_empty() {
+            if self.is_over || (self.shape == Shape::Binary && bytes.starts_with(TAIL)) {
+                self.is_over = true;
+                return Ok(&[]);
+            }
+            let length = match self.shape {
+                Shape::Binary => binary_row(bytes, Some(self.columns))?,
+                Shape::Text => text_row(bytes, self.columns)?,
+            };
+            let Some(length) = length else { break };
+            let (row, rest) = bytes.split_at(length);
+            give(row);
+            bytes = rest;
+        }
+        Ok(bytes)
+    }
+
+    /// Fails if the server has ended in the middle of a row.
+    pub(crate) fn finish(&self) -> Result<()> {
+        if self.rest.is_empty() && self.skip == 0 && (self.is_over || self.shape == Shape::Text) {
+            return Ok(());
+        }
+        Err(Error::internal("PostgreSQL ended a copy in the middle of a row"))
+    }
 }
 
 /// Says that a chunk is not what it should be.
@@ -179,7 +198,7 @@ pub(crate) fn damaged(why: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use futures::stream;
+    use bytes::Bytes;
 
     use super::*;
 
@@ -198,11 +217,11 @@ mod tests {
     }
 
     fn chunk(shape: Shape, rows: u64, bytes: &[u8]) -> Chunk {
-        Chunk {
-            encoding: Encoding(shape.encoding().to_owned()),
+        Chunk::new(
+            Encoding(shape.encoding().to_owned()),
             rows,
-            bytes: Bytes::copy_from_slice(bytes),
-        }
+            Bytes::copy_from_slice(bytes),
+        )
     }
 
     #[test]
@@ -213,19 +232,16 @@ mod tests {
         ];
         let whole = [HEAD, &rows.concat(), TAIL].concat();
         for size in 1..whole.len() + 1 {
-            let messages: Vec<_> = whole
-                .chunks(size)
-                .map(|part| Ok(Bytes::copy_from_slice(part)))
-                .collect();
-            let found = split(Shape::Binary, stream::iter(messages), 2).try_collect::<Vec<_>>();
-            assert_eq!(futures::executor::block_on(found).unwrap(), rows, "{size}");
+            let (mut splitter, mut found) = (Splitter::new(Shape::Binary, 2), Vec::new());
+            for part in whole.chunks(size) {
+                splitter.take(part, |row| found.push(row.to_vec())).unwrap();
+            }
+            splitter.finish().unwrap();
+            assert_eq!(found, rows, "{size}");
         }
-        let cut = split(
-            Shape::Binary,
-            stream::iter([Ok(Bytes::copy_from_slice(&whole[..30]))]),
-            2,
-        );
-        assert!(futures::executor::block_on(cut.try_collect::<Vec<_>>()).is_err());
+        let mut cut = Splitter::new(Shape::Binary, 2);
+        cut.take(&whole[..30], |_| {}).unwrap();
+        cut.finish().unwrap_err();
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use walkback_core::bulk::{ChunkStream, ImportTarget, TableSlice};
+use walkback_core::bulk::{ChunkStream, Division, ImportTarget, TableSlice};
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::engine::{Begin, LockAttempt, LockHolder, RowStream, SnapshotId, Swap};
 use walkback_core::fingerprint::TableFingerprint;
@@ -127,6 +127,10 @@ impl Session for PostgresSession {
 
     async fn fingerprint(&mut self, cx: &Cx, table: &Table) -> Result<TableFingerprint> {
         self.link.fingerprint(cx, table).await
+    }
+
+    async fn divide(&mut self, cx: &Cx, slice: &TableSlice, part: u64) -> Result<Division> {
+        self.link.divide(cx, slice, part).await
     }
 
     async fn export<'s>(&'s mut self, cx: &Cx, slice: &TableSlice) -> Result<ChunkStream<'s>> {

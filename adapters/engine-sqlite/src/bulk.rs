@@ -2,7 +2,7 @@
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Row, Statement, params_from_iter};
-use walkback_core::bulk::{Chunk, ChunkBounds, ChunkCutter, Encoding, ImportTarget, TableSlice};
+use walkback_core::bulk::{Chunk, ChunkBounds, ChunkCutter, Encoding, ImportTarget, KeyRange, TableSlice};
 use walkback_core::catalog::Table;
 use walkback_core::fingerprint::{Fingerprinter, TableFingerprint};
 use walkback_core::{Error, ErrorKind, Result, TableName};
@@ -40,6 +40,7 @@ impl Link {
         // rowid decides; without it the planner might walk the rows along any index.
         let mut order: Vec<String> = slice.order.iter().map(|column| quoted(column)).collect();
         order.extend(self.rowid(&slice.table)?.map(str::to_owned));
+        sql.push_str(&condition(order.first().map(String::as_str), slice.range));
         if !order.is_empty() {
             sql.push_str(" ORDER BY ");
             sql.push_str(&order.join(", "));
@@ -152,6 +153,18 @@ impl Link {
         };
         let probe = format!("SELECT {alias} FROM {} LIMIT 0", quoted_table(table));
         Ok(self.connection.prepare(&probe).is_ok().then_some(alias))
+    }
+}
+
+/// Returns the condition that the rows of a range meet, with ` WHERE ` before it.
+fn condition(key: Option<&str>, range: KeyRange) -> String {
+    let Some(key) = key else { return String::new() };
+    let from = range.from.map(|from| format!("{key} >= {from}"));
+    let until = range.until.map(|until| format!("{key} < {until}"));
+    let conditions: Vec<_> = from.into_iter().chain(until).collect();
+    match conditions.as_slice() {
+        [] => String::new(),
+        conditions => format!(" WHERE {}", conditions.join(" AND ")),
     }
 }
 

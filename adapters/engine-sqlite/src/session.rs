@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use walkback_core::bulk::{ChunkStream, ImportTarget, TableSlice};
+use walkback_core::bulk::{ChunkStream, Division, ImportTarget, TableSlice};
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::engine::{Begin, LockAttempt, LockHolder, RowStream, SnapshotId, Swap};
 use walkback_core::fingerprint::TableFingerprint;
@@ -137,6 +137,11 @@ impl Session for SqliteSession {
     async fn fingerprint(&mut self, cx: &Cx, table: &Table) -> Result<TableFingerprint> {
         let table = table.clone();
         self.worker.call(cx, move |link| link.fingerprint(&table)).await
+    }
+
+    async fn divide(&mut self, cx: &Cx, slice: &TableSlice, _: u64) -> Result<Division> {
+        // No other session could read a part of it in the same snapshot.
+        cx.check().map(|()| Division::none(slice, 0))
     }
 
     async fn export<'s>(&'s mut self, cx: &Cx, slice: &TableSlice) -> Result<ChunkStream<'s>> {

@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::bulk::{ChunkStream, ImportTarget, TableSlice};
+use crate::bulk::{ChunkStream, Division, ImportTarget, TableSlice};
 use crate::capability::Capability;
 use crate::catalog::{Object, Schema, Table};
 use crate::cx::Cx;
@@ -225,6 +225,12 @@ pub trait Session: fmt::Debug + Send {
 
     /// Hashes the rows of a table, whatever their physical order.
     async fn fingerprint(&mut self, cx: &Cx, table: &Table) -> Result<TableFingerprint>;
+
+    /// Divides a slice into parts of about this many bytes that several sessions can read side by side, each with
+    /// [`export`](Self::export): together, in their order, they hold each row of it once, also if the table is
+    /// written to meanwhile. What cannot be divided, or not soundly, is one part. Where the parts begin follows
+    /// from the keys as far as it can, so that they cut the same rows again the next time.
+    async fn divide(&mut self, cx: &Cx, slice: &TableSlice, part: u64) -> Result<Division>;
 
     /// Reads the rows of a table in the engine's own fastest encoding, as chunks of whole rows whose
     /// boundaries depend on the rows alone: an unchanged region gives the same chunks again.

@@ -1,17 +1,15 @@
 //! Making points: what was there, complete and verified in the vault, before anything changes.
 
-use std::collections::BTreeMap;
-
 use walkback_core::bulk::TableSlice;
-use walkback_core::catalog::{Schema, Table};
-use walkback_core::engine::Begin;
-use walkback_core::{Access, Cx, ErrorKind, Result, Session};
+use walkback_core::catalog::Table;
+use walkback_core::{Cx, ErrorKind, Result};
 use walkback_vault::{Database, LedgerState, PointKind, PointMeta, VaultSet, Written};
 
 use crate::identity;
 use crate::journal::PointRow;
 use crate::plan::PointScope;
 use crate::runner::Runner;
+use crate::snapshot::Snapshot;
 use crate::state::State;
 
 /// What is to be kept, and why.
@@ -36,37 +34,14 @@ pub(crate) async fn make(
     state: &State,
     request: PointRequest<'_>,
 ) -> Result<Written> {
-    let mut session = runner.connect(cx, Access::Read).await?;
-    session.begin(cx, Begin::Read).await?;
-    let schema = runner.schema(cx, &mut *session).await?;
-    let tables: Vec<Table> = match request.scope {
-        PointScope::None => Vec::new(),
-        PointScope::Tables(names) => {
-            // Two spellings of one name are one table.
-            let found: BTreeMap<_, _> = names
-                .iter()
-                .filter_map(|name| crate::reach::find(&schema, name))
-                .map(|table| (table.name.clone(), table.clone()))
-                .collect();
-            found.into_values().collect()
-        }
-        PointScope::Everything => schema.tables.clone(),
-    };
-    let written = write(runner, cx, state, &mut *session, request, schema, &tables).await?;
-    session.rollback(cx).await?;
-    Ok(written)
+    let snapshot = Snapshot::take(runner, cx, request.scope).await?;
+    let meta = meta(runner, state, &snapshot, &request);
+    let writer = begin(runner.needed_vault()?, cx, &request, meta).await?;
+    snapshot.read(cx, writer).await?.finish_all(cx).await
 }
 
-async fn write(
-    runner: &Runner,
-    cx: &Cx,
-    state: &State,
-    session: &mut dyn Session,
-    request: PointRequest<'_>,
-    schema: Schema,
-    tables: &[Table],
-) -> Result<Written> {
-    let capability = session.capability().clone();
+fn meta(runner: &Runner, state: &State, snapshot: &Snapshot, request: &PointRequest<'_>) -> PointMeta {
+    let capability = snapshot.capability();
     let applied = state.applied.iter().map(|row| row.id.0.clone()).collect();
     let heads = state
         .heads(&state.applied_set())
@@ -80,19 +55,11 @@ async fn write(
         name,
         runner.dialect().kind(),
     );
-    let mut meta = PointMeta::new(request.kind, database, LedgerState::new(applied, heads), schema);
+    let ledger = LedgerState::new(applied, heads);
+    let mut meta = PointMeta::new(request.kind, database, ledger, snapshot.schema().clone());
     meta.description.clone_from(&request.description);
     meta.run_id.clone_from(&request.run_id);
-    let vault = runner.needed_vault()?;
-    let mut writer = begin(vault, cx, &request, meta).await?;
-    for table in tables {
-        let fingerprint = session.fingerprint(cx, &kept(table)).await?;
-        let slice = slice_of(table);
-        let chunks = session.export(cx, &slice).await?;
-        writer.add_table(cx, &slice, chunks).await?;
-        writer.set_fingerprint(&table.name, fingerprint)?;
-    }
-    writer.finish_all(cx).await
+    meta
 }
 
 /// Returns the name under which the points of this database are kept: without host, folder or user.

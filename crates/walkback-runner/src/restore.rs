@@ -1,10 +1,8 @@
 //! Restoring from a point: what is exchanged, what that loses, and doing it in one transaction.
 
 use serde::Serialize;
-use walkback_core::bulk::ImportTarget;
 use walkback_core::catalog::{Object, Schema};
 use walkback_core::engine::{Begin, Swap};
-use walkback_core::fingerprint::TableFingerprint;
 use walkback_core::name::ObjectKind;
 use walkback_core::{Cx, Effect, Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
@@ -13,14 +11,11 @@ use crate::delta::SchemaDelta;
 use crate::execute::{Execution, may_have_happened};
 use crate::identity;
 use crate::journal::{StatementRow, StatementState};
+use crate::load::Shadow;
 use crate::loss::Loss;
 use crate::plan::{PlannedStep, PointScope};
-use crate::point;
 use crate::reach::{self, Reach};
 use crate::since::TableChange;
-
-/// How the names of the tables begin that a restore loads into.
-const SHADOW: &str = "_walkback_shadow_";
 
 /// The direction of the row that says that a point is being brought back.
 pub(crate) const RESTORE: &str = "restore";
@@ -213,6 +208,16 @@ impl Exchange {
 }
 
 impl Exchange {
+    /// Returns what tables are made of and in, where it is gone: without it no shadow can be.
+    pub(crate) fn create_first(&self, now: &Schema) -> impl Iterator<Item = &Object> {
+        self.create_objects.iter().filter(move |object| {
+            matches!(
+                object.kind,
+                ObjectKind::Schema | ObjectKind::Extension | ObjectKind::Type
+            ) && now.counterpart(object).is_none()
+        })
+    }
+
     /// Returns the objects that come and those that go, in words, without those that are only made anew
     /// because their table is.
     pub(crate) fn changed_objects(&self) -> (Vec<String>, Vec<String>) {
@@ -286,7 +291,12 @@ impl Execution<'_> {
                 let in_vain = std::mem::take(&mut self.kept);
                 self.report.kept.retain(|kept| !in_vain.contains(&kept.table));
             }
-            return self.end_transaction(cx, outcome).await;
+            let outcome = self.end_transaction(cx, outcome).await;
+            if outcome.is_err() {
+                // Those that were loaded ahead are no part of the transaction.
+                self.clear_shadows(&cx.shielded()).await.ok();
+            }
+            return outcome;
         }
         let Err(error) = outcome else {
             return self.end_transaction(cx, Ok(())).await;
@@ -309,27 +319,10 @@ impl Execution<'_> {
         Err(error)
     }
 
-    /// Drops the shadows of an attempt that did not come to its end.
-    async fn clear_shadows(&mut self, cx: &Cx) -> Result<()> {
-        for index in 0.. {
-            let shadow = TableName::new(format!("{SHADOW}{index}"));
-            if !self.session.has_table(cx, &shadow).await? {
-                break;
-            }
-            let sql = format!("DROP TABLE {}", self.dialect.quote_table(&shadow));
-            self.session.execute(cx, &sql, &[]).await?;
-        }
-        Ok(())
-    }
-
     /// Brings a point back: rows into shadows, shadows checked, then everything exchanged at once. Where the
     /// engine has transactional DDL the current transaction must be a [`Begin::Rebuild`]; elsewhere this may be
     /// killed at any moment and done again from the beginning.
     pub(crate) async fn exchange(&mut self, cx: &Cx, manifest: &Manifest, exchange: &Exchange) -> Result<()> {
-        let vault = self.runner.needed_vault()?;
-        if !self.session.capability().transactional_ddl {
-            self.clear_shadows(cx).await?;
-        }
         let now = self.runner.schema(cx, &mut *self.session).await?;
         let mut swap = Swap {
             drop_tables: exchange.drop_tables.clone(),
@@ -337,36 +330,23 @@ impl Execution<'_> {
             shadows: Vec::new(),
             create_objects: exchange.create_objects.clone(),
         };
-        self.create_first(cx, exchange, &now).await?;
-        for (index, entry) in exchange.replace.iter().enumerate() {
-            let table = manifest.schema.table(&entry.table).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Damaged,
-                    format!(
-                        "`{}` holds rows of `{}` but not its definition",
-                        manifest.id, entry.table
-                    ),
-                )
-            })?;
-            let shadow = table.name.renamed(format!("{SHADOW}{index}"));
-            self.session.create_shadow(cx, table, &shadow).await?;
-            let target = ImportTarget {
-                table: shadow.clone(),
-                columns: entry.columns.clone(),
-            };
-            let chunks = vault.read_table(cx, manifest, &entry.table)?;
-            let rows = self.session.import(cx, &target, chunks).await?;
-            let mut loaded = point::kept(table);
-            loaded.name = shadow.clone();
-            let print = self.session.fingerprint(cx, &loaded).await?;
-            check_loaded(manifest, entry, rows, &print)?;
+        let shadows = Shadow::all(manifest, &exchange.replace)?;
+        if !self.is_loaded_ahead(manifest, exchange) {
+            self.note_homes(manifest, &now);
+            self.clear_shadows(cx).await?;
+            for object in exchange.create_first(&now) {
+                self.session.execute(cx, &object.definition, &[]).await?;
+            }
+            self.make_and_load(cx, manifest, &shadows, true).await?;
+        }
+        for shadow in shadows {
             // It may be there under a name that differs in case only.
-            if let Some(found) = now.table(&entry.table)
+            if let Some(found) = now.table(&shadow.entry.table)
                 && !swap.drop_tables.contains(&found.name)
             {
                 swap.drop_tables.push(found.name.clone());
             }
-            swap.shadows.push((shadow, table.name.clone()));
+            swap.shadows.push((shadow.name, shadow.table.name));
         }
         cx.step("restore.loaded");
         self.swapping = true;
@@ -375,20 +355,6 @@ impl Execution<'_> {
             self.swapping = error.kind() == ErrorKind::NeedsRecovery;
         }
         swapped
-    }
-
-    /// Creates what tables are made of and in, where it is gone: without it no shadow can be.
-    async fn create_first(&mut self, cx: &Cx, exchange: &Exchange, now: &Schema) -> Result<()> {
-        let first = exchange.create_objects.iter().filter(|object| {
-            matches!(
-                object.kind,
-                ObjectKind::Schema | ObjectKind::Extension | ObjectKind::Type
-            ) && now.counterpart(object).is_none()
-        });
-        for object in first {
-            self.session.execute(cx, &object.definition, &[]).await?;
-        }
-        Ok(())
     }
 
     /// Undoes a migration that failed half-way outside a transaction. Applications may have written since the
@@ -516,27 +482,4 @@ pub(crate) fn check_manifest(manifest: &Manifest, expected: Option<&str>) -> Res
         .hint("somebody has replaced it; `walkback point list` shows the points there are")),
         _ => Ok(()),
     }
-}
-
-fn check_loaded(manifest: &Manifest, entry: &TableEntry, rows: u64, print: &TableFingerprint) -> Result<()> {
-    let counts = rows == entry.rows && print.rows == entry.rows;
-    if counts
-        && entry
-            .fingerprint
-            .as_ref()
-            .is_none_or(|expected| expected == print)
-    {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Damaged,
-        format!(
-            "table `{}` of `{}` did not load as it was: {} rows expected, {} loaded",
-            entry.table, manifest.id, entry.rows, print.rows
-        ),
-    )
-    .hint(format!(
-        "nothing was changed; run `walkback backup verify {}`",
-        manifest.id
-    )))
 }

@@ -87,6 +87,8 @@ pub struct Settings {
     pub policy: Policy,
     /// How long to wait for the lock.
     pub lock_timeout: Duration,
+    /// How many sessions a backup reads with, and a restore writes with, where the engine lets them see the same.
+    pub jobs: usize,
     /// How long the rows that a restore replaces stay in tables beside those that take their place. Zero: they are
     /// in the safety point only.
     pub soft_delete: Duration,
@@ -105,6 +107,7 @@ impl Settings {
             actor,
             policy: Policy::default(),
             lock_timeout: Duration::from_secs(60),
+            jobs: 1,
             soft_delete: Duration::from_secs(30 * 24 * 60 * 60),
             retention: Rules::default(),
             prunes_itself: false,

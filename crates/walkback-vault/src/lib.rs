@@ -30,6 +30,7 @@ mod garbage;
 mod list;
 mod manifest;
 mod naming;
+mod part;
 mod read;
 mod retention;
 mod set;
@@ -48,10 +49,11 @@ pub use manifest::{
     VERSION,
 };
 pub use naming::HashKind;
+pub use part::{Part, TableSummary};
 pub use retention::{Candidate, Keep, Period, Rule, Rules};
 pub use set::{StoreReport, VaultSet};
 pub use survey::{Survey, SurveyedPoint};
 pub use target::{Copy, Written};
 pub use vault::{Reuse, Vault, check_id};
 pub use verify::{Damage, DamageKind, TableReport, VerifyReport};
-pub use write::{PointMeta, PointWriter, TableSummary};
+pub use write::{PointMeta, PointWriter};

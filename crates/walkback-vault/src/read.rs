@@ -1,5 +1,7 @@
 //! Reading the rows of a table back, every chunk checked.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
@@ -12,7 +14,7 @@ use crate::vault::Vault;
 use crate::{ChunkEntry, Manifest, TableEntry, error};
 
 /// How many chunks are read ahead.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 3;
 
 impl Vault {
     /// Reads the rows of a table, in order and with a few chunks of read-ahead. Each chunk is checked against
@@ -27,7 +29,21 @@ impl Vault {
         manifest: &'a Manifest,
         table: &TableName,
     ) -> Result<ChunkStream<'a>> {
-        stream_table(cx, manifest, table, move |entry, index| {
+        self.read_chunks(cx, manifest, table, 0..usize::MAX)
+    }
+
+    /// Reads some of the rows of a table: those of its chunks from one to another, as far as there are so many.
+    ///
+    /// # Errors
+    /// As [`Vault::read_table`].
+    pub fn read_chunks<'a>(
+        &'a self,
+        cx: &'a Cx,
+        manifest: &'a Manifest,
+        table: &TableName,
+        range: Range<usize>,
+    ) -> Result<ChunkStream<'a>> {
+        stream_table(cx, manifest, table, range, move |entry, index| {
             self.read_chunk(cx, manifest, entry, index).boxed()
         })
     }
@@ -60,6 +76,7 @@ pub(crate) fn stream_table<'a>(
     cx: &'a Cx,
     manifest: &'a Manifest,
     table: &TableName,
+    range: Range<usize>,
     read: impl Fn(&'a TableEntry, usize) -> BoxFuture<'a, Result<Bytes>> + Send + 'a,
 ) -> Result<ChunkStream<'a>> {
     let Some(entry) = manifest.table(table) else {
@@ -68,20 +85,19 @@ pub(crate) fn stream_table<'a>(
     if !manifest.is_open() {
         return Err(error::written_only(&manifest.id));
     }
+    let end = range.end.min(entry.chunks.len());
+    let wanted = range.start.min(end)..end;
+    let bytes = entry.chunks[wanted.clone()].iter().map(|chunk| chunk.bytes).sum();
     let task = cx
         .progress()
-        .begin(&format!("reading `{table}`"), Unit::Bytes, Some(entry.bytes));
+        .begin(&format!("reading `{table}`"), Unit::Bytes, Some(bytes));
     let encoding = entry.encoding.clone().unwrap_or_else(|| Encoding(String::new()));
-    let chunks = futures::stream::iter(0..entry.chunks.len())
+    let chunks = futures::stream::iter(wanted)
         .map(move |index| {
             let (bytes, encoding) = (read(entry, index), encoding.clone());
             async move {
                 cx.check()?;
-                Ok(Chunk {
-                    encoding,
-                    rows: entry.chunks[index].rows,
-                    bytes: bytes.await?,
-                })
+                Ok(Chunk::new(encoding, entry.chunks[index].rows, bytes.await?))
             }
         })
         .buffered(AT_ONCE)

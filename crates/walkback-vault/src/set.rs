@@ -1,6 +1,7 @@
 //! Several vaults that hold the same: written to all, read from the first that verifies.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use walkback_core::bulk::ChunkStream;
 use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
@@ -162,11 +163,25 @@ impl VaultSet {
         manifest: &'a Manifest,
         table: &TableName,
     ) -> Result<ChunkStream<'a>> {
+        self.read_chunks(cx, manifest, table, 0..usize::MAX)
+    }
+
+    /// Reads some of the rows of a table: those of its chunks from one to another, as far as there are so many.
+    ///
+    /// # Errors
+    /// As [`Vault::read_table`].
+    pub fn read_chunks<'a>(
+        &'a self,
+        cx: &'a Cx,
+        manifest: &'a Manifest,
+        table: &TableName,
+        range: Range<usize>,
+    ) -> Result<ChunkStream<'a>> {
         if let [only] = self.vaults.as_slice() {
-            return only.read_table(cx, manifest, table);
+            return only.read_chunks(cx, manifest, table, range);
         }
         let copies = Copies::new(&self.vaults, manifest);
-        read::stream_table(cx, manifest, table, move |entry, index| {
+        read::stream_table(cx, manifest, table, range, move |entry, index| {
             copies.clone().read(cx, entry, index)
         })
     }

@@ -9,6 +9,7 @@ use walkback_core::store::StoreExt as _;
 use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 
 use crate::manifest::{COMPRESSION, Origin};
+use crate::part::{Kept, Part, TableSummary};
 use crate::target::{Targets, Written};
 use crate::vault::{Vault, check_id};
 use crate::{
@@ -53,26 +54,6 @@ impl PointMeta {
             position: None,
         }
     }
-}
-
-/// What writing one table came to.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct TableSummary {
-    /// The table.
-    pub table: TableName,
-    /// How many rows.
-    pub rows: u64,
-    /// How many bytes, before compression.
-    pub bytes: u64,
-    /// How many chunks.
-    pub chunks: u64,
-    /// How many of them the vault had already.
-    pub chunks_reused: u64,
-    /// Bytes that were added to the store.
-    pub bytes_new: u64,
-    /// Bytes in the store that were there already.
-    pub bytes_reused: u64,
 }
 
 /// A point being written. Dropping it before [`PointWriter::finish`] leaves no point; the chunks it wrote are
@@ -167,50 +148,63 @@ impl PointWriter {
         slice: &TableSlice,
         chunks: ChunkStream<'_>,
     ) -> Result<TableSummary> {
+        let part = self.write_part(cx, &slice.table, chunks).await?;
+        self.add_parts(slice, vec![part])
+    }
+
+    /// Writes a part of the rows of a table, beside other parts. Every chunk is durable when this returns; the
+    /// rows belong to the point once [`PointWriter::add_parts`] is told of them.
+    ///
+    /// # Errors
+    /// Fails if the stream or the store does.
+    pub async fn write_part(&self, cx: &Cx, table: &TableName, chunks: ChunkStream<'_>) -> Result<Part> {
+        let task = cx
+            .progress()
+            .begin(&format!("backing up `{table}`"), Unit::Bytes, None);
+        let mut part = Part::of(table);
+        let mut written = chunks
+            .map(|chunk| async move { self.keep(cx, chunk?).await }.boxed())
+            .buffered(AT_ONCE);
+        while let Some(kept) = written.try_next().await? {
+            task.advance(kept.entry.bytes);
+            part.add(kept)?;
+        }
+        Ok(part)
+    }
+
+    /// Adds a table to the point: its parts, in the order of its rows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] if the table is there already, or its parts do not fit each other.
+    pub fn add_parts(&mut self, slice: &TableSlice, parts: Vec<Part>) -> Result<TableSummary> {
         let table = &slice.table;
         if self.manifest.tables.iter().any(|entry| entry.table == *table) {
             return Err(Error::internal(format!(
                 "table `{table}` is added twice to one point"
             )));
         }
-        let task = cx
-            .progress()
-            .begin(&format!("backing up `{table}`"), Unit::Bytes, None);
-        let mut entry = TableEntry {
+        let mut whole = Part::of(table);
+        for part in parts {
+            whole.append(part)?;
+        }
+        self.manifest.tables.push(TableEntry {
             table: table.clone(),
             columns: slice.columns.clone(),
             order: slice.order.clone(),
-            encoding: None,
-            rows: 0,
-            bytes: 0,
-            fingerprint: None,
-            chunks: Vec::new(),
-        };
-        let mut summary = TableSummary::of(table);
-        let this = &*self;
-        let mut written = chunks
-            .map(|chunk| async move { this.keep(cx, chunk?).await }.boxed())
-            .buffered(AT_ONCE);
-        while let Some(kept) = written.try_next().await? {
-            task.advance(kept.entry.bytes);
-            summary.count(&kept);
-            entry.rows += kept.entry.rows;
-            entry.bytes += kept.entry.bytes;
-            let first = entry.encoding.get_or_insert_with(|| kept.chunk_encoding.clone());
-            if *first != kept.chunk_encoding {
-                let (first, other) = (&first.0, &kept.chunk_encoding.0);
-                return Err(Error::internal(format!(
-                    "table `{table}` is exported in two encodings, `{first}` and `{other}`"
-                )));
-            }
-            entry.chunks.push(kept.entry);
-        }
-        drop(written);
-        self.manifest.tables.push(entry);
-        Ok(summary)
+            encoding: whole.encoding,
+            rows: whole.summary.rows,
+            bytes: whole.summary.bytes,
+            // Without a chunk, nobody has said anything.
+            fingerprint: whole
+                .fingerprint
+                .filter(|_| !whole.chunks.is_empty())
+                .map(|sum| sum.finish()),
+            chunks: whole.chunks,
+        });
+        Ok(whole.summary)
     }
 
-    /// Notes what the rows of a table add up to.
+    /// Notes what the rows of a table add up to, where its chunks did not say so themselves.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] if the table was not added, or has another number of rows.
@@ -264,40 +258,9 @@ impl PointWriter {
                 bytes,
                 stored: stored.bytes,
             },
-            chunk_encoding: chunk.encoding,
+            encoding: chunk.encoding,
+            fingerprint: chunk.fingerprint,
             reused: stored.reused,
         })
-    }
-}
-
-struct Kept {
-    entry: ChunkEntry,
-    chunk_encoding: walkback_core::bulk::Encoding,
-    reused: bool,
-}
-
-impl TableSummary {
-    fn of(table: &TableName) -> Self {
-        Self {
-            table: table.clone(),
-            rows: 0,
-            bytes: 0,
-            chunks: 0,
-            chunks_reused: 0,
-            bytes_new: 0,
-            bytes_reused: 0,
-        }
-    }
-
-    fn count(&mut self, kept: &Kept) {
-        self.rows += kept.entry.rows;
-        self.bytes += kept.entry.bytes;
-        self.chunks += 1;
-        if kept.reused {
-            self.chunks_reused += 1;
-            self.bytes_reused += kept.entry.stored;
-        } else {
-            self.bytes_new += kept.entry.stored;
-        }
     }
 }

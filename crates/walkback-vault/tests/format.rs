@@ -86,7 +86,9 @@ async fn write(vault: &Vault) -> Manifest {
         .await
         .unwrap();
     let mut fingerprint = Fingerprinter::new();
-    (0..400).for_each(|_| fingerprint.add(b"row"));
+    (0..400).for_each(|_| {
+        fingerprint.add(b"row");
+    });
     writer
         .set_fingerprint(&TableName::new("order \"items\""), fingerprint.finish())
         .unwrap();

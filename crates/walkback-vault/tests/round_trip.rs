@@ -36,7 +36,9 @@ async fn a_point_comes_back_as_it_was_written() {
     let empty = add(&mut writer, &cx, "empty", Vec::new()).await.unwrap();
     assert_eq!((empty.rows, empty.chunks), (0, 0));
     let mut fingerprint = Fingerprinter::new();
-    (0..4000).for_each(|_| fingerprint.add(b"row"));
+    (0..4000).for_each(|_| {
+        fingerprint.add(b"row");
+    });
     writer
         .set_fingerprint(&TableName::new("items"), fingerprint.finish())
         .unwrap();

@@ -1,8 +1,9 @@
 //! Rows in bulk.
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use walkback_core::bulk::{Chunk, ChunkStream, Encoding, ImportTarget, TableSlice};
+use walkback_core::bulk::{Chunk, ChunkStream, Encoding, ImportTarget, KeyRange, TableSlice};
 use walkback_core::engine::Begin;
+use walkback_core::fingerprint::{Fingerprinter, TableFingerprint};
 use walkback_core::{Error, ErrorKind, Result, Session, Value};
 
 use super::EngineFixture;
@@ -153,6 +154,63 @@ pub(super) async fn one_changed_row_changes_at_most_two_chunks(fixture: EngineFi
     Ok(())
 }
 
+pub(super) async fn an_export_says_what_its_rows_add_up_to(fixture: EngineFixture) -> Result<()> {
+    let mut session = fixture.with_table(MANY).await?;
+    let t = table(&mut *session, "t").await?;
+    let expected = session.fingerprint(&cx(), &t).await?;
+    let exported = export(&mut *session, &slice("t")).await?;
+    assert_eq!(sum(&exported), expected);
+    Ok(())
+}
+
+fn sum(chunks: &[Chunk]) -> TableFingerprint {
+    let mut sum = Fingerprinter::new();
+    for chunk in chunks {
+        let more = chunk.fingerprint.as_ref().expect("an export looks at each row");
+        assert_eq!(more.rows(), chunk.rows);
+        sum.merge(more);
+    }
+    sum.finish()
+}
+
+pub(super) async fn the_parts_of_a_table_hold_each_row_once(fixture: EngineFixture) -> Result<()> {
+    let mut session = fixture.with_table(MANY).await?;
+    let whole = export(&mut *session, &slice("t")).await?;
+    for part_bytes in [1 << 40, 256 << 10, 32 << 10] {
+        let division = session.divide(&cx(), &slice("t"), part_bytes).await?;
+        let again = session.divide(&cx(), &slice("t"), part_bytes).await?;
+        assert_eq!(division.parts, again.parts, "the same table is divided alike");
+        let mut parts = Vec::new();
+        for part in &division.parts {
+            parts.extend(export(&mut *session, part).await?);
+        }
+        let bytes = |chunks: &[Chunk]| {
+            chunks
+                .iter()
+                .flat_map(|chunk| chunk.bytes.to_vec())
+                .collect::<Vec<_>>()
+        };
+        assert!(bytes(&parts) == bytes(&whole), "{} parts", division.parts.len());
+        assert_eq!(sum(&parts), sum(&whole));
+    }
+    // Any range is read, whoever has chosen it, also while rows are written outside of what was there.
+    let range = |from, until| slice("t").within(KeyRange { from, until });
+    run(&mut *session, "INSERT INTO t (id, note) VALUES (-5, 'before')").await?;
+    let many = u64::try_from(MANY).expect("it is not negative");
+    let rows = |chunks: &[Chunk]| chunks.iter().map(|chunk| chunk.rows).sum::<u64>();
+    for (from, until, expected) in [
+        (None, Some(1), 1),
+        (Some(1), Some(11), 10),
+        (Some(11), None, many - 10),
+        (Some(i64::MIN), Some(-5), 0),
+        (None, None, many + 1),
+    ] {
+        let found = export(&mut *session, &range(from, until)).await?;
+        assert_eq!(rows(&found), expected, "{from:?} to {until:?}");
+    }
+    Ok(())
+}
+
 pub(super) async fn an_empty_table_has_no_chunks(fixture: EngineFixture) -> Result<()> {
     let mut session = fixture.with_table(0).await?;
     assert_eq!(export(&mut *session, &slice("t")).await?, []);
@@ -246,11 +304,7 @@ pub(super) async fn a_chunk_that_is_not_right_is_refused(fixture: EngineFixture)
         ("no bytes", good.encoding.clone(), good.rows, bytes::Bytes::new()),
     ];
     for (what, encoding, rows, bytes) in wrong {
-        let chunk = Chunk {
-            encoding,
-            rows,
-            bytes,
-        };
+        let chunk = Chunk::new(encoding, rows, bytes);
         let outcome = session.import(&cx(), &target("u"), chunks(&[chunk])).await;
         let error = refused(outcome, what);
         let kinds = [ErrorKind::Damaged, ErrorKind::Unsupported];

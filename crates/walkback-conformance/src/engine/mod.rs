@@ -165,6 +165,8 @@ pub static CHECKS: &[Check<EngineFixture>] = crate::checks![
     bulk::an_export_imports_to_the_same_rows,
     bulk::the_same_rows_give_the_same_chunks,
     bulk::one_changed_row_changes_at_most_two_chunks,
+    bulk::an_export_says_what_its_rows_add_up_to,
+    bulk::the_parts_of_a_table_hold_each_row_once,
     bulk::an_empty_table_has_no_chunks,
     bulk::an_export_can_be_left_in_the_middle,
     bulk::an_import_belongs_to_the_transaction_around_it,

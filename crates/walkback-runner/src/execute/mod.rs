@@ -6,6 +6,7 @@ mod statement;
 mod undo;
 mod up;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use walkback_core::statement::Action;
 use walkback_core::{
     Access, Cx, Dialect, Direction, Error, ErrorKind, MigrationId, Result, Session, TableName,
 };
-use walkback_vault::{Manifest, PointKind};
+use walkback_vault::{Manifest, PointKind, TableEntry};
 
 use crate::journal::{Journal, RunRecord, RunStatus};
 use crate::ledger::Ledger;
@@ -51,6 +52,10 @@ pub(crate) struct Execution<'a> {
     pub(crate) all_taken_back: bool,
     /// Whether an exchange of tables has begun that no rollback takes back.
     pub(crate) swapping: bool,
+    /// What a restore has loaded before its transaction: the point, and its tables.
+    pub(crate) ahead: Option<(String, Vec<TableEntry>)>,
+    /// The schemas in which shadows may be left.
+    pub(crate) homes: BTreeSet<Option<String>>,
     /// What the exchange under way has set aside.
     pub(crate) kept: Vec<TableName>,
     /// How many tables this run has set rows aside in.
@@ -156,6 +161,8 @@ impl<'a> Execution<'a> {
             limited: false,
             all_taken_back: false,
             swapping: false,
+            ahead: None,
+            homes: BTreeSet::new(),
             kept: Vec::new(),
             kept_number: 0,
             seq: 0,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use walkback_core::catalog::Object;
+use walkback_core::catalog::{Object, Schema};
 use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
 
 use super::{RollbackKind, RollbackPlan, RollbackStep};
@@ -237,6 +237,9 @@ impl Execution<'_> {
             Error::not_found(format!("no point was made before migration `{}`", stored.name()))
         })?;
         let manifest = self.open_point(cx, point).await?;
+        let now = self.runner.schema(cx, &mut *self.session).await?;
+        let exchange = Exchange::undoing(&stored.delta, stored.touched.as_deref(), &manifest, &now)?;
+        self.load_ahead(cx, &manifest, &exchange).await?;
         self.begin_exchange(cx, stored.id.as_str(), point).await?;
         let outcome = async {
             let now = self.runner.schema(cx, &mut *self.session).await?;
@@ -264,15 +267,19 @@ impl Execution<'_> {
             .chain(plan.drop_tables.iter().cloned());
         self.safety_point(cx, "restore", &PointScope::Tables(tables.collect()))
             .await?;
+        let exchange_with = |now: &Schema| {
+            if everything || plan.only.is_some() {
+                return Exchange::restoring(plan.only.as_deref(), &manifest, now);
+            }
+            let delta = crate::delta::SchemaDelta::between(&manifest.schema, now);
+            Exchange::undoing(&delta, None, &manifest, now)
+        };
+        let now = self.runner.schema(cx, &mut *self.session).await?;
+        self.load_ahead(cx, &manifest, &exchange_with(&now)?).await?;
         self.begin_exchange(cx, WHOLE, &plan.point).await?;
         let outcome = async {
             let now = self.runner.schema(cx, &mut *self.session).await?;
-            let exchange = if everything || plan.only.is_some() {
-                Exchange::restoring(plan.only.as_deref(), &manifest, &now)?
-            } else {
-                let delta = crate::delta::SchemaDelta::between(&manifest.schema, &now);
-                Exchange::undoing(&delta, None, &manifest, &now)?
-            };
+            let exchange = exchange_with(&now)?;
             self.keep_replaced(cx, &exchange, &now).await?;
             self.exchange(cx, &manifest, &exchange).await?;
             self.report.warnings.extend(exchange.warnings);

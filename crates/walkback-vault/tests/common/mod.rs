@@ -83,11 +83,7 @@ pub(crate) fn slice(table: &str) -> TableSlice {
 }
 
 pub(crate) fn chunk(rows: u64, bytes: impl Into<Bytes>) -> Chunk {
-    Chunk {
-        encoding: Encoding("rows-v1".into()),
-        rows,
-        bytes: bytes.into(),
-    }
+    Chunk::new(Encoding("rows-v1".into()), rows, bytes.into())
 }
 
 pub(crate) fn stream<'a>(chunks: impl IntoIterator<Item = Chunk, IntoIter: Send + 'a>) -> ChunkStream<'a> {

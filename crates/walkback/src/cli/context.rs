@@ -8,7 +8,7 @@ use walkback_core::cx::{Clock, Progress, Steps};
 use walkback_core::{Cx, Error, Result};
 use walkback_runner::{Actor, Consent, Runner};
 
-use super::args::{ConsentArgs, Global};
+use super::args::{Command, ConsentArgs, Global};
 use super::confirm::{self, Question};
 use super::output::Output;
 use super::progress::{Bars, Lines};
@@ -57,15 +57,11 @@ pub(crate) struct Context {
     pub(crate) cx: Cx,
     command: &'static str,
     lock_timeout: Option<Duration>,
+    jobs: Option<usize>,
 }
 
 impl Context {
-    pub(crate) fn new(
-        global: Global,
-        command: &'static str,
-        lock_timeout: Option<Duration>,
-        hooks: &Hooks,
-    ) -> Self {
+    pub(crate) fn new(global: Global, command: &Command, hooks: &Hooks) -> Self {
         let bars = confirm::stderr_is_terminal() && !global.quiet && !global.json;
         let progress: Arc<dyn Progress> = if bars {
             Arc::new(Bars::new())
@@ -83,8 +79,9 @@ impl Context {
             out: Output::new(global.json, global.quiet),
             global,
             cx,
-            command,
-            lock_timeout,
+            command: command.name(),
+            lock_timeout: command.lock_timeout(),
+            jobs: command.jobs(),
         }
     }
 
@@ -97,6 +94,7 @@ impl Context {
             environment: self.global.env.clone(),
             url: self.global.url.clone(),
             lock_timeout: self.lock_timeout,
+            jobs: self.jobs,
         };
         Project::load(&directory, process_variables(), overrides).map(Project::with_short_paths)
     }

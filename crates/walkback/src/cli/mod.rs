@@ -39,7 +39,7 @@ pub fn main(hooks: Hooks) -> ExitCode {
     };
     choose_colors(cli.global.color);
     let json = cli.global.json;
-    let context = Context::new(cli.global, cli.command.name(), cli.command.lock_timeout(), &hooks);
+    let context = Context::new(cli.global, &cli.command, &hooks);
     let outcome = log_to_stderr(context.global.verbose)
         .and_then(|()| runtime())
         .and_then(|runtime| {

@@ -117,4 +117,6 @@ pub struct Overrides {
     pub url: Option<String>,
     /// `--lock-timeout`.
     pub lock_timeout: Option<Duration>,
+    /// `--jobs`.
+    pub jobs: Option<usize>,
 }

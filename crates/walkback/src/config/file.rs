@@ -94,6 +94,8 @@ pub struct EnvironmentSection {
     pub policy: Policy,
     /// How long to wait for the lock.
     pub lock_timeout: Option<Duration>,
+    /// How many sessions a backup or a restore works with.
+    pub jobs: Option<usize>,
     /// How long what a restore replaces stays in tables of its own.
     pub soft_delete: Option<Duration>,
     /// Which points and backups are kept when the vault is pruned.
@@ -421,6 +423,7 @@ impl<'a> Table<'a> {
                 "stores",
                 "stores_required",
                 "lock_timeout",
+                "jobs",
                 "soft_delete",
                 "policy",
                 "retention",
@@ -440,10 +443,22 @@ impl<'a> Table<'a> {
                 .transpose()?
                 .unwrap_or_default(),
             lock_timeout: self.duration("lock_timeout")?,
+            jobs: self.jobs("jobs")?,
             soft_delete: self.duration("soft_delete")?,
             retention: self.retention()?,
             prunes_itself: self.prunes_itself()?,
         })
+    }
+
+    fn jobs(&self, key: &str) -> Result<Option<usize>> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        let number = value.get_ref().as_integer();
+        match number.and_then(|number| jobs(&number.as_str().replace('_', ""))) {
+            Some(jobs) => Ok(Some(jobs)),
+            None => Err(self.wrong(key, value, "a number from 1 to 8")),
+        }
     }
 
     fn retention(&self) -> Result<Rules> {
@@ -529,6 +544,14 @@ impl<'a> Table<'a> {
         })
     }
 }
+
+/// Reads a number of sessions: a snapshot is shared by no more than eight, and each takes memory.
+pub(super) fn jobs(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|jobs| (1..=MOST_JOBS).contains(jobs))
+}
+
+/// How many sessions work side by side at most.
+pub(super) const MOST_JOBS: usize = 8;
 
 /// Leaves the line out of what a place shows: it may be nothing but a secret.
 fn without_text(mut located: Located<String>) -> Located<String> {

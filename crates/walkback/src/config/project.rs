@@ -9,7 +9,7 @@ use walkback_runner::{Actor, Policy, Runner, Settings};
 
 use super::FILE_NAME;
 use super::environment::{Overrides, Variables};
-use super::file::{EnvironmentSection, FileConfig};
+use super::file::{EnvironmentSection, FileConfig, MOST_JOBS, jobs};
 use super::place::{listed, suggest};
 
 /// The environment of a run without a configuration file.
@@ -144,10 +144,32 @@ impl Project {
         if let Some(timeout) = self.lock_timeout()? {
             settings.lock_timeout = timeout;
         }
+        settings.jobs = self.jobs()?;
         if let Some(kept) = self.section().and_then(|section| section.soft_delete) {
             settings.soft_delete = kept;
         }
         Ok(settings)
+    }
+
+    /// Returns how many sessions a backup or a restore works with: as many as there are processors, unless
+    /// something else is said.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if `WALKBACK_JOBS` is not a number from 1 to 8.
+    pub fn jobs(&self) -> Result<usize> {
+        if let Some(jobs) = self.overrides.jobs {
+            return Ok(jobs);
+        }
+        if let Some(text) = self.variables.setting("WALKBACK_JOBS") {
+            return jobs(text).ok_or_else(|| {
+                Error::config(format!(
+                    "`WALKBACK_JOBS={text}` is not a number from 1 to {MOST_JOBS}"
+                ))
+            });
+        }
+        let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let configured = self.section().and_then(|section| section.jobs);
+        Ok(configured.unwrap_or_else(|| processors().min(MOST_JOBS)))
     }
 
     /// Opens everything and puts it together. Does not connect.

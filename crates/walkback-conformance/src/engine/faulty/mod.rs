@@ -136,6 +136,10 @@ pub enum Fault {
     FingerprintSeesIndexes,
     /// An empty table is one empty chunk.
     ExportsEmptyChunk,
+    /// Chunks do not say what their rows add up to.
+    ExportForgetsSums,
+    /// A part of a table is all of it.
+    ExportIgnoresRange,
     /// An export does not look at its context.
     ExportIgnoresCancellation,
     /// An import commits chunk by chunk.
@@ -278,6 +282,11 @@ pub const FAULTS: &[(Fault, &str)] = &[
     ),
     (Fault::FingerprintSeesIndexes, "the_order_of_rows_does_not_matter"),
     (Fault::ExportsEmptyChunk, "an_empty_table_has_no_chunks"),
+    (Fault::ExportForgetsSums, "an_export_says_what_its_rows_add_up_to"),
+    (
+        Fault::ExportIgnoresRange,
+        "the_parts_of_a_table_hold_each_row_once",
+    ),
     (
         Fault::ExportIgnoresCancellation,
         "an_export_can_be_left_in_the_middle",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use walkback_core::bulk::{Chunk, ChunkStream, ImportTarget, TableSlice};
+use walkback_core::bulk::{Chunk, ChunkStream, Division, ImportTarget, TableSlice};
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::engine::{Begin, LockAttempt, LockHolder, RowStream, SnapshotId, Swap};
 use walkback_core::fingerprint::TableFingerprint;
@@ -382,6 +382,10 @@ impl Session for FaultySession {
         Ok(print)
     }
 
+    async fn divide(&mut self, cx: &Cx, slice: &TableSlice, part: u64) -> Result<Division> {
+        self.inner().divide(cx, slice, part).await
+    }
+
     async fn export<'s>(&'s mut self, cx: &Cx, slice: &TableSlice) -> Result<ChunkStream<'s>> {
         let mut slice = slice.clone();
         match self.fault {
@@ -390,10 +394,9 @@ impl Session for FaultySession {
             Fault::CutsBySize => {
                 let chunks: Vec<Chunk> = self.inner().export(cx, &slice).await?.try_collect().await?;
                 let whole: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.bytes.to_vec()).collect();
-                let pieces = whole.chunks(4096).map(|piece| Chunk {
-                    encoding: chunks[0].encoding.clone(),
-                    rows: 1,
-                    bytes: bytes::Bytes::copy_from_slice(piece),
+                let pieces = whole.chunks(4096).map(|piece| {
+                    let bytes = bytes::Bytes::copy_from_slice(piece);
+                    Chunk::new(chunks[0].encoding.clone(), 1, bytes)
                 });
                 let pieces: Vec<_> = pieces.map(Ok).collect();
                 return Ok(stream::iter(pieces).boxed());
@@ -404,13 +407,21 @@ impl Session for FaultySession {
             slice.order.reverse();
         }
         if self.is(Fault::ExportsEmptyChunk) {
-            let empty = Chunk {
-                encoding: walkback_core::bulk::Encoding("rows-v1".to_owned()),
-                rows: 0,
-                bytes: bytes::Bytes::new(),
-            };
+            let encoding = walkback_core::bulk::Encoding("rows-v1".to_owned());
+            let empty = Chunk::new(encoding, 0, bytes::Bytes::new());
             let chunks = self.inner().export(cx, &slice).await?;
             return Ok(chunks.chain(stream::iter([Ok(empty)])).boxed());
+        }
+        if self.is(Fault::ExportForgetsSums) {
+            let chunks = self.inner().export(cx, &slice).await?;
+            let forgetful = chunks.map_ok(|chunk| Chunk {
+                fingerprint: None,
+                ..chunk
+            });
+            return Ok(forgetful.boxed());
+        }
+        if self.is(Fault::ExportIgnoresRange) {
+            slice = slice.within(walkback_core::bulk::KeyRange::default());
         }
         let cx = match self.fault {
             Fault::ExportIgnoresCancellation => cx.shielded(),

@@ -244,6 +244,9 @@ pub(crate) struct Restore {
     /// Show what would be replaced and lost, and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// How many sessions work side by side; as many as there are processors if nothing is said.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) jobs: Option<u8>,
     #[command(flatten)]
     pub(crate) consent: ConsentArgs,
 }
@@ -297,6 +300,9 @@ pub(crate) struct BackupCreate {
     /// What it is for.
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,
+    /// How many sessions work side by side; as many as there are processors if nothing is said.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) jobs: Option<u8>,
 }
 
 /// Arguments of `backup list`.

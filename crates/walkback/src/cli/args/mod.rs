@@ -227,6 +227,16 @@ impl Command {
         }
     }
 
+    /// Returns the `--jobs` of the command.
+    pub(crate) fn jobs(&self) -> Option<usize> {
+        let jobs = match self {
+            Self::Backup(Backup::Create(args)) => args.jobs,
+            Self::Restore(args) => args.jobs,
+            _ => None,
+        };
+        jobs.map(usize::from)
+    }
+
     /// Returns the `--lock-timeout` of the command.
     pub(crate) fn lock_timeout(&self) -> Option<Duration> {
         match self {
