@@ -113,6 +113,10 @@ fn backup(root: &Path, arguments: &Backup) -> Result<()> {
             _ => postgres::groups(&binary, &folder, &server, rows)?,
         };
         outcomes.extend(groups.into_iter().map(|group| measured(group, arguments.rounds)));
+        match name {
+            "mysql" | "mariadb" => mysql::clean(&server)?,
+            _ => postgres::clean(&server)?,
+        }
     }
     let stopped = servers.down(root);
     let outcomes: Vec<_> = outcomes.into_iter().collect::<Result<Vec<_>>>()?.concat();

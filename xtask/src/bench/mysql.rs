@@ -158,6 +158,12 @@ fn client(tool: &str, server: &Server) -> Command {
     command
 }
 
+/// Removes what was made on the server.
+pub(crate) fn clean(server: &Server) -> Result<()> {
+    let sql = format!("DROP DATABASE IF EXISTS {FULL}; DROP DATABASE IF EXISTS {EMPTY}");
+    output(client("mysql", server).args(["-e", &sql])).map(drop)
+}
+
 /// Makes an empty database, in the place of whatever had its name.
 fn fresh(server: &Server, database: &str) -> Result<()> {
     let sql = format!("DROP DATABASE IF EXISTS {database}; CREATE DATABASE {database} CHARACTER SET utf8mb4");

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::server::Server;
 use super::{Case, Group, data, newest_backup, project, remove, walkback};
-use crate::process::{is_installed, output, run as run_command};
+use crate::process::{is_installed, output};
 
 /// The database with the data, and the one that is restored into.
 const FULL: &str = "walkback_bench";
@@ -29,7 +29,7 @@ pub(crate) fn groups(binary: &Path, folder: &Path, server: &Server, rows: u64) -
     fresh(server, FULL)?;
     let script = folder.join("data.sql");
     std::fs::write(&script, data::postgres(rows))?;
-    run_command(
+    output(
         psql(server, FULL)
             .args(["-q", "-v", "ON_ERROR_STOP=1", "-f"])
             .arg(&script),
@@ -156,6 +156,15 @@ fn psql(server: &Server, database: &str) -> Command {
     command.env("PGPASSWORD", &server.password);
     command.env("PGOPTIONS", "-c client_min_messages=warning");
     command
+}
+
+/// Removes what was made on the server.
+pub(crate) fn clean(server: &Server) -> Result<()> {
+    for database in [FULL, EMPTY] {
+        let sql = format!("DROP DATABASE IF EXISTS {database} (FORCE)");
+        output(psql(server, "postgres").args(["-Atqc", &sql]))?;
+    }
+    Ok(())
 }
 
 /// Makes an empty database, in the place of whatever had its name.
