@@ -12,10 +12,11 @@ struct Ban {
     instead: &'static str,
 }
 
-/// The command line, the harnesses and the project's own tool. They talk to the terminal and the system.
+/// The command line, the harnesses, the measurements and the project's own tool. They talk to the terminal and the system.
 const OUTSIDE_THE_LIBRARY: &[&str] = &[
     "crates/walkback/",
     "crates/walkback-conformance/",
+    "crates/walkback-core/examples/",
     "tests/",
     "xtask/",
 ];
