@@ -8,6 +8,9 @@ use std::process::ExitCode;
 use serde_json::Value;
 use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, journeys, report};
 
+/// What somebody does to a manifest.
+type Change = fn(&mut Value);
+
 fn main() -> ExitCode {
     walkback_tests::main(
         "vault_damage",
@@ -269,7 +272,7 @@ fn a_manifest_that_was_edited_is_not_believed(backend: Backend) {
     sandbox.sql("UPDATE small SET a = 'since'");
     let path = sandbox.path(&format!(".walkback/vault/points/{id}.json"));
     let whole = fs::read(&path).expect("it can be read");
-    let changes: [(&str, fn(&mut Value)); 6] = [
+    let changes: [(&str, Change); 6] = [
         ("a count", |value| value["tables"][0]["rows"] = 9.into()),
         ("a column", |value| value["tables"][0]["columns"][0] = "b".into()),
         ("a definition", |value| {
@@ -308,7 +311,7 @@ fn a_manifest_that_was_edited_is_not_believed(backend: Backend) {
 fn a_manifest_edited_with_its_sum_does_not_restore_what_it_does_not_hold(backend: Backend) {
     let sandbox = filled(backend, 20_000);
     let id = sandbox.backup();
-    let changes: [(&str, fn(&mut Value)); 3] = [
+    let changes: [(&str, Change); 3] = [
         ("a chunk is left out", |value| {
             let entry = value["tables"].as_array_mut().expect("a list").iter_mut();
             let entry = entry.max_by_key(|entry| entry["rows"].as_u64()).expect("a table");

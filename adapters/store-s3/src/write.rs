@@ -1,6 +1,5 @@
 //! Writing a blob: one request if it is small, parts of a fixed size if it is not.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -284,16 +283,10 @@ impl Upload {
 }
 
 /// Aborts an upload; one that is over already is fine.
-pub(crate) fn abort<'a>(
-    store: &'a Inner,
-    path: &'a Path,
-    id: &'a String,
-) -> impl Future<Output = object_store::Result<()>> + Send + 'a {
-    async move {
-        match store.s3.abort_multipart(path, id).await {
-            Err(error) if failure(&error).is_some_and(|failure| failure.status == 404) => Ok(()),
-            other => other,
-        }
+pub(crate) async fn abort(store: &Inner, path: &Path, id: &String) -> object_store::Result<()> {
+    match store.s3.abort_multipart(path, id).await {
+        Err(error) if failure(&error).is_some_and(|failure| failure.status == 404) => Ok(()),
+        other => other,
     }
 }
 

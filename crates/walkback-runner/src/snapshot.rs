@@ -41,7 +41,7 @@ impl Snapshot {
         let mut session = runner.connect(cx, Access::Read).await?;
         session.begin(cx, Begin::Read).await?;
         let schema = runner.schema(cx, &mut *session).await?;
-        let tables = chosen(&schema, scope).map(|table| slice_of(table)).map(|slice| {
+        let tables = chosen(&schema, scope).map(slice_of).map(|slice| {
             let whole = Division::none(&slice, 0);
             (slice, whole)
         });

@@ -1,7 +1,7 @@
 //! The tools that make dumps, as an operator calls them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use walkback_tests::{Backend, Sandbox};
@@ -54,7 +54,7 @@ pub(crate) fn dump(sandbox: &Sandbox, kind: &str) -> String {
     packed
 }
 
-fn sqlite(sandbox: &Sandbox, kind: &str, path: &PathBuf) {
+fn sqlite(sandbox: &Sandbox, kind: &str, path: &Path) {
     let database = sandbox.path("app.db");
     let mut command = Command::new("sqlite3");
     if kind == "sql" {
@@ -67,7 +67,7 @@ fn sqlite(sandbox: &Sandbox, kind: &str, path: &PathBuf) {
     }
 }
 
-fn postgres(sandbox: &Sandbox, kind: &str, path: &PathBuf) {
+fn postgres(sandbox: &Sandbox, kind: &str, path: &Path) {
     let mut command = Command::new("pg_dump");
     command.arg("--dbname").arg(sandbox.url()).arg("--file").arg(path);
     match kind {
@@ -80,7 +80,7 @@ fn postgres(sandbox: &Sandbox, kind: &str, path: &PathBuf) {
     run(&mut command);
 }
 
-fn mysql(sandbox: &Sandbox, kind: &str, path: &PathBuf) {
+fn mysql(sandbox: &Sandbox, kind: &str, path: &Path) {
     let options = client_options(sandbox);
     let name = sandbox.server().name();
     let mut command = Command::new("mysqldump");
