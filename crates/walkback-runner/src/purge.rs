@@ -164,7 +164,11 @@ impl Execution<'_> {
             let number = self.kept_number;
             self.kept_number += 1;
             let row = KeptRow {
-                table: live.name.renamed(format!("_walkback_kept_{stamp}_{number}")),
+                // With the journal: the schema of the live table may go with the migration.
+                table: TableName {
+                    schema: self.state.schema.home.clone(),
+                    name: format!("_walkback_kept_{stamp}_{number}"),
+                },
                 replaced: live.name.to_string(),
                 run_id: self.run.id.clone(),
                 rows: 0,
