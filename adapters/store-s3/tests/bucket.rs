@@ -5,7 +5,8 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use common::{keys, noise, on, open, settings};
+use common::{keys, on, open, settings};
+use walkback_conformance::store::noise;
 use walkback_core::Environment;
 use walkback_core::store::{StoreExt as _, Swept};
 use walkback_core::{AdapterConfig, BackupStore, Cx, Error, ErrorKind};

@@ -7,8 +7,9 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{keys, noise, on, open, settings};
+use common::{keys, on, open, settings};
 use futures::TryStreamExt as _;
+use walkback_conformance::store::noise;
 use walkback_core::store::{ByteRange, StoreExt as _};
 use walkback_core::{BackupStore, Cx, ErrorKind};
 use walkback_services::s3::{Asked, Fault, S3Server};

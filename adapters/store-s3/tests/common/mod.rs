@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::TryStreamExt as _;
 use walkback_core::{AdapterConfig, BackupStore, Cx, Registry, Result};
 use walkback_services::s3::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY};
@@ -37,18 +36,4 @@ pub(crate) async fn keys(store: &dyn BackupStore) -> Vec<String> {
         .try_collect()
         .await
         .expect("it lists")
-}
-
-/// Bytes that differ everywhere.
-pub(crate) fn noise(seed: u64, length: usize) -> Bytes {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes.into()
 }

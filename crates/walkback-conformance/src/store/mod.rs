@@ -27,6 +27,7 @@ use std::sync::Arc;
 use walkback_core::BackupStore;
 
 pub use crash::crash_scenario;
+pub use support::noise;
 
 use crate::runner::{self, Check, Fixture};
 

@@ -5,8 +5,9 @@ use futures::TryStreamExt as _;
 use walkback_core::store::{ByteRange, StoreExt as _};
 use walkback_core::{BackupStore, Cx, ErrorKind, Result};
 
-/// Bytes that differ everywhere, so that a shift or a swap shows.
-pub(super) fn noise(seed: u64, length: usize) -> Bytes {
+/// Returns bytes that differ everywhere, so that a shift or a swap shows.
+#[must_use]
+pub fn noise(seed: u64, length: usize) -> Bytes {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {

@@ -73,6 +73,12 @@ struct State {
     count: u64,
 }
 
+impl State {
+    fn object(&self, key: &str) -> S3Result<&Stored> {
+        self.objects.get(key).ok_or_else(|| s3_error!(NoSuchKey))
+    }
+}
+
 /// One bucket, whose bytes are in files so that they take no memory.
 pub struct StrictBucket {
     name: String,
@@ -290,10 +296,7 @@ impl S3 for Shared {
         let (bucket, input) = (&self.0, req.input);
         bucket.check_bucket(&input.bucket)?;
         let state = bucket.state();
-        let stored = state
-            .objects
-            .get(&input.key)
-            .ok_or_else(|| s3_error!(NoSuchKey))?;
+        let stored = state.object(&input.key)?;
         let (range, shown) = match input.range {
             None => (0..stored.size, None),
             Some(range) => {
@@ -318,10 +321,7 @@ impl S3 for Shared {
         let (bucket, input) = (&self.0, req.input);
         bucket.check_bucket(&input.bucket)?;
         let state = bucket.state();
-        let stored = state
-            .objects
-            .get(&input.key)
-            .ok_or_else(|| s3_error!(NoSuchKey))?;
+        let stored = state.object(&input.key)?;
         Ok(S3Response::new(HeadObjectOutput {
             content_length: Some(signed(stored.size)),
             e_tag: Some(ETag::Strong(stored.etag.clone())),
