@@ -1,13 +1,14 @@
 //! Rows in bulk: in from chunks, by inserts of many rows where the server takes no [files](crate::load).
 
 use mysql_async::prelude::Queryable as _;
+use tokio::sync::mpsc;
 use walkback_core::bulk::{Chunk, ImportTarget};
 use walkback_core::engine::Begin;
 use walkback_core::{Error, ErrorKind, Result, TableName};
 
 use crate::dialect::{literal, quoted, quoted_table};
 use crate::link::Link;
-use crate::rows::{self, Cell, ENCODING};
+use crate::rows::{self, Cell};
 use crate::settings::Settings;
 
 /// How long a statement may get, in bytes, if one row is not longer.
@@ -60,16 +61,13 @@ impl Link {
         Ok(is_own)
     }
 
-    /// Writes one chunk, and returns how many rows it held.
-    pub(crate) async fn import(&mut self, target: &ImportTarget, chunk: &Chunk) -> Result<u64> {
+    /// Writes chunks as they come, and returns how many rows they held.
+    pub(crate) async fn import(
+        &mut self,
+        target: &ImportTarget,
+        inlet: mpsc::Receiver<Chunk>,
+    ) -> Result<u64> {
         self.must_be_alive()?;
-        if chunk.encoding.0 != ENCODING {
-            return Err(Error::unsupported(
-                format!("the encoding `{}` of rows", chunk.encoding.0),
-                "this version of the MySQL engine",
-            )
-            .hint("it was written by another engine or by a newer walkback: restore it with that one"));
-        }
         let mut settings = vec![
             ("sql_mode", STRICT.to_owned()),
             ("time_zone", "'+00:00'".to_owned()),
@@ -80,18 +78,27 @@ impl Link {
             settings.push(("check_constraint_checks", "0".to_owned()));
         }
         let before = Settings::enter(self, &settings).await?;
-        let outcome = self.store(target, chunk).await;
+        let outcome = self.store(target, inlet).await;
         let outcome = before.after(self, outcome).await;
         let what = format!("INSERT INTO {}", quoted_table(&target.table));
-        self.after_statement(&what, outcome).await?;
-        Ok(chunk.rows)
+        self.after_statement(&what, outcome).await
     }
 
-    async fn store(&mut self, target: &ImportTarget, chunk: &Chunk) -> Result<()> {
-        if self.load(target, chunk).await? {
-            return Ok(());
+    async fn store(&mut self, target: &ImportTarget, mut inlet: mpsc::Receiver<Chunk>) -> Result<u64> {
+        let (mut total, mut next) = (0, inlet.recv().await);
+        while let Some(chunk) = next {
+            rows::must_be_ours(&chunk)?;
+            let rest;
+            let rows;
+            (rows, rest, inlet) = self.load(target, chunk, inlet).await?;
+            total += rows;
+            if let Some(chunk) = &rest {
+                self.insert(batches(target, chunk)?).await?;
+                total += chunk.rows;
+            }
+            next = inlet.recv().await;
         }
-        self.insert(batches(target, chunk)?).await
+        Ok(total)
     }
 
     async fn insert(&mut self, batches: Vec<Batch>) -> Result<()> {

@@ -53,6 +53,7 @@ mod error;
 mod execute;
 mod foreign_keys;
 mod import;
+mod index;
 mod link;
 mod load;
 mod lock;

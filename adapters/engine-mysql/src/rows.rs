@@ -170,6 +170,18 @@ fn made_of<'a>(bytes: &'a [u8], allowed: &[u8]) -> Result<&'a [u8]> {
     }
 }
 
+/// Fails if the rows of a chunk are encoded in another way.
+pub(crate) fn must_be_ours(chunk: &Chunk) -> Result<()> {
+    if chunk.encoding.0 == ENCODING {
+        return Ok(());
+    }
+    Err(Error::unsupported(
+        format!("the encoding `{}` of rows", chunk.encoding.0),
+        "this version of the MySQL engine",
+    )
+    .hint("it was written by another engine or by a newer walkback: restore it with that one"))
+}
+
 /// Fails if a chunk does not hold the number of rows it should.
 pub(crate) fn must_be_as_many(chunk: &Chunk, count: u64) -> Result<()> {
     if count == chunk.rows {

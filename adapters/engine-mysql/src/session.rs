@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
+use tokio::sync::mpsc;
 use walkback_core::bulk::{ChunkStream, Division, ImportTarget, TableSlice};
-use walkback_core::catalog::{Schema, Table};
+use walkback_core::catalog::{Object, Schema, Table};
 use walkback_core::engine::{Begin, LockAttempt, LockHolder, RowStream, SnapshotId, Swap};
 use walkback_core::fingerprint::TableFingerprint;
 use walkback_core::statement::Action;
@@ -15,6 +16,9 @@ use walkback_core::{Access, Capability, Cx, Error, Result, Session, TableName, V
 use crate::call::Line;
 use crate::config::Config;
 use crate::link::{Link, Server};
+
+/// How many chunks wait to be written.
+const AHEAD: usize = 2;
 
 /// The longest identifier of both servers, in characters; in bytes it may be more.
 const LONGEST_IDENTIFIER: usize = 64;
@@ -196,23 +200,21 @@ impl Session for MysqlSession {
                 Box::pin(async move { link.begin_import(&into).await })
             })
             .await?;
-        let mut outcome = Ok(0);
-        while let (Ok(count), Some(chunk)) = (&outcome, chunks.next().await) {
-            let target = Arc::clone(&target);
-            let count = *count;
-            outcome = match chunk {
-                Ok(chunk) => {
-                    self.line
-                        .call(cx, move |link| {
-                            Box::pin(async move { link.import(&target, &chunk).await })
-                        })
-                        .await
+        let (feed, inlet) = mpsc::channel(AHEAD);
+        let store = self.line.call(cx, move |link| {
+            Box::pin(async move { link.import(&target, inlet).await })
+        });
+        let pump = async move {
+            while let Some(chunk) = chunks.next().await {
+                // Nobody takes it any more after a failure.
+                if feed.send(chunk?).await.is_err() {
+                    break;
                 }
-                Err(error) => Err(error),
             }
-            .map(|rows| rows + count);
-        }
-        match (own, outcome) {
+            Ok(())
+        };
+        let (stored, pumped) = tokio::join!(store, pump);
+        match (own, pumped.and(stored)) {
             (true, Ok(rows)) => self.commit(cx).await.map(|()| rows),
             (true, Err(error)) => {
                 self.rollback(cx).await?;
@@ -227,6 +229,21 @@ impl Session for MysqlSession {
         self.line
             .call(cx, move |link| {
                 Box::pin(async move { link.create_shadow(&table, &shadow).await })
+            })
+            .await
+    }
+
+    async fn index_shadow(
+        &mut self,
+        cx: &Cx,
+        table: &Table,
+        shadow: &TableName,
+        indexes: &[Object],
+    ) -> Result<()> {
+        let (table, shadow, indexes) = (table.clone(), shadow.clone(), indexes.to_vec());
+        self.line
+            .call(cx, move |link| {
+                Box::pin(async move { link.index_shadow(&table, &shadow, &indexes).await })
             })
             .await
     }

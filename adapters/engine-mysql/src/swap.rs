@@ -154,7 +154,18 @@ impl Link {
 
     /// Gives the shadows their indexes, and checks every foreign key between what will be.
     async fn prepare_shadows(&mut self, exchange: &Exchange<'_>) -> Result<()> {
+        for shadow in exchange.shadows.values() {
+            let of_shadow = exchange
+                .on_shadows
+                .iter()
+                .filter(|(on, object)| on == shadow && object.kind == ObjectKind::Index);
+            let indexes: Vec<_> = of_shadow.map(|(_, index)| *index).collect();
+            self.make_indexes(shadow, &indexes).await?;
+        }
         for (shadow, object) in &exchange.on_shadows {
+            if object.kind == ObjectKind::Index {
+                continue;
+            }
             let on = object.on.as_ref().map_or("", |on| &on.name);
             match retargeted(&object.definition, on, shadow) {
                 Some(sql) => self.run(&sql).await?,

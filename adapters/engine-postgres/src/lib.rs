@@ -46,6 +46,7 @@ mod dumps;
 mod engine;
 mod error;
 mod exchange;
+mod index;
 mod link;
 mod lock;
 mod passfile;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use walkback_core::bulk::{ChunkStream, Division, ImportTarget, TableSlice};
-use walkback_core::catalog::{Schema, Table};
+use walkback_core::catalog::{Object, Schema, Table};
 use walkback_core::engine::{Begin, LockAttempt, LockHolder, RowStream, SnapshotId, Swap};
 use walkback_core::fingerprint::TableFingerprint;
 use walkback_core::statement::Action;
@@ -143,6 +143,16 @@ impl Session for PostgresSession {
 
     async fn create_shadow(&mut self, cx: &Cx, table: &Table, shadow: &TableName) -> Result<()> {
         self.link.create_shadow(cx, table, shadow).await
+    }
+
+    async fn index_shadow(
+        &mut self,
+        cx: &Cx,
+        table: &Table,
+        shadow: &TableName,
+        indexes: &[Object],
+    ) -> Result<()> {
+        self.link.index_shadow(cx, table, shadow, indexes).await
     }
 
     async fn set_aside(&mut self, cx: &Cx, slice: &TableSlice, aside: &TableName) -> Result<u64> {

@@ -1,10 +1,11 @@
 //! Shadows: empty tables like others, under another name.
 //!
 //! What a shadow cannot have yet, because the table it is to replace has it (names of indexes, sequences, a place
-//! among partitions, foreign keys), is noted in a comment on it and made by [the exchange](crate::swap).
+//! among partitions, foreign keys), is noted in a comment on it and made by [the exchange](crate::swap). So are its
+//! keys: rows go in faster before [they are made](crate::index).
 
 use serde::{Deserialize, Serialize};
-use walkback_core::catalog::Table;
+use walkback_core::catalog::{Object, Table};
 use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 
 use crate::dialect::{quoted, quoted_table, text_literal};
@@ -22,6 +23,10 @@ const LONGEST: usize = 63;
 pub(crate) struct Note {
     /// Constraints that come with an index: their names now and then.
     pub(crate) renames: Vec<(String, String)>,
+    /// Those that are not made yet: names and clauses.
+    pub(crate) keys: Vec<(String, String)>,
+    /// Indexes that are made: their names now and then, and what they are then.
+    pub(crate) indexes: Vec<(String, String, String)>,
     /// Constraints that hold for new rows only, and foreign keys.
     pub(crate) constraints: Vec<(String, String)>,
     pub(crate) foreign_keys: Vec<(String, String)>,
@@ -36,6 +41,22 @@ pub(crate) struct Note {
 /// Returns whether a comment is one of ours.
 pub(crate) fn is_note(comment: &str) -> bool {
     comment.starts_with(MARK)
+}
+
+impl Note {
+    /// Returns whether an index is made.
+    pub(crate) fn has(&self, index: &Object) -> bool {
+        let mut made = self.indexes.iter();
+        made.any(|(_, name, definition)| *name == index.name.name && *definition == index.definition)
+    }
+
+    /// Returns the statement that writes it down.
+    pub(crate) fn comment(&self, shadow: &TableName) -> Result<String> {
+        let note = serde_json::to_string(self)
+            .map_err(|error| Error::internal("a note cannot be written").with_source(error))?;
+        let note = text_literal(&format!("{MARK}{note}"));
+        Ok(format!("COMMENT ON TABLE {} IS {note}", quoted_table(shadow)))
+    }
 }
 
 impl Link {
@@ -55,12 +76,7 @@ impl Link {
             ));
         }
         let (sql, note) = statement(table, shadow);
-        let note = serde_json::to_string(&note)
-            .map_err(|error| Error::internal("a note cannot be written").with_source(error))?;
-        let comment = format!(
-            "COMMENT ON TABLE {name} IS {}",
-            text_literal(&format!("{MARK}{note}"))
-        );
+        let comment = note.comment(shadow)?;
         // One message is one transaction, where there is none around it.
         self.batch(cx, &format!("{sql}; {comment}"))
             .await
@@ -111,9 +127,13 @@ fn statement(table: &Table, shadow: &TableName) -> (String, Note) {
             .iter()
             .any(|sort| clause.starts_with(sort))
         {
-            let other = stand_in(shadow, name);
-            lines.push(format!("CONSTRAINT {} {clause}", quoted(&other)));
-            note.renames.push((other, name.clone()));
+            if table.facts.contains_key("partition by") {
+                let other = stand_in(shadow, name);
+                lines.push(format!("CONSTRAINT {} {clause}", quoted(&other)));
+                note.renames.push((other, name.clone()));
+            } else {
+                note.keys.push((name.clone(), clause.to_owned()));
+            }
         }
     }
     let find = |name: &str| table.facts.get(name);
@@ -179,7 +199,7 @@ fn column_line(table: &Table, name: &str, note: &mut Note) -> String {
 }
 
 /// Returns a name for an index of a shadow that nobody has.
-fn stand_in(shadow: &TableName, name: &str) -> String {
+pub(crate) fn stand_in(shadow: &TableName, name: &str) -> String {
     let hash = blake3::hash(format!("{shadow}\0{name}").as_bytes());
     format!("_walkback_{}", &hash.to_hex().as_str()[..16])
 }

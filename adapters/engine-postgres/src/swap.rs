@@ -26,8 +26,19 @@ impl Link {
         }
         let mut notes = Vec::new();
         for (shadow, _) in &swap.shadows {
-            notes.push(self.note_of(cx, shadow).await?);
+            let mut note = self.note_of(cx, shadow).await?;
+            self.make_keys(cx, shadow, &mut note).await?;
+            notes.push(note);
         }
+        let is_made = |object: &Object| {
+            let notes = swap.shadows.iter().zip(&notes);
+            object.kind == ObjectKind::Index
+                && notes
+                    .filter(|((_, name), _)| object.on.as_ref() == Some(name))
+                    .any(|(_, note)| note.has(object))
+        };
+        let (made, to_make): (Vec<&Object>, Vec<&Object>) =
+            swap.create_objects.iter().partition(|object| is_made(object));
         let catalog = self.catalog(cx).await?;
         let exchange = self.work_out(cx, swap, &catalog).await?;
         for sql in &exchange.before {
@@ -39,11 +50,10 @@ impl Link {
         }
         for ((shadow, name), note) in swap.shadows.iter().zip(&notes) {
             self.rename(cx, shadow, name, note).await?;
+            self.rename_indexes(cx, name, note, &made).await?;
         }
-        let (early, late): (Vec<&Object>, Vec<&Object>) = swap
-            .create_objects
-            .iter()
-            .partition(|object| is_early(object.kind));
+        let (early, late): (Vec<&Object>, Vec<&Object>) =
+            to_make.into_iter().partition(|object| is_early(object.kind));
         self.create_early(cx, &early).await?;
         for ((_, name), note) in swap.shadows.iter().zip(&notes) {
             self.complete(cx, name, note).await?;
@@ -138,6 +148,31 @@ impl Link {
         self.batch(cx, &sql).await
     }
 
+    /// Gives indexes that are made already their names, and drops those that were made in vain.
+    async fn rename_indexes(
+        &mut self,
+        cx: &Cx,
+        table: &TableName,
+        note: &Note,
+        made: &[&Object],
+    ) -> Result<()> {
+        for (now, then, definition) in &note.indexes {
+            let is_wanted = made.iter().any(|object| {
+                object.on.as_ref() == Some(table)
+                    && object.name.name == *then
+                    && object.definition == *definition
+            });
+            let index = quoted_table(&table.renamed(now));
+            let sql = if is_wanted {
+                format!("ALTER INDEX {index} RENAME TO {}", quoted(then))
+            } else {
+                format!("DROP INDEX {index}")
+            };
+            self.batch(cx, &sql).await?;
+        }
+        Ok(())
+    }
+
     /// Creates what tables draw from. What is there is made like what was there.
     async fn create_early(&mut self, cx: &Cx, objects: &[&Object]) -> Result<()> {
         for object in objects {
@@ -209,7 +244,13 @@ impl Link {
         Ok(())
     }
 
-    async fn add_constraint(&mut self, cx: &Cx, table: &TableName, name: &str, clause: &str) -> Result<()> {
+    pub(crate) async fn add_constraint(
+        &mut self,
+        cx: &Cx,
+        table: &TableName,
+        name: &str,
+        clause: &str,
+    ) -> Result<()> {
         let sql = format!(
             "ALTER TABLE {} ADD CONSTRAINT {} {clause}",
             quoted_table(table),

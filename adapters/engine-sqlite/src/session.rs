@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use walkback_core::bulk::{ChunkStream, Division, ImportTarget, TableSlice};
-use walkback_core::catalog::{Schema, Table};
+use walkback_core::catalog::{Object, Schema, Table};
 use walkback_core::engine::{Begin, LockAttempt, LockHolder, RowStream, SnapshotId, Swap};
 use walkback_core::fingerprint::TableFingerprint;
 use walkback_core::statement::Action;
@@ -190,6 +190,11 @@ impl Session for SqliteSession {
         self.worker
             .call(cx, move |link| link.create_shadow(&table, &shadow))
             .await
+    }
+
+    /// One session writes at a time: the exchange makes them.
+    async fn index_shadow(&mut self, _: &Cx, _: &Table, _: &TableName, _: &[Object]) -> Result<()> {
+        Ok(())
     }
 
     async fn set_aside(&mut self, cx: &Cx, slice: &TableSlice, aside: &TableName) -> Result<u64> {

@@ -239,9 +239,21 @@ pub trait Session: fmt::Debug + Send {
     /// Writes chunks of an export into a table, and returns how many rows they held. Triggers do not fire.
     async fn import(&mut self, cx: &Cx, target: &ImportTarget, chunks: ChunkStream<'_>) -> Result<u64>;
 
-    /// Creates an empty table of the same columns and constraints under another name, without its indexes
-    /// and triggers: the shadow that a restore loads into.
+    /// Creates an empty table of the same columns and checks under another name, without indexes and triggers: the
+    /// shadow that a restore loads into. Its keys come with it or, where rows are loaded faster without them, with
+    /// [`index_shadow`](Self::index_shadow), and at the latest with [`swap`](Self::swap).
     async fn create_shadow(&mut self, cx: &Cx, table: &Table, shadow: &TableName) -> Result<()>;
+
+    /// Gives a shadow, once it is loaded, its keys and those of these indexes of its table that can be made before
+    /// the exchange, which then takes no longer for them. Those that cannot be are left to [`swap`](Self::swap), as
+    /// all of them are where this does nothing. Several sessions may do so for different shadows side by side.
+    async fn index_shadow(
+        &mut self,
+        cx: &Cx,
+        table: &Table,
+        shadow: &TableName,
+        indexes: &[Object],
+    ) -> Result<()>;
 
     /// Sets the rows of a slice aside in a new table, and returns how many there are. That table is bare: columns
     /// and rows, and nothing that could stand in the way of a later change. It has no key, check, foreign key,

@@ -14,6 +14,7 @@ mod dump;
 mod execute;
 mod export;
 mod gate;
+mod hall;
 mod identity;
 mod journal;
 mod ledger;

@@ -1,21 +1,20 @@
-//! Loading the shadows that a restore exchanges: by the session of the run, or by several side by side.
+//! Loading the shadows that a restore exchanges: by the session of the run, or by [several](crate::hall) side by
+//! side.
 //!
 //! Several can do so where each sees what the others have committed: the shadows are then no part of a transaction,
 //! and what an attempt that was killed has left is cleared away by the next one (ADR 14).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::TryStreamExt as _;
-use tokio::task::JoinSet;
-use walkback_core::bulk::{ImportTarget, TableSlice};
-use walkback_core::catalog::{Schema, Table};
-use walkback_core::fingerprint::{Fingerprinter, TableFingerprint};
-use walkback_core::{Access, Cx, Error, ErrorKind, Result, Session, TableName};
-use walkback_vault::{Manifest, TableEntry, VaultSet};
+use walkback_core::bulk::ImportTarget;
+use walkback_core::catalog::{Object, Schema, Table};
+use walkback_core::fingerprint::TableFingerprint;
+use walkback_core::{Access, Cx, Error, ErrorKind, Result, TableName};
+use walkback_vault::{Manifest, TableEntry};
 
 use crate::execute::Execution;
+use crate::hall::Hall;
 use crate::point;
 use crate::restore::Exchange;
 use crate::snapshot::{PART, WORTHWHILE};
@@ -32,22 +31,6 @@ pub(crate) struct Shadow {
     pub(crate) table: Table,
     /// What it is called until it is exchanged.
     pub(crate) name: TableName,
-}
-
-/// Something that one session does by itself.
-#[derive(Debug)]
-enum Job {
-    /// Loads some of the chunks of a table.
-    Load(usize, Range<usize>),
-    /// Reads some of the rows that were loaded.
-    Check(usize, TableSlice),
-}
-
-/// What came of it: rows, or what they add up to.
-#[derive(Debug)]
-enum Done {
-    Loaded(usize, u64),
-    Checked(usize, Fingerprinter),
 }
 
 impl Shadow {
@@ -72,7 +55,7 @@ impl Shadow {
         replace.iter().enumerate().map(shadow).collect()
     }
 
-    fn target(&self) -> ImportTarget {
+    pub(crate) fn target(&self) -> ImportTarget {
         ImportTarget {
             table: self.name.clone(),
             columns: self.entry.columns.clone(),
@@ -80,14 +63,14 @@ impl Shadow {
     }
 
     /// Returns it as a table whose rows are compared with those that were kept.
-    fn loaded(&self) -> Table {
+    pub(crate) fn loaded(&self) -> Table {
         let mut loaded = point::kept(&self.table);
         loaded.name = self.name.clone();
         loaded
     }
 
     /// Divides its chunks so that the rows of each part are about as many bytes as are read at a time.
-    fn parts(&self) -> Vec<Range<usize>> {
+    pub(crate) fn parts(&self) -> Vec<Range<usize>> {
         let (mut parts, mut start, mut bytes) = (Vec::new(), 0, 0);
         for (index, chunk) in self.entry.chunks.iter().enumerate() {
             bytes += chunk.bytes;
@@ -142,7 +125,9 @@ impl Execution<'_> {
         let shadows = Shadow::all(manifest, &exchange.replace)?;
         self.note_homes(manifest, &now);
         self.clear_shadows(cx).await?;
-        let outcome = self.make_and_load(cx, manifest, &shadows, false).await;
+        let outcome = self
+            .make_and_load(cx, manifest, (&shadows, &exchange.create_objects), false)
+            .await;
         if outcome.is_err() {
             self.clear_shadows(&cx.shielded()).await.ok();
         } else {
@@ -164,7 +149,7 @@ impl Execution<'_> {
         &mut self,
         cx: &Cx,
         manifest: &Manifest,
-        shadows: &[Shadow],
+        (shadows, objects): (&[Shadow], &[Object]),
         exchanging: bool,
     ) -> Result<()> {
         let entries: Vec<_> = shadows.iter().map(|shadow| shadow.entry.clone()).collect();
@@ -179,7 +164,7 @@ impl Execution<'_> {
             }
         }
         if side_by_side {
-            self.load_side_by_side(cx, manifest, shadows).await?;
+            self.load_side_by_side(cx, manifest, shadows, objects).await?;
         }
         Ok(())
     }
@@ -198,41 +183,22 @@ impl Execution<'_> {
         self.runner.settings().jobs > 1 && self.session.capability().shared_snapshot && bytes >= WORTHWHILE
     }
 
-    /// Loads shadows with several sessions, then reads them back with several and compares what was read.
-    async fn load_side_by_side(&self, cx: &Cx, manifest: &Manifest, shadows: &[Shadow]) -> Result<()> {
+    /// Loads shadows with several sessions; each that is loaded gets its indexes, and is read back and compared.
+    async fn load_side_by_side(
+        &self,
+        cx: &Cx,
+        manifest: &Manifest,
+        shadows: &[Shadow],
+        objects: &[Object],
+    ) -> Result<()> {
         let runner = self.runner;
         let mut sessions = Vec::new();
         for _ in 0..runner.settings().jobs {
             sessions.push(runner.connect(cx, Access::Write).await?);
         }
-        let hall = Arc::new(Hall {
-            cx: cx.clone(),
-            vault: runner.needed_vault()?.clone(),
-            manifest: manifest.clone(),
-            shadows: shadows.to_vec(),
-        });
-        let loads = shadows.iter().enumerate().flat_map(|(index, shadow)| {
-            let parts = shadow.parts().into_iter();
-            parts.map(move |part| Job::Load(index, part))
-        });
-        let (mut rows, mut sums) = (vec![0; shadows.len()], vec![Fingerprinter::new(); shadows.len()]);
-        let (mut sessions, done) = hall.run(sessions, loads.collect()).await?;
-        for done in done {
-            if let Done::Loaded(index, count) = done {
-                rows[index] += count;
-            }
-        }
-        let mut checks = VecDeque::new();
-        for (index, shadow) in shadows.iter().enumerate() {
-            let slices = slices(cx, &mut *sessions[0], shadow).await?;
-            checks.extend(slices.into_iter().map(|slice| Job::Check(index, slice)));
-        }
-        for done in hall.run(sessions, checks).await?.1 {
-            if let Done::Checked(index, sum) = done {
-                sums[index].merge(&sum);
-            }
-        }
-        for ((shadow, rows), sum) in shadows.iter().zip(rows).zip(sums) {
+        let hall = Hall::new(cx, runner.needed_vault()?.clone(), manifest, shadows, objects);
+        let sums = hall.run(sessions).await?;
+        for (shadow, (rows, sum)) in shadows.iter().zip(sums) {
             shadow.check(manifest, rows, &sum.finish())?;
         }
         Ok(())
@@ -271,88 +237,4 @@ impl Execution<'_> {
         }
         Ok(())
     }
-}
-
-/// Divides what was loaded for reading it back: by the places of rows where the engine can, which costs no order.
-async fn slices(cx: &Cx, session: &mut dyn Session, shadow: &Shadow) -> Result<Vec<TableSlice>> {
-    let ordered = point::slice_of(&shadow.loaded());
-    let loose = TableSlice::new(ordered.table.clone(), ordered.columns.clone(), Vec::new());
-    let division = session.divide(cx, &loose, PART).await?;
-    if division.parts.len() > 1 || division.bytes <= PART {
-        return Ok(division.parts);
-    }
-    let division = session.divide(cx, &ordered, PART).await?;
-    Ok(if division.parts.len() > 1 {
-        division.parts
-    } else {
-        vec![loose]
-    })
-}
-
-/// What every session that loads has at hand.
-#[derive(Debug)]
-struct Hall {
-    cx: Cx,
-    vault: VaultSet,
-    manifest: Manifest,
-    shadows: Vec<Shadow>,
-}
-
-type Sessions = Vec<Box<dyn Session>>;
-
-impl Hall {
-    /// Lets sessions take jobs until there are none left, and gives them back. The first failure ends all of it.
-    async fn run(self: &Arc<Self>, sessions: Sessions, jobs: VecDeque<Job>) -> Result<(Sessions, Vec<Done>)> {
-        let jobs = Arc::new(Mutex::new(jobs));
-        let mut workers = JoinSet::new();
-        for session in sessions {
-            workers.spawn(Arc::clone(self).work(session, Arc::clone(&jobs)));
-        }
-        let (mut sessions, mut done) = (Vec::new(), Vec::new());
-        while let Some(outcome) = workers.join_next().await {
-            let outcome = outcome
-                .map_err(|error| Error::internal("a session that loads has ended").with_source(error))?;
-            let (session, more) = outcome?;
-            sessions.push(session);
-            done.extend(more);
-        }
-        Ok((sessions, done))
-    }
-
-    async fn work(
-        self: Arc<Self>,
-        mut session: Box<dyn Session>,
-        jobs: Arc<Mutex<VecDeque<Job>>>,
-    ) -> Result<(Box<dyn Session>, Vec<Done>)> {
-        let mut done = Vec::new();
-        loop {
-            let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            done.push(match job {
-                None => return Ok((session, done)),
-                Some(Job::Load(index, part)) => {
-                    let shadow = &self.shadows[index];
-                    let table = &shadow.entry.table;
-                    let chunks = self.vault.read_chunks(&self.cx, &self.manifest, table, part)?;
-                    let rows = session.import(&self.cx, &shadow.target(), chunks).await?;
-                    Done::Loaded(index, rows)
-                }
-                Some(Job::Check(index, slice)) => {
-                    Done::Checked(index, sum(&self.cx, &mut *session, &slice).await?)
-                }
-            });
-        }
-    }
-}
-
-/// Reads the rows of a slice, and returns what they add up to.
-async fn sum(cx: &Cx, session: &mut dyn Session, slice: &TableSlice) -> Result<Fingerprinter> {
-    let mut sum = Fingerprinter::new();
-    let mut chunks = session.export(cx, slice).await?;
-    while let Some(chunk) = chunks.try_next().await? {
-        let more = chunk
-            .fingerprint
-            .ok_or_else(|| Error::internal("an export does not say what its rows add up to"))?;
-        sum.merge(&more);
-    }
-    Ok(sum)
 }

@@ -337,7 +337,8 @@ impl Execution<'_> {
             for object in exchange.create_first(&now) {
                 self.session.execute(cx, &object.definition, &[]).await?;
             }
-            self.make_and_load(cx, manifest, &shadows, true).await?;
+            self.make_and_load(cx, manifest, (&shadows, &exchange.create_objects), true)
+                .await?;
         }
         for shadow in shadows {
             // It may be there under a name that differs in case only.

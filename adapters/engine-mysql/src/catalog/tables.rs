@@ -42,6 +42,15 @@ impl Link {
         })
     }
 
+    /// Returns the indexes of a table that is there.
+    pub(crate) async fn indexes_of(&mut self, name: &str) -> Result<Vec<Object>> {
+        Ok(self
+            .table(name)
+            .await?
+            .map(|read| read.indexes)
+            .unwrap_or_default())
+    }
+
     async fn columns(&mut self, table: &str) -> Result<Vec<Column>> {
         let sql = format!(
             "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, DATA_TYPE \

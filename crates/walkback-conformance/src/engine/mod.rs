@@ -173,6 +173,7 @@ pub static CHECKS: &[Check<EngineFixture>] = crate::checks![
     bulk::an_import_that_fails_by_itself_leaves_nothing,
     bulk::a_chunk_that_is_not_right_is_refused,
     swapping::a_shadow_is_an_empty_table_of_the_same_shape,
+    swapping::a_shadow_gets_its_keys_once_it_is_loaded,
     swapping::a_shadow_takes_no_name_that_is_taken,
     swapping::rows_set_aside_stand_in_nobodys_way,
     swapping::nothing_is_set_aside_under_a_name_that_is_taken,

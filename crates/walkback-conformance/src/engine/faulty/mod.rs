@@ -86,6 +86,8 @@ pub enum Fault {
     ImportTrustsEncoding,
     /// A shadow has the columns and no constraints.
     ShadowLosesConstraints,
+    /// A shadow has the columns and checks, and never gets its keys.
+    KeysAreForgotten,
     /// A swap forgets the objects it should create.
     SwapForgetsObjects,
     /// A swap leaves the objects it should drop.
@@ -230,6 +232,10 @@ pub const FAULTS: &[(Fault, &str)] = &[
     (
         Fault::ShadowLosesConstraints,
         "a_shadow_is_an_empty_table_of_the_same_shape",
+    ),
+    (
+        Fault::KeysAreForgotten,
+        "a_shadow_gets_its_keys_once_it_is_loaded",
     ),
     (Fault::SwapForgetsObjects, "a_swap_puts_rows_and_objects_in_place"),
     (Fault::SwapLeavesObjects, "a_swap_puts_rows_and_objects_in_place"),

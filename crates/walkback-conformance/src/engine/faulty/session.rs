@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use walkback_core::bulk::{Chunk, ChunkStream, Division, ImportTarget, TableSlice};
-use walkback_core::catalog::{Schema, Table};
+use walkback_core::catalog::{Object, Schema, Table};
 use walkback_core::engine::{Begin, LockAttempt, LockHolder, RowStream, SnapshotId, Swap};
 use walkback_core::fingerprint::TableFingerprint;
 use walkback_core::statement::Action;
@@ -478,7 +478,7 @@ impl Session for FaultySession {
             let drop = format!("DROP TABLE IF EXISTS {}", self.dialect.quote_table(shadow));
             self.inner().execute(cx, &drop, &[]).await?;
         }
-        if !self.is(Fault::ShadowLosesConstraints) {
+        if !self.is(Fault::ShadowLosesConstraints) && !self.is(Fault::KeysAreForgotten) {
             return self.inner().create_shadow(cx, table, shadow).await;
         }
         if self.inner().has_table(cx, shadow).await? {
@@ -490,6 +490,16 @@ impl Session for FaultySession {
             self.dialect.quote_table(&table.name)
         );
         self.inner().execute(cx, &sql, &[]).await.map(drop)
+    }
+
+    async fn index_shadow(
+        &mut self,
+        cx: &Cx,
+        table: &Table,
+        shadow: &TableName,
+        indexes: &[Object],
+    ) -> Result<()> {
+        self.inner().index_shadow(cx, table, shadow, indexes).await
     }
 
     async fn set_aside(&mut self, cx: &Cx, slice: &TableSlice, aside: &TableName) -> Result<u64> {
