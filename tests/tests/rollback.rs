@@ -91,7 +91,7 @@ fn rows_written_since_are_counted_before_a_full_rollback_and_kept_in_the_safety_
     assert!(plan.to_string().contains("\"rows\":2"), "{plan}");
     let refused = sandbox.run(&["rollback"]);
     assert_eq!(refused.code, Some(6), "{}", refused.transcript());
-    sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    sandbox.ok(&["rollback", "-n", "1", "--type", "full", "-y"]);
     assert_eq!(sandbox.value(&backend.joined("a", "t")), "x");
     sandbox.ok(&["rollback", "-y"]);
     // Which of them sorts first is the collation's business.
@@ -254,7 +254,7 @@ fn a_child_table_that_still_refers_to_new_rows_stops_a_full_rollback_and_nothing
     sandbox.ok(&["up", "-y"]);
     sandbox.sql("INSERT INTO parent VALUES (7, 'new'); INSERT INTO child VALUES (7);");
     let before = sandbox.contents();
-    let output = sandbox.run(&["rollback", "-n", "1", "-y"]);
+    let output = sandbox.run(&["rollback", "-n", "1", "--type", "full", "-y"]);
     assert_eq!(output.code, Some(1), "{}", output.transcript());
     assert!(
         output.stderr.contains("child") && output.stderr.contains("parent"),

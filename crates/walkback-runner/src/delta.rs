@@ -55,6 +55,12 @@ impl SchemaDelta {
             .map(|changed| &changed.name)
     }
 
+    /// Returns whether the migration changed nothing but rows; what sequences draw next is counted to them.
+    pub(crate) fn is_of_rows_only(&self) -> bool {
+        let mut changed = self.0.iter();
+        changed.all(|changed| changed.kind == ObjectKind::Sequence)
+    }
+
     /// Returns whether the migration changed this object in any way.
     pub(crate) fn concerns(&self, key: Key<'_>) -> bool {
         self.0.iter().any(|changed| changed.key() == key)

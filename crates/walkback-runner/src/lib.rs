@@ -7,6 +7,7 @@
 //! Nothing here prints, reads the environment or names an engine.
 
 mod backup;
+mod changes;
 mod delta;
 mod detail;
 mod doctor;
@@ -41,6 +42,7 @@ mod state;
 mod status;
 mod verify;
 
+pub use changes::{ChangesPlan, Conflict, OnConflict, TableChanges};
 pub use detail::{GraphNode, GraphView, HistoryEntry, MigrationDetail, MigrationState, ScriptView};
 pub use doctor::{Check, CheckState};
 pub use dump::{DumpCompression, DumpInfo, DumpReport, Imported};

@@ -1,8 +1,8 @@
 //! Making points: what was there, complete and verified in the vault, before anything changes.
 
 use walkback_core::bulk::TableSlice;
-use walkback_core::catalog::Table;
-use walkback_core::{Cx, ErrorKind, Result};
+use walkback_core::catalog::{Schema, Table};
+use walkback_core::{Capability, Cx, ErrorKind, Result};
 use walkback_vault::{Database, LedgerState, PointKind, PointMeta, VaultSet, Written};
 
 use crate::identity;
@@ -35,13 +35,18 @@ pub(crate) async fn make(
     request: PointRequest<'_>,
 ) -> Result<Written> {
     let snapshot = Snapshot::take(runner, cx, request.scope).await?;
-    let meta = meta(runner, state, &snapshot, &request);
+    let meta = meta(runner, state, &snapshot.capability(), snapshot.schema(), &request);
     let writer = begin(runner.needed_vault()?, cx, &request, meta).await?;
     snapshot.read(cx, writer).await?.finish_all(cx).await
 }
 
-fn meta(runner: &Runner, state: &State, snapshot: &Snapshot, request: &PointRequest<'_>) -> PointMeta {
-    let capability = snapshot.capability();
+pub(crate) fn meta(
+    runner: &Runner,
+    state: &State,
+    capability: &Capability,
+    schema: &Schema,
+    request: &PointRequest<'_>,
+) -> PointMeta {
     let applied = state.applied.iter().map(|row| row.id.0.clone()).collect();
     let heads = state
         .heads(&state.applied_set())
@@ -50,13 +55,13 @@ fn meta(runner: &Runner, state: &State, snapshot: &Snapshot, request: &PointRequ
         .collect();
     let name = request.of.clone().unwrap_or_else(|| database_name(runner));
     let database = Database::new(
-        capability.product,
-        capability.version,
+        capability.product.clone(),
+        capability.version.clone(),
         name,
         runner.dialect().kind(),
     );
     let ledger = LedgerState::new(applied, heads);
-    let mut meta = PointMeta::new(request.kind, database, ledger, snapshot.schema().clone());
+    let mut meta = PointMeta::new(request.kind, database, ledger, schema.clone());
     meta.description.clone_from(&request.description);
     meta.run_id.clone_from(&request.run_id);
     meta
@@ -69,7 +74,7 @@ pub(crate) fn database_name(runner: &Runner) -> String {
 }
 
 /// Begins a point under a free id: two points of one second get a number.
-async fn begin(
+pub(crate) async fn begin(
     vault: &VaultSet,
     cx: &Cx,
     request: &PointRequest<'_>,
@@ -123,6 +128,7 @@ pub(crate) fn row_of(written: &Written) -> PointRow {
         kind: match manifest.kind {
             PointKind::BeforeUp => "before_up",
             PointKind::BeforeRollback => "safety",
+            PointKind::AfterUp => "after_up",
             _ => "backup",
         }
         .to_owned(),

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use walkback_core::MigrationId;
 
+use crate::changes::TableChanges;
 use crate::plan::RunKind;
 use crate::purge::KeptTable;
 
@@ -35,6 +36,9 @@ pub struct RunReport {
     pub kept: Vec<KeptTable>,
     /// Such tables that were dropped for good.
     pub purged: Vec<KeptTable>,
+    /// What became of rows that went back cell by cell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<TableChanges>,
     /// Heads before.
     pub from: Vec<MigrationId>,
     /// Heads after.

@@ -4,6 +4,7 @@ use walkback_core::name::ObjectKind;
 use walkback_core::statement::Action;
 use walkback_core::{Cx, Error, ErrorKind, Result, Session, TableName};
 
+use crate::changes::ChangesPlan;
 use crate::journal::Journal;
 use crate::plan::{Plan, PlannedStep};
 use crate::restore::RestorePlan;
@@ -21,9 +22,28 @@ pub(crate) fn of_rollback(plan: &RollbackPlan) -> Vec<Action> {
     for step in &plan.steps {
         actions.extend(step.down.iter().flat_map(of_step));
         actions.extend(step.restore.iter().flat_map(of_restore));
+        actions.extend(step.changes.iter().flat_map(of_changes));
     }
     actions.extend(plan.restore.iter().flat_map(of_restore));
     actions
+}
+
+/// Returns what taking rows back cell by cell does.
+fn of_changes(changes: &ChangesPlan) -> impl Iterator<Item = Action> {
+    changes.tables.iter().flat_map(|table| {
+        [
+            create(TableName {
+                schema: table.schema.clone(),
+                name: "_walkback_shadow_0".to_owned(),
+            }),
+            Action::Insert {
+                table: table.clone(),
+                may_overwrite: false,
+            },
+            Action::Update { table: table.clone() },
+            Action::Delete { table: table.clone() },
+        ]
+    })
 }
 
 /// Returns what a restore does.

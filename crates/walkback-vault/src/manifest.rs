@@ -46,6 +46,8 @@ pub enum PointKind {
     BeforeRollback,
     /// A backup that a person or a schedule asked for.
     Backup,
+    /// The tables that a migration changed rows of, as it left them.
+    AfterUp,
 }
 
 impl PointKind {
@@ -56,6 +58,7 @@ impl PointKind {
             Self::BeforeUp => "point before up",
             Self::BeforeRollback => "safety point before rollback",
             Self::Backup => "backup",
+            Self::AfterUp => "point after up",
         }
     }
 }

@@ -25,6 +25,7 @@ impl Execution<'_> {
         point: Option<Manifest>,
     ) -> Result<()> {
         let point = self.point_still_true(cx, step, scope, point).await?;
+        let point = point.map(|point| point.id);
         let before = self.runner.schema(cx, &mut *self.session).await?;
         let (derivation, outcome) = self.one_by_one(cx, step, &before).await;
         let outcome = match outcome {
@@ -55,7 +56,7 @@ impl Execution<'_> {
     ) -> Result<()> {
         self.begin_after_loose(cx, step).await?;
         let recorded = async {
-            self.record_applied(cx, step, point, outcome).await?;
+            self.record_applied(cx, step, (point, None), outcome).await?;
             let run = self.run.id.clone();
             self.journal().forget_undo(cx, &run, step.id.as_str()).await
         }

@@ -31,6 +31,7 @@ use crate::{gate, identity, lock, rights};
 
 pub(crate) use statement::excerpt;
 pub(crate) use undo::{ByJournal, has_ways_back, may_have_happened};
+pub(crate) use up::Outcome;
 
 /// A run under way: the lock, a session to work on, its row in the journal.
 pub(crate) struct Execution<'a> {
@@ -137,6 +138,7 @@ impl<'a> Execution<'a> {
             points: Vec::new(),
             kept: Vec::new(),
             purged: Vec::new(),
+            changes: Vec::new(),
             from: Vec::new(),
             to: Vec::new(),
             warnings: notices,

@@ -16,7 +16,7 @@ use crate::point;
 
 /// The way back as it is derived, statement by statement.
 #[derive(Debug, Default)]
-pub(super) struct Derivation {
+pub(crate) struct Derivation {
     /// Inverses, oldest statement first.
     inverses: Vec<Vec<String>>,
     loses: Vec<String>,
@@ -26,9 +26,9 @@ pub(super) struct Derivation {
 
 /// What applying a migration found out about it.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     pub(super) before: Schema,
-    pub(super) after: Schema,
+    pub(crate) after: Schema,
     pub(super) derivation: Derivation,
 }
 
@@ -86,16 +86,16 @@ impl Execution<'_> {
         step: &PlannedStep,
         scope: &PointScope,
         point: Option<Manifest>,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<Manifest>> {
         let Some(point) = point else { return Ok(None) };
         if self.is_true(cx, &point).await? {
-            return Ok(Some(point.id));
+            return Ok(Some(point));
         }
         let Some(again) = self.point_before(cx, step, scope).await? else {
             return Ok(None);
         };
         if self.is_true(cx, &again).await? {
-            return Ok(Some(again.id));
+            return Ok(Some(again));
         }
         Err(Error::new(
             ErrorKind::Locked,
@@ -165,7 +165,12 @@ impl Execution<'_> {
             self.session.rollback(cx).await?;
             return Ok(Attempt::NeedsMore(missing));
         }
-        let recorded = self.record_applied(cx, step, point, outcome).await;
+        let recorded = async {
+            let after = self.keep_changes(cx, step, point.as_ref(), &outcome).await?;
+            let points = (point.map(|point| point.id), after);
+            self.record_applied(cx, step, points, outcome).await
+        }
+        .await;
         self.end_transaction(cx, recorded)
             .await
             .wrap(|| format!("migration `{}` could not be committed", step.name))?;
@@ -224,7 +229,7 @@ impl Execution<'_> {
         &mut self,
         cx: &Cx,
         step: &PlannedStep,
-        point: Option<String>,
+        (point, after): (Option<String>, Option<Manifest>),
         outcome: Outcome,
     ) -> Result<()> {
         let at = identity::moment(cx.now());
@@ -245,7 +250,8 @@ impl Execution<'_> {
         };
         self.ledger().insert(cx, &row).await?;
         let delta = SchemaDelta::between(&outcome.before, &outcome.after);
-        self.note_tables(cx, step, &delta, &outcome.after).await?;
+        self.note_tables(cx, step, &delta, &outcome.after, after.as_ref())
+            .await?;
         let (derived_sql, derived_loses) = outcome.derivation.finish();
         let down = step.paired_down.as_ref();
         let declared = self
@@ -272,6 +278,7 @@ impl Execution<'_> {
             delta,
             touched: step.touched(),
             point,
+            changes: after.map(|after| after.id),
             run_id: run,
             stored_at: at,
         };
@@ -287,6 +294,7 @@ impl Execution<'_> {
         step: &PlannedStep,
         delta: &SchemaDelta,
         after: &Schema,
+        kept: Option<&Manifest>,
     ) -> Result<()> {
         self.journal().forget_after(cx, &step.id).await?;
         let mut names: Vec<TableName> = delta.created_tables().cloned().collect();
@@ -302,7 +310,11 @@ impl Execution<'_> {
         tables.sort_by(|left, right| left.name.cmp(&right.name));
         tables.dedup_by(|left, right| left.name == right.name);
         for table in tables {
-            let print = self.session.fingerprint(cx, &point::kept(table)).await?;
+            let known = kept.and_then(|kept| kept.table(&table.name)?.fingerprint.clone());
+            let print = match known {
+                Some(print) => print,
+                None => self.session.fingerprint(cx, &point::kept(table)).await?,
+            };
             let then = TableThen {
                 columns: point::slice_of(table).columns,
                 print,

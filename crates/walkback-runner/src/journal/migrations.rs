@@ -29,6 +29,8 @@ pub(crate) struct StoredMigration {
     /// Tables whose rows or columns it changed; `None` if that could not be read.
     pub(crate) touched: Option<Vec<TableName>>,
     pub(crate) point: Option<String>,
+    /// The point with the tables as it left them, if it changed rows.
+    pub(crate) changes: Option<String>,
     pub(crate) run_id: String,
     pub(crate) stored_at: String,
 }
@@ -98,7 +100,8 @@ impl Journal<'_> {
             stored.run_id.clone().into(),
             stored.stored_at.clone().into(),
         ];
-        self.write(cx, &sql, &params).await
+        self.write(cx, &sql, &params).await?;
+        self.note_changes(cx, &stored.id, stored.changes.as_deref()).await
     }
 
     pub(crate) async fn forget_migration(&mut self, cx: &Cx, id: &MigrationId) -> Result<()> {
@@ -112,8 +115,13 @@ impl Journal<'_> {
     ) -> Result<BTreeMap<MigrationId, StoredMigration>> {
         let sql = format!("SELECT {COLUMNS} FROM {}", tables::MIGRATIONS);
         let rows = self.all(cx, &sql, &[]).await?;
+        let mut changes = self.changes(cx).await?;
         rows.iter()
-            .map(|row| stored(row).map(|stored| (stored.id.clone(), stored)))
+            .map(|row| {
+                let mut stored = stored(row)?;
+                stored.changes = changes.remove(&stored.id);
+                Ok((stored.id.clone(), stored))
+            })
             .collect()
     }
 }
@@ -141,6 +149,7 @@ fn stored(row: &Vec<Value>) -> Result<StoredMigration> {
             Some(parsed(row, 11)?)
         },
         point: text(row, 12),
+        changes: None,
         run_id: required(row, 13)?,
         stored_at: required(row, 14)?,
     })

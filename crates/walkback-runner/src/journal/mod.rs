@@ -12,6 +12,7 @@
 //! | `_walkback_undo` | the way back of one statement outside a transaction, noted before it was sent |
 
 mod after;
+mod changes;
 mod kept;
 mod migrations;
 mod points;

@@ -11,6 +11,7 @@ pub(crate) const POINTS: &str = "_walkback_points";
 pub(crate) const AFTER: &str = "_walkback_after";
 pub(crate) const UNDO: &str = "_walkback_undo";
 pub(crate) const KEPT: &str = "_walkback_kept";
+pub(crate) const CHANGES: &str = "_walkback_changes";
 
 /// A table of the journal. Its first `key` columns are its primary key; all other columns may be `NULL`.
 pub(crate) struct JournalTable {
@@ -124,6 +125,11 @@ pub(crate) const ALL: &[JournalTable] = &[
             ("kept_at", Key(40)),
             ("deadline", Key(40)),
         ],
+    },
+    JournalTable {
+        name: CHANGES,
+        key: 1,
+        columns: &[("migration", Key(255)), ("point", Key(200))],
     },
     JournalTable {
         name: META,

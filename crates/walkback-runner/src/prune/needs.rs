@@ -150,6 +150,11 @@ impl Needs {
         points: &[SurveyedPoint],
         reasons: &mut [Reasons],
     ) {
+        if let Some(changes) = &stored.changes
+            && let Some(at) = points.iter().position(|point| point.id == *changes)
+        {
+            reasons[at].why.push(why.to_owned());
+        }
         let Some(id) = &stored.point else { return };
         let at = points.iter().position(|point| point.id == *id);
         if let Some(at) = at {
@@ -195,7 +200,7 @@ impl Needs {
                 let Some(stored) = self.stored.get(&id).filter(|_| !self.applied.contains(&id)) else {
                     continue;
                 };
-                if let Some(its) = &stored.point {
+                for its in stored.point.iter().chain(&stored.changes) {
                     let why = format!(
                         "`{}` brings `{}` back, which needs it then",
                         point.id,

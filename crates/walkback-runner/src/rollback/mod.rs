@@ -10,6 +10,7 @@ mod whole;
 use serde::{Deserialize, Serialize};
 use walkback_core::MigrationId;
 
+use crate::changes::{ChangesPlan, OnConflict};
 use crate::loss::Loss;
 use crate::plan::PlannedStep;
 use crate::restore::RestorePlan;
@@ -23,6 +24,8 @@ pub enum RollbackKind {
     Auto,
     /// By a down script: the file's, the stored or the derived one.
     Down,
+    /// By taking back what the migration changed in rows, cell by cell; what was written since stays.
+    Surgical,
     /// By restoring what the migration touched from the point made before it.
     Full,
     /// By the database's own transaction, while a run is unfinished.
@@ -38,6 +41,7 @@ impl RollbackKind {
         match self {
             Self::Auto => "auto",
             Self::Down => "down",
+            Self::Surgical => "surgical",
             Self::Full => "full",
             Self::Transaction => "transaction",
             Self::Backup => "backup",
@@ -68,6 +72,8 @@ pub struct RollbackRequest {
     pub what: RollbackWhat,
     /// By which means.
     pub kind: RollbackKind,
+    /// What becomes of what the migration changed and that was changed again since.
+    pub on_conflict: OnConflict,
 }
 
 /// How one migration is walked back.
@@ -78,12 +84,15 @@ pub struct RollbackStep {
     pub id: MigrationId,
     /// Its name for a person.
     pub name: String,
-    /// By which means: `Down` or `Full`.
+    /// By which means: `Down`, `Surgical` or `Full`.
     pub kind: RollbackKind,
     /// Why this and no other.
     pub reason: String,
     /// The script, for `Down`.
     pub down: Option<PlannedStep>,
+    /// What was changed, for `Surgical`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ChangesPlan>,
     /// The exchange, for `Full`.
     pub restore: Option<RestorePlan>,
     /// What is taken away that was written since.
@@ -106,6 +115,8 @@ pub struct RollbackPlan {
     pub steps: Vec<RollbackStep>,
     /// The exchange, where the whole goes back to one point.
     pub restore: Option<RestorePlan>,
+    /// What becomes of what was changed again since, where rows go back cell by cell.
+    pub on_conflict: OnConflict,
     /// What a person should know.
     pub warnings: Vec<String>,
     /// Whether nothing but the scripts was asked for (`--type down`).

@@ -7,6 +7,7 @@ use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result, Session, 
 
 use super::renamed::Renamed;
 use super::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
+use crate::changes::OnConflict;
 use crate::journal::{Journal, PointRow, RunRecord, RunStatus};
 use crate::loss::LossCounter;
 use crate::restore::{Exchange, RestorePlan};
@@ -37,7 +38,7 @@ impl Runner {
             losses: LossCounter::default(),
             renamed: Renamed::default(),
         };
-        match &request.what {
+        let mut plan = match &request.what {
             RollbackWhat::Backup(id) => planning.back_to_backup(id).await,
             RollbackWhat::Point(id) => {
                 planning.refuse_unheld(id).await?;
@@ -52,7 +53,9 @@ impl Runner {
                 planning.migrations(&ids, request.kind).await
             }
             RollbackWhat::LastRun => planning.last_run(request.kind).await,
-        }
+        }?;
+        plan.on_conflict = request.on_conflict;
+        Ok(plan)
     }
 
     /// Plans to bring back a backup, or chosen tables of it. Nothing is written.
@@ -215,6 +218,7 @@ impl Planning<'_> {
             to: self.state.heads(&after),
             steps,
             restore: None,
+            on_conflict: OnConflict::default(),
             warnings: Vec::new(),
             only_scripts: kind == RollbackKind::Down,
             applied: applied.into_iter().collect(),
@@ -253,6 +257,7 @@ fn plan_transaction(state: &State) -> Result<RollbackPlan> {
         to: heads,
         steps: Vec::new(),
         restore: None,
+        on_conflict: OnConflict::default(),
         warnings: Vec::new(),
         only_scripts: false,
         applied: applied.into_iter().collect(),

@@ -117,7 +117,7 @@ impl Execution<'_> {
                     let error = Error::new(*kind, message);
                     self.walk_back_otherwise(cx, &stored, error).await
                 }
-                _ => self.walk_back(cx, step, plan.only_scripts).await,
+                _ => self.walk_back(cx, step, plan).await,
             };
             outcome.map_err(|error| (step.id.clone(), error))?;
         }
@@ -181,15 +181,20 @@ impl Execution<'_> {
 
     /// Walks one migration back: by its script if that is the plan and it proves sound, else from its point.
     /// With `only_scripts` the script is run as it is, and what it leaves behind is a warning.
-    async fn walk_back(&mut self, cx: &Cx, step: &RollbackStep, only_scripts: bool) -> Result<()> {
+    async fn walk_back(&mut self, cx: &Cx, step: &RollbackStep, plan: &RollbackPlan) -> Result<()> {
         let stored = self.state.stored.get(&step.id).cloned();
+        if let Some(changes) = &step.changes {
+            let stored =
+                stored.ok_or_else(|| Error::internal("changes were planned of a migration nobody knows"))?;
+            return self.undo_changes(cx, &stored, changes, plan.on_conflict).await;
+        }
         let Some(down) = &step.down else {
             let stored =
                 stored.ok_or_else(|| Error::internal("a full rollback was planned without a point"))?;
             return self.restore_migration(cx, &stored).await;
         };
         self.limit_waiting(cx, down).await?;
-        if only_scripts {
+        if plan.only_scripts {
             return self.down(cx, down).await;
         }
         let strict = stored.is_some();

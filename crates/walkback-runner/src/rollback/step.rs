@@ -4,6 +4,7 @@ use walkback_core::{Error, ErrorKind, MigrationId, Result};
 
 use super::plan::Planning;
 use super::{RollbackKind, RollbackStep};
+use crate::changes::{Changed, ChangesPlan};
 use crate::journal::StoredMigration;
 use crate::plan::{Planner, Verdict};
 use crate::restore::Exchange;
@@ -13,6 +14,7 @@ impl Planning<'_> {
         let stored = self.state.stored.get(id);
         match kind {
             RollbackKind::Down => self.by_down(id, "it was asked for".to_owned()).await,
+            RollbackKind::Surgical => self.by_changes(id).await,
             RollbackKind::Full => {
                 let stored = stored.ok_or_else(|| self.no_point(id))?;
                 self.by_point(stored, "it was asked for".to_owned()).await
@@ -26,12 +28,18 @@ impl Planning<'_> {
         }
     }
 
-    /// Chooses as DESIGN section 5 says: a sound and lossless down, else the point, else nothing.
+    /// Chooses as DESIGN section 5 says: a sound and lossless down, else what it changed cell by cell, else the point,
+    /// else nothing.
     pub(super) async fn by_the_cheapest(&mut self, id: &MigrationId) -> Result<RollbackStep> {
         let stored = self.state.stored.get(id);
         let verdict = self.verdict(id).await?;
         if verdict == Verdict::Lossless {
             return self.by_down(id, "its way down is lossless".to_owned()).await;
+        }
+        if stored.is_some_and(|stored| stored.changes.is_some())
+            && let Ok(step) = self.by_changes(id).await
+        {
+            return Ok(step);
         }
         match stored {
             Some(stored) if stored.point.is_some() && self.runner.vault().is_some() => {
@@ -77,8 +85,50 @@ impl Planning<'_> {
             kind: RollbackKind::Down,
             reason,
             down: Some(down),
+            changes: None,
             restore: None,
             loss,
+        })
+    }
+
+    /// Takes back what a migration changed in rows, if it changed nothing else.
+    async fn by_changes(&mut self, id: &MigrationId) -> Result<RollbackStep> {
+        let stored = self.state.stored.get(id).ok_or_else(|| self.no_point(id))?;
+        let (Some(before), Some(after)) = (&stored.point, &stored.changes) else {
+            return Err(Error::not_found(format!(
+                "what `{}` changed in rows was not kept",
+                stored.name()
+            ))
+            .hint("it changed none, or was not one transaction, or there was no vault; `walkback rollback --type full` restores its tables from the point"));
+        };
+        if !stored.delta.is_of_rows_only() {
+            return Err(Error::unsupported(
+                format!("taking back rows of `{}`, which also changed definitions,", stored.name()),
+                "this version",
+            )
+            .hint("`walkback rollback --type full` restores its tables from the point, and shows first what that loses"));
+        }
+        let about = format!("migration `{}`", stored.name());
+        let mut manifests = Vec::new();
+        for point in [before, after] {
+            let manifest = self.manifest(point).await;
+            manifests.push(manifest.map_err(|error| self.gone(error, point, &about))?);
+        }
+        let changed = Changed::all(&manifests[0], &manifests[1], &self.schema)?;
+        let tables: Vec<_> = changed.into_iter().map(|changed| changed.table.name).collect();
+        Ok(RollbackStep {
+            id: stored.id.clone(),
+            name: stored.name(),
+            kind: RollbackKind::Surgical,
+            reason: "what it changed in rows was kept, and goes back cell by cell".to_owned(),
+            down: None,
+            changes: Some(ChangesPlan {
+                before: before.clone(),
+                after: after.clone(),
+                tables,
+            }),
+            restore: None,
+            loss: Vec::new(),
         })
     }
 
@@ -110,6 +160,7 @@ impl Planning<'_> {
             kind: RollbackKind::Full,
             reason,
             down: None,
+            changes: None,
             restore: Some(restore),
             loss,
         })

@@ -7,6 +7,7 @@ use walkback_vault::{Manifest, TableEntry};
 
 use super::plan::Planning;
 use super::{RollbackKind, RollbackPlan, RollbackStep};
+use crate::changes::OnConflict;
 use crate::delta::SchemaDelta;
 use crate::identity;
 use crate::journal::{Journal, StoredMigration, TableThen};
@@ -124,6 +125,7 @@ impl Planning<'_> {
             to: self.state.heads(&after),
             steps: Vec::new(),
             restore: Some(restore),
+            on_conflict: OnConflict::default(),
             warnings: Vec::new(),
             only_scripts: false,
             applied: applied.into_iter().collect(),

@@ -211,8 +211,23 @@ pub(crate) struct Rollback {
     /// How to walk back.
     #[arg(long = "type", value_name = "KIND", default_value = "auto")]
     pub(crate) kind: RollbackType,
+    /// What becomes of cells and rows that the migration changed and that were changed again since, where rows go back
+    /// cell by cell.
+    #[arg(long, value_name = "POLICY", default_value = "keep")]
+    pub(crate) on_conflict: ConflictPolicy,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+}
+
+/// What becomes of what was changed again since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConflictPolicy {
+    /// It stays as it is now, and is listed.
+    Keep,
+    /// It goes back as well; the safety point keeps what it was changed to.
+    Revert,
+    /// Nothing is changed, and the exit code is 7.
+    Stop,
 }
 
 /// How to walk back.
@@ -222,6 +237,8 @@ pub(crate) enum RollbackType {
     Auto,
     /// Down scripts, newest first.
     Down,
+    /// What the migration changed in rows, cell by cell; what was written since stays.
+    Surgical,
     /// Tables as they were at the point.
     Full,
     /// The database's own, while the run is unfinished.

@@ -13,7 +13,15 @@ use crate::cli::render::table::count;
 pub(super) async fn run(context: &Context, command: &Point) -> Result<u8> {
     match command {
         Point::Create(args) => create(context, args).await,
-        Point::List => backup::list(context, "point", |kind| kind != PointKind::Backup, None).await,
+        Point::List => {
+            backup::list(
+                context,
+                "point",
+                |kind| !matches!(kind, PointKind::Backup | PointKind::AfterUp),
+                None,
+            )
+            .await
+        }
         Point::Show(args) => backup::show(context, args).await,
         Point::Remove(args) => remove(context, args).await,
     }

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 use walkback_core::{Error, ErrorKind, Result};
-use walkback_runner::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat, Runner};
+use walkback_runner::{OnConflict, RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat, Runner};
 
 use super::change::{self, no_sql, place, print_sql};
 use super::dump::{Chosen, Named};
-use crate::cli::args::{Rollback, RollbackType};
+use crate::cli::args::{ConflictPolicy, Rollback, RollbackType};
 use crate::cli::context::{Context, consent, json};
 use crate::cli::exit;
 use crate::cli::render::plan as render;
@@ -94,6 +94,7 @@ fn request(args: &Rollback) -> Result<RollbackRequest> {
     let kind = match args.kind {
         RollbackType::Auto => RollbackKind::Auto,
         RollbackType::Down => RollbackKind::Down,
+        RollbackType::Surgical => RollbackKind::Surgical,
         RollbackType::Full => RollbackKind::Full,
         RollbackType::Transaction => RollbackKind::Transaction,
         RollbackType::Backup => RollbackKind::Backup,
@@ -132,7 +133,16 @@ fn request(args: &Rollback) -> Result<RollbackRequest> {
         )
         .hint("`walkback restore <ID> --set-version <TARGET>` writes another version into the ledger"));
     }
-    Ok(RollbackRequest { what, kind })
+    let on_conflict = match args.on_conflict {
+        ConflictPolicy::Keep => OnConflict::Keep,
+        ConflictPolicy::Revert => OnConflict::Revert,
+        ConflictPolicy::Stop => OnConflict::Stop,
+    };
+    Ok(RollbackRequest {
+        what,
+        kind,
+        on_conflict,
+    })
 }
 
 #[cfg(test)]

@@ -131,6 +131,13 @@ pub(crate) fn rollback(plan: &RollbackPlan, place: &str) -> String {
         for statement in step.down.iter().flat_map(|down| &down.statements) {
             text.push_str(&risk(statement));
         }
+        for table in step.changes.iter().flat_map(|changes| &changes.tables) {
+            writeln!(
+                text,
+                "        rows of `{table}` go back cell by cell; what was written since stays"
+            )
+            .ok();
+        }
         if let Some(exchange) = &step.restore {
             text.push_str(&self::exchange(exchange, "        "));
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use walkback_runner::{Named, RunKind, RunReport};
+use walkback_runner::{Named, RunKind, RunReport, TableChanges};
 
 use super::style;
 use super::table::{count, heads, names};
@@ -46,6 +46,9 @@ pub(crate) fn report(report: &RunReport) -> String {
     if let Some(points) = kept_in(&report.points) {
         writeln!(text, "kept what was there in {points}").ok();
     }
+    for table in &report.changes {
+        text.push_str(&changes(table));
+    }
     if let Some(first) = report.kept.first() {
         let until = first.deadline.split('T').next().unwrap_or_default();
         let tables = count(report.kept.len(), "table");
@@ -62,6 +65,32 @@ pub(crate) fn report(report: &RunReport) -> String {
         writeln!(text, "take it back with `{command}`").ok();
     }
     text.trim_end().to_owned()
+}
+
+/// How many conflicts of a table are shown; `--json` has more.
+const SHOWN: usize = 20;
+
+/// Says what became of the rows of a table, and of what was changed since.
+fn changes(table: &TableChanges) -> String {
+    let mut text = format!(
+        "table `{}`: {} changed back, {} brought back, {} removed\n",
+        table.table,
+        count(table.changed_back, "row"),
+        table.brought_back,
+        table.removed
+    );
+    if table.conflicts > 0 {
+        let conflicts = count(table.conflicts, "conflict");
+        writeln!(text, "  {conflicts} with what was written since:").ok();
+        for conflict in table.listed.iter().take(SHOWN) {
+            writeln!(text, "  {conflict}").ok();
+        }
+        let shown = table.listed.len().min(SHOWN) as u64;
+        if table.conflicts > shown {
+            writeln!(text, "  and {} more", table.conflicts - shown).ok();
+        }
+    }
+    text
 }
 
 fn listed(before: &str, migrations: &[Named]) -> String {

@@ -1,0 +1,78 @@
+//! Keeping the tables as a migration left them, inside its transaction.
+
+use walkback_core::fingerprint::Fingerprinter;
+use walkback_core::statement::{Action, Severity};
+use walkback_core::{Cx, Result, ResultExt as _};
+use walkback_vault::{Manifest, PointKind};
+
+use crate::execute::{Execution, Outcome};
+use crate::plan::{PlannedStep, PointScope};
+use crate::point::{self, PointRequest};
+
+impl Execution<'_> {
+    /// Makes a point of the tables that the point before the migration holds, as the current transaction sees them.
+    /// `None`: the migration changes no rows, or nothing was kept before it.
+    pub(crate) async fn keep_changes(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        before: Option<&Manifest>,
+        outcome: &Outcome,
+    ) -> Result<Option<Manifest>> {
+        let Some(before) = before.filter(|_| changes_rows(step)) else {
+            return Ok(None);
+        };
+        let tables: Vec<_> = before
+            .tables
+            .iter()
+            .filter_map(|entry| outcome.after.table(&entry.table))
+            .collect();
+        if tables.is_empty() {
+            return Ok(None);
+        }
+        let request = PointRequest {
+            kind: PointKind::AfterUp,
+            prefix: "ch",
+            about: &step.name,
+            scope: &PointScope::None,
+            description: Some(format!("after migration {}", step.name)),
+            run_id: Some(self.run.id.clone()),
+            of: None,
+        };
+        let capability = self.session.capability().clone();
+        let meta = point::meta(self.runner, &self.state, &capability, &outcome.after, &request);
+        let mut writer = point::begin(self.runner.needed_vault()?, cx, &request, meta).await?;
+        for table in tables {
+            let slice = point::slice_of(table);
+            let chunks = self.session.export(cx, &slice).await?;
+            let part = writer.write_part(cx, &slice.table, chunks).await?;
+            if writer.add_parts(&slice, vec![part])?.chunks == 0 {
+                writer.set_fingerprint(&slice.table, Fingerprinter::new().finish())?;
+            }
+        }
+        let written = writer
+            .finish_all(cx)
+            .await
+            .wrap(|| format!("what `{}` changed cannot be kept", step.name))?;
+        cx.step("changes.kept");
+        let row = point::row_of(&written);
+        self.journal().note_point(cx, &row).await?;
+        Ok(Some(written.manifest))
+    }
+}
+
+/// Returns whether a migration does more than to define.
+fn changes_rows(step: &PlannedStep) -> bool {
+    step.statements.iter().any(|statement| {
+        statement.severity == Severity::Unknown
+            || statement.effect.actions.iter().any(|action| {
+                matches!(
+                    action,
+                    Action::Insert { .. }
+                        | Action::Update { .. }
+                        | Action::Delete { .. }
+                        | Action::Truncate { .. }
+                )
+            })
+    })
+}

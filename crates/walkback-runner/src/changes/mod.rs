@@ -1,0 +1,234 @@
+//! What a migration changed in rows, and only that: the difference of two points, one made before it and one as it
+//! left its tables, inside its transaction. What applications wrote before or after is in neither difference.
+//!
+//! Both points keep rows in chunks named by their content, so that the second costs what was changed, and what was
+//! not changed is found without being read.
+
+mod conflicts;
+mod keep;
+mod questions;
+mod sql;
+mod undo;
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use walkback_core::catalog::{Schema, Table};
+use walkback_core::name::ObjectKind;
+use walkback_core::{Error, Result, TableName};
+use walkback_vault::{ChunkEntry, Manifest, TableEntry};
+
+/// What becomes of a cell or row that the migration changed and that was changed again since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum OnConflict {
+    /// It stays as it is now, and is reported.
+    #[default]
+    Keep,
+    /// It goes back to what it was before the migration; what it was changed to is in the safety point.
+    Revert,
+    /// Nothing is changed at all.
+    Stop,
+}
+
+/// What a surgical rollback will look at.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct ChangesPlan {
+    /// The point before the migration.
+    pub before: String,
+    /// The point with the tables as it left them.
+    pub after: String,
+    /// The tables in which rows were changed.
+    pub tables: Vec<TableName>,
+}
+
+/// What became of one table.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct TableChanges {
+    /// The table.
+    pub table: TableName,
+    /// Rows that got cells back.
+    pub changed_back: u64,
+    /// Rows that the migration had deleted and that are there again.
+    pub brought_back: u64,
+    /// Rows that the migration had inserted and that are gone.
+    pub removed: u64,
+    /// How many conflicts there are.
+    pub conflicts: u64,
+    /// The first of them.
+    pub listed: Vec<Conflict>,
+}
+
+/// A cell or row that was changed since the migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Conflict {
+    /// The key of the row, as `id = 7`.
+    pub key: String,
+    /// The column; `None` for the whole row.
+    pub column: Option<String>,
+    /// What is the matter, in words.
+    pub what: String,
+    /// What was there before the migration, as a literal.
+    pub before: Option<String>,
+    /// What the migration wrote.
+    pub written: Option<String>,
+    /// What is there now.
+    pub now: Option<String>,
+}
+
+impl std::fmt::Display for Conflict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "row {}", self.key)?;
+        if let Some(column) = &self.column {
+            write!(f, ", column `{column}`")?;
+        }
+        write!(f, ": {}", self.what)?;
+        if let (Some(before), Some(written), Some(now)) = (&self.before, &self.written, &self.now) {
+            write!(f, " (before {before}, the migration wrote {written}, now {now})")?;
+        }
+        Ok(())
+    }
+}
+
+/// A table of which a migration changed rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Changed {
+    /// As it is now.
+    pub(crate) table: Table,
+    pub(crate) before: TableEntry,
+    pub(crate) after: TableEntry,
+    /// Which chunks of the first point the second has not, and the other way round.
+    pub(crate) gone: Vec<Range<usize>>,
+    pub(crate) new: Vec<Range<usize>>,
+}
+
+impl Changed {
+    /// Returns the tables of which rows were changed, parents before those that refer to them.
+    ///
+    /// # Errors
+    /// Says why rows of a table cannot be told apart, or cannot go back by themselves.
+    pub(crate) fn all(before: &Manifest, after: &Manifest, now: &Schema) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for entry in &after.tables {
+            let Some(earlier) = before.table(&entry.table) else {
+                return Err(no_way(
+                    &entry.table,
+                    "the point before the migration does not hold it",
+                ));
+            };
+            let gone = missing(&earlier.chunks, &entry.chunks);
+            let new = missing(&entry.chunks, &earlier.chunks);
+            if gone.is_empty() && new.is_empty() {
+                continue;
+            }
+            let table = now
+                .table(&entry.table)
+                .ok_or_else(|| no_way(&entry.table, "it is not there any more"))?;
+            if let Some(why) = why_not(table, earlier, entry, now) {
+                return Err(no_way(&entry.table, &why));
+            }
+            all.push(Self {
+                table: table.clone(),
+                before: earlier.clone(),
+                after: entry.clone(),
+                gone,
+                new,
+            });
+        }
+        parents_first(&mut all);
+        Ok(all)
+    }
+}
+
+/// Says why the changed rows of a table cannot go back cell by cell.
+fn why_not(table: &Table, before: &TableEntry, after: &TableEntry, now: &Schema) -> Option<String> {
+    if table.primary_key.is_empty() {
+        return Some("it has no primary key: one of its rows cannot be told from another".to_owned());
+    }
+    if before.order != table.primary_key || after.order != table.primary_key {
+        return Some("its primary key is not what it was".to_owned());
+    }
+    let has = |name: &String| table.columns.iter().any(|column| column.name == *name);
+    if before.columns != after.columns || !after.columns.iter().all(has) {
+        return Some("its columns are not what they were".to_owned());
+    }
+    if !table.parents.is_empty() || now.tables.iter().any(|other| other.parents.contains(&table.name)) {
+        return Some("it is a partition or has some".to_owned());
+    }
+    let trigger = now
+        .objects_on(&table.name)
+        .find(|object| object.kind == ObjectKind::Trigger)?;
+    Some(format!(
+        "its trigger `{}` would fire again on what goes back",
+        trigger.name
+    ))
+}
+
+fn no_way(table: &TableName, why: &str) -> Error {
+    Error::new(
+        walkback_core::ErrorKind::Unsupported,
+        format!("the rows of table `{table}` cannot go back cell by cell: {why}"),
+    )
+    .hint(
+        "`walkback rollback --type full` restores its tables from the point, and shows first what that loses",
+    )
+}
+
+/// Returns where the chunks are that others have not.
+fn missing(chunks: &[ChunkEntry], others: &[ChunkEntry]) -> Vec<Range<usize>> {
+    let known: std::collections::BTreeSet<&str> = others.iter().map(|chunk| chunk.hash.as_str()).collect();
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for (index, _) in chunks
+        .iter()
+        .enumerate()
+        .filter(|(_, chunk)| !known.contains(chunk.hash.as_str()))
+    {
+        match ranges.last_mut() {
+            Some(last) if last.end == index => last.end += 1,
+            _ => ranges.push(index..index + 1),
+        }
+    }
+    ranges
+}
+
+/// Puts tables behind those that they refer to, as far as there is no circle.
+fn parents_first(all: &mut Vec<Changed>) {
+    let mut ordered: Vec<Changed> = Vec::new();
+    while !all.is_empty() {
+        let waits = |one: &Changed| {
+            one.table.foreign_keys.iter().any(|key| {
+                key.references != one.table.name && all.iter().any(|other| other.table.name == key.references)
+            })
+        };
+        let free = all.iter().position(|one| !waits(one)).unwrap_or(0);
+        ordered.push(all.remove(free));
+    }
+    *all = ordered;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunks(hashes: &[&str]) -> Vec<ChunkEntry> {
+        hashes
+            .iter()
+            .map(|hash| {
+                serde_json::from_value(serde_json::json!({"hash": hash, "rows": 1, "bytes": 1, "stored": 1}))
+            })
+            .collect::<std::result::Result<_, _>>()
+            .unwrap()
+    }
+
+    #[test]
+    fn only_chunks_that_differ_are_read() {
+        let (one, other) = (chunks(&["a", "b", "c", "d", "e"]), chunks(&["a", "x", "d"]));
+        assert_eq!(missing(&one, &other), [1..3, 4..5]);
+        assert_eq!(missing(&other, &one), [1..2]);
+        assert!(missing(&one, &one).is_empty());
+    }
+}
