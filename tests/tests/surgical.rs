@@ -23,6 +23,7 @@ fn main() -> ExitCode {
                 a_value_that_has_to_be_unique_and_is_taken_changes_nothing,
                 a_few_of_many_rows_go_back,
                 random_writes_are_never_lost,
+                killed_at_any_step_it_is_as_before_or_as_after,
             ],
         },
     )
@@ -359,6 +360,39 @@ fn a_few_of_many_rows_go_back(backend: Backend) {
         sandbox.value("SELECT count(*) FROM m")
     );
     assert_eq!(sandbox.value("SELECT count(*) FROM m WHERE b = 'since'"), "500");
+}
+
+fn killed_at_any_step_it_is_as_before_or_as_after(backend: Backend) {
+    let change = "UPDATE users SET plan = 'basic' WHERE plan = 'free';\nDELETE FROM users WHERE id = 5;";
+    let sandbox = project(backend, USERS, change);
+    sandbox.sql("UPDATE users SET plan = 'gold' WHERE id = 1");
+    let before = sandbox.contents();
+    let undo = ["rollback", "-n", "1", "--type", "surgical", "-y"];
+    sandbox.ok(&undo);
+    let after = sandbox.contents();
+    let mut kills = 0;
+    for step in 1.. {
+        if sandbox.status()["applied"] == 1 {
+            sandbox.sql("UPDATE users SET plan = 'free' WHERE id = 1");
+            sandbox.ok(&["up", "-y"]);
+            sandbox.sql("UPDATE users SET plan = 'gold' WHERE id = 1");
+            sandbox.assert_contents(&before, "before the next kill");
+        }
+        if sandbox.killed_at(step, &undo).is_none() {
+            break;
+        }
+        kills += 1;
+        let recovered = sandbox.run(&["recover", "-y"]);
+        assert_eq!(recovered.code, Some(0), "step {step}: {}", recovered.transcript());
+        let expected = if sandbox.status()["applied"] == 1 {
+            &after
+        } else {
+            &before
+        };
+        sandbox.assert_contents(expected, &format!("killed at step {step}"));
+        sandbox.assert_sound();
+    }
+    assert!(kills > 3, "it has hardly any durable step");
 }
 
 type Rows = BTreeMap<i64, (i64, i64)>;
