@@ -17,23 +17,22 @@ use crate::link::Link;
 #[async_trait]
 impl Control for MysqlEngine {
     async fn read_only(&self, cx: &Cx) -> Result<bool> {
-        let line = self.line(cx).await?;
+        let line = self.line(cx, Access::Write).await?;
         line.call(cx, |link| Box::pin(is_read_only(link))).await
     }
 
     async fn set_read_only(&self, cx: &Cx, read_only: bool) -> Result<()> {
-        let line = self.line(cx).await?;
+        let line = self.line(cx, Access::Write).await?;
         line.call(cx, move |link| Box::pin(set_read_only(link, read_only)))
             .await
     }
 }
 
 impl MysqlEngine {
-    async fn line(&self, cx: &Cx) -> Result<Line> {
+    /// Opens a connection for one call.
+    pub(crate) async fn line(&self, cx: &Cx, access: Access) -> Result<Line> {
         cx.check()?;
-        Ok(Line::new(
-            Link::open(Arc::clone(&self.config), Access::Write).await?,
-        ))
+        Ok(Line::new(Link::open(Arc::clone(&self.config), access).await?))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch};
+use walkback_core::grants::GrantKeeping;
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
 use walkback_sql::Sql;
 
@@ -56,5 +57,9 @@ impl Engine for MysqlEngine {
 
     fn dumps(&self) -> Option<&dyn Dumps> {
         Some(self)
+    }
+
+    fn grants(&self) -> GrantKeeping<'_> {
+        GrantKeeping::Apart(self)
     }
 }

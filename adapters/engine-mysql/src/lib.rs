@@ -52,6 +52,7 @@ mod engine;
 mod error;
 mod execute;
 mod foreign_keys;
+mod grants;
 mod import;
 mod index;
 mod link;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
+use walkback_core::grants::GrantKeeping;
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
 use walkback_sql::Sql;
 
@@ -67,6 +68,10 @@ impl Engine for PostgresEngine {
 
     fn dumps(&self) -> Option<&dyn Dumps> {
         Some(self)
+    }
+
+    fn grants(&self) -> GrantKeeping<'_> {
+        GrantKeeping::InSchema
     }
 }
 

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use walkback_core::cx::Unit;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
+use walkback_core::grants::GrantKeeping;
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Error, ErrorKind, Result, Session};
 use walkback_sql::Sql;
 
@@ -69,6 +70,11 @@ impl Engine for SqliteEngine {
 
     fn dumps(&self) -> Option<&dyn Dumps> {
         Some(self)
+    }
+
+    fn grants(&self) -> GrantKeeping<'_> {
+        // There are no users: who may read the file may read all of it.
+        GrantKeeping::None
     }
 }
 

@@ -24,6 +24,7 @@ use crate::dialect::Dialect;
 use crate::dump::Dumps;
 use crate::error::Result;
 use crate::fingerprint::TableFingerprint;
+use crate::grants::GrantKeeping;
 use crate::name::TableName;
 use crate::statement::Action;
 use crate::value::{Row, Value};
@@ -130,6 +131,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Returns how dumps of other tools are loaded into this database, if they can be.
     fn dumps(&self) -> Option<&dyn Dumps>;
+
+    /// Returns where the rights on this database are, and the way to them where that is not the schema.
+    fn grants(&self) -> GrantKeeping<'_>;
 }
 
 /// Scratch databases: empty, private, gone when dropped.

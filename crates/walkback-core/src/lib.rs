@@ -23,6 +23,7 @@ pub mod dump;
 pub mod engine;
 pub mod error;
 pub mod fingerprint;
+pub mod grants;
 pub mod graph;
 pub mod ledger;
 pub mod migration;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use walkback_core::engine::Begin;
+use walkback_core::grants::{Account, Grant, GrantKeeping, GrantScope, Obstacles, Right};
 use walkback_core::statement::Action;
 use walkback_core::{ErrorKind, Result};
 
@@ -94,6 +95,40 @@ pub(super) async fn an_owner_lacks_no_right(fixture: EngineFixture) -> Result<()
         1,
         "asking for rights changed something"
     );
+    Ok(())
+}
+
+pub(super) async fn rights_are_read_and_can_be_given_again(fixture: EngineFixture) -> Result<()> {
+    drop(fixture.with_table(1).await?);
+    let GrantKeeping::Apart(server) = fixture.engine.grants() else {
+        crate::runner::note("this engine keeps no rights apart from the schema");
+        return Ok(());
+    };
+    let held = server.held(&cx()).await?;
+    assert_eq!(server.obstacles(&cx(), &held).await?, Obstacles::default());
+    assert_eq!(server.give(&cx(), &held).await?, Vec::<String>::new());
+    assert_eq!(server.held(&cx()).await?, held, "giving what is there changes it");
+    let nobody = Grant {
+        account: Account {
+            name: "walkback_nobody".to_owned(),
+            host: Some("nowhere.invalid".to_owned()),
+        },
+        on: GrantScope::Table("t".to_owned()),
+        rights: vec![Right {
+            right: "SELECT".to_owned(),
+            columns: Vec::new(),
+        }],
+        with_grant_option: false,
+    };
+    let nobody = [nobody];
+    let obstacles = server.obstacles(&cx(), &nobody).await?;
+    assert_eq!(obstacles.absent, [nobody[0].account.clone()]);
+    assert_eq!(
+        server.give(&cx(), &nobody).await?.len(),
+        1,
+        "an account was created"
+    );
+    assert_eq!(server.held(&cx()).await?, held);
     Ok(())
 }
 

@@ -150,6 +150,7 @@ pub static CHECKS: &[Check<EngineFixture>] = crate::checks![
     holding::a_statement_waits_for_a_lock_only_so_long,
     holding::held_tables_are_written_by_nobody_else_where_that_is_claimed,
     holding::an_owner_lacks_no_right,
+    holding::rights_are_read_and_can_be_given_again,
     holding::a_database_that_is_read_only_keeps_applications_from_writing,
     catalog::a_table_is_found_by_its_name,
     catalog::a_schema_describes_tables_as_they_were_made,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
+use walkback_core::grants::GrantKeeping;
 use walkback_core::{Access, Cx, Dialect, Engine, Error, Result, Session};
 
 use super::Fault;
@@ -88,6 +89,10 @@ impl Engine for Faulty {
 
     fn dumps(&self) -> Option<&dyn Dumps> {
         self.inner.dumps()
+    }
+
+    fn grants(&self) -> GrantKeeping<'_> {
+        self.inner.grants()
     }
 }
 

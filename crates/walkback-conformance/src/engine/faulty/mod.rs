@@ -361,6 +361,10 @@ pub const WITHOUT_FAULT: &[(&str, &str)] = &[
         "an engine whose rights are those of a file has none to invent",
     ),
     (
+        "rights_are_read_and_can_be_given_again",
+        "the faults are on an engine that has no rights; what it would see is seen in the journeys",
+    ),
+    (
         "a_database_that_is_read_only_keeps_applications_from_writing",
         "an engine without a server has no such mode",
     ),

@@ -1,14 +1,18 @@
 //! What the user may do, read from `SHOW GRANTS`.
 
+mod needs;
+
 use std::collections::BTreeSet;
 
+use walkback_core::Result;
 use walkback_core::name::ObjectKind;
 use walkback_core::statement::Action;
-use walkback_core::{Result, TableName};
 use walkback_sql::lexer::{Token, TokenKind, significant_tokens};
 
 use crate::dialect::{KIND, literal, quoted};
 use crate::link::Link;
+
+use needs::needs;
 
 /// A line of `SHOW GRANTS`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,16 +25,8 @@ struct Grant {
     database: String,
     /// The table; `*` is every one.
     table: String,
-}
-
-/// A right that something needs: any of these, on this table.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Need {
-    rights: &'static [&'static str],
-    /// `None`: on the whole database.
-    table: Option<String>,
-    /// For what, in words.
-    what: String,
+    /// Whether the rights may be passed on.
+    is_grantable: bool,
 }
 
 impl Link {
@@ -117,6 +113,39 @@ impl Link {
         Ok(format!("{}@{}", literal(name), literal(host)))
     }
 
+    /// Returns what the user lacks to give others these rights, each on a table or on all (`*`).
+    pub(crate) async fn not_to_be_passed_on(&mut self, wanted: &[(String, String)]) -> Result<Vec<String>> {
+        let grants = self.grants().await?;
+        let mut passing: Vec<_> = grants
+            .iter()
+            .filter(|grant| grant.is_grantable)
+            .cloned()
+            .collect();
+        // One of its own may be given with the option of another.
+        passing
+            .iter_mut()
+            .for_each(|grant| grant.rights = BTreeSet::from(["GRANT OPTION".to_owned()]));
+        let database = self.database.clone();
+        let missing: BTreeSet<&str> = wanted
+            .iter()
+            .filter(|(right, on)| {
+                !allows(&grants, right, &database, on) || !allows(&passing, "GRANT OPTION", &database, on)
+            })
+            .map(|(right, _)| right.as_str())
+            .collect();
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (user, rights) = (self.quoted_user().await?, Vec::from_iter(missing).join(", "));
+        let grant = format!(
+            "GRANT {rights} ON {}.* TO {user} WITH GRANT OPTION",
+            quoted(&database)
+        );
+        Ok(vec![format!(
+            "{user} may not give rights on `{database}`: {grant}"
+        )])
+    }
+
     async fn grants(&mut self) -> Result<Vec<Grant>> {
         let roles = self.one("SELECT CURRENT_ROLE()").await?;
         // MySQL tells what roles give only if it is asked for them; MariaDB tells it anyway.
@@ -180,6 +209,9 @@ fn read(line: &str) -> Option<Grant> {
         rights,
         database,
         table,
+        is_grantable: tokens[on..]
+            .windows(2)
+            .any(|two| two[0].is_word("GRANT") && two[1].is_word("OPTION")),
     })
 }
 
@@ -253,95 +285,6 @@ fn like(pattern: &str, text: &str) -> bool {
             }
         }
     }
-}
-
-fn needs(action: &Action) -> Vec<Need> {
-    let need = |rights: &'static [&'static str], table: Option<&TableName>, what: String| Need {
-        rights,
-        table: table.map(|table| table.name.clone()),
-        what,
-    };
-    let on = |rights: &'static [&'static str], table: &TableName, verb: &str| {
-        need(rights, Some(table), format!("{verb} table `{table}`"))
-    };
-    match action {
-        Action::Create {
-            kind,
-            name,
-            on: table,
-            or_replace,
-            ..
-        } => {
-            let mut needs = needs_of_object(*kind, name, table.as_ref(), true);
-            if *or_replace && matches!(kind, ObjectKind::View | ObjectKind::Table) {
-                needs.push(on(&["DROP"], name, "drop"));
-            }
-            needs
-        }
-        Action::Drop {
-            kind,
-            name,
-            on: table,
-        } => needs_of_object(*kind, name, table.as_ref(), false),
-        Action::DropTable { table } => vec![on(&["DROP"], table, "drop")],
-        Action::RenameTable { from, to } => vec![
-            on(&["ALTER"], from, "rename"),
-            on(&["DROP"], from, "rename"),
-            on(&["CREATE"], to, "create"),
-            on(&["INSERT"], to, "insert into"),
-        ],
-        Action::AddColumn { table, .. }
-        | Action::DropColumn { table, .. }
-        | Action::RenameColumn { table, .. }
-        | Action::AlterColumn { table, .. } => vec![on(&["ALTER"], table, "alter")],
-        Action::Alter { kind, name } => match kind {
-            ObjectKind::Table => vec![on(&["ALTER"], name, "alter")],
-            kind => needs_of_object(*kind, name, None, true),
-        },
-        Action::Insert { table, may_overwrite } => {
-            let mut needs = vec![on(&["INSERT"], table, "insert into")];
-            if *may_overwrite {
-                needs.push(on(&["UPDATE", "DELETE"], table, "overwrite rows of"));
-            }
-            needs
-        }
-        Action::Update { table } => vec![on(&["UPDATE"], table, "update"), on(&["SELECT"], table, "read")],
-        Action::Delete { table } => vec![
-            on(&["DELETE"], table, "delete from"),
-            on(&["SELECT"], table, "read"),
-        ],
-        Action::Truncate { table } => vec![on(&["DROP"], table, "empty")],
-        _ => Vec::new(),
-    }
-}
-
-fn needs_of_object(
-    kind: ObjectKind,
-    name: &TableName,
-    on: Option<&TableName>,
-    is_created: bool,
-) -> Vec<Need> {
-    let verb = if is_created { "create" } else { "drop" };
-    let what = format!("{verb} {} `{name}`", kind.word());
-    let (rights, table): (&'static [&'static str], Option<&TableName>) = match (kind, is_created) {
-        (ObjectKind::Table | ObjectKind::Sequence, true) => (&["CREATE"], Some(name)),
-        (ObjectKind::Table | ObjectKind::Sequence | ObjectKind::View, false) => (&["DROP"], Some(name)),
-        (ObjectKind::View, true) => (&["CREATE VIEW"], Some(name)),
-        (ObjectKind::Index, _) => (&["INDEX", "ALTER"], on),
-        (ObjectKind::Constraint, _) => (&["ALTER"], on),
-        (ObjectKind::Trigger, _) => (&["TRIGGER"], on),
-        (ObjectKind::Routine, true) => (&["CREATE ROUTINE"], None),
-        (ObjectKind::Routine, false) => (&["ALTER ROUTINE"], None),
-        (ObjectKind::Event, _) => (&["EVENT"], None),
-        (ObjectKind::Schema, true) => (&["CREATE"], None),
-        (ObjectKind::Schema, false) => (&["DROP"], None),
-        _ => return Vec::new(),
-    };
-    vec![Need {
-        rights,
-        table: table.map(|table| table.name.clone()),
-        what,
-    }]
 }
 
 #[cfg(test)]
