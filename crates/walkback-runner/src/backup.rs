@@ -8,23 +8,39 @@ use crate::point::{self, PointRequest};
 use crate::runner::Runner;
 
 impl Runner {
-    /// Backs up chosen tables, or the whole database, in one consistent snapshot, while others go on writing.
+    /// Backs up chosen tables, or the whole database, in one consistent snapshot, while others go on writing. With
+    /// `grants` it holds the rights on them as well; where these are part of the schema it does anyway.
     ///
     /// # Errors
-    /// `NotFound` if a table does not exist.
+    /// `NotFound` if a table does not exist. With `grants`, `PermissionDenied` if they may not be read, and
+    /// `Unsupported` where there are none; nothing is written then.
     pub async fn backup_create(
         &self,
         cx: &Cx,
         tables: &[String],
         description: Option<&str>,
+        grants: bool,
     ) -> Result<Manifest> {
         let scope = self.scope_of(cx, tables).await?;
+        let grants = match grants {
+            true => self.grants_held(cx, &scope).await?,
+            false => None,
+        };
         let about = match tables {
             [table] => table.as_str(),
             _ => "",
         };
-        self.keep(cx, PointKind::Backup, "bk", about, &scope, description)
-            .await
+        let request = PointRequest {
+            kind: PointKind::Backup,
+            prefix: "bk",
+            about,
+            scope: &scope,
+            description: description.map(str::to_owned),
+            run_id: None,
+            of: None,
+            grants,
+        };
+        self.keep(cx, request).await
     }
 
     /// Makes a rollback point of the whole database, to which `rollback` can go back.
@@ -32,15 +48,17 @@ impl Runner {
     /// # Errors
     /// Fails if the database or the vault cannot be used.
     pub async fn point_create(&self, cx: &Cx, description: Option<&str>) -> Result<Manifest> {
-        self.keep(
-            cx,
-            PointKind::BeforeUp,
-            "rb",
-            "manual",
-            &PointScope::Everything,
-            description,
-        )
-        .await
+        let request = PointRequest {
+            kind: PointKind::BeforeUp,
+            prefix: "rb",
+            about: "manual",
+            scope: &PointScope::Everything,
+            description: description.map(str::to_owned),
+            run_id: None,
+            of: None,
+            grants: None,
+        };
+        self.keep(cx, request).await
     }
 
     /// Returns the points and backups of the vault, newest first; damaged ones are listed with the reason.
@@ -128,33 +146,10 @@ impl Runner {
         found.collect::<Result<_>>().map(PointScope::Tables)
     }
 
-    async fn keep(
-        &self,
-        cx: &Cx,
-        kind: PointKind,
-        prefix: &str,
-        about: &str,
-        scope: &PointScope,
-        description: Option<&str>,
-    ) -> Result<Manifest> {
+    async fn keep(&self, cx: &Cx, request: PointRequest<'_>) -> Result<Manifest> {
         let state = self.state(cx).await?;
-        let description = description.map(str::to_owned);
-        point::make(
-            self,
-            cx,
-            &state,
-            PointRequest {
-                kind,
-                prefix,
-                about,
-                scope,
-                description,
-                run_id: None,
-                of: None,
-            },
-        )
-        .await
-        .map(|written| written.manifest)
+        let written = point::make(self, cx, &state, request).await?;
+        Ok(written.manifest)
     }
 }
 

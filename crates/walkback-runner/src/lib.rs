@@ -15,6 +15,7 @@ mod dump;
 mod execute;
 mod export;
 mod gate;
+mod grants;
 mod hall;
 mod identity;
 mod journal;

@@ -2,6 +2,7 @@
 
 use walkback_core::bulk::TableSlice;
 use walkback_core::catalog::{Schema, Table};
+use walkback_core::grants::Grant;
 use walkback_core::{Capability, Cx, ErrorKind, Result};
 use walkback_vault::{Database, LedgerState, PointKind, PointMeta, VaultSet, Written};
 
@@ -25,6 +26,8 @@ pub(crate) struct PointRequest<'a> {
     pub(crate) run_id: Option<String>,
     /// What the database is called, where that is not what the engine calls it.
     pub(crate) of: Option<String>,
+    /// Rights on the database, where they are kept.
+    pub(crate) grants: Option<Vec<Grant>>,
 }
 
 /// Makes a point over a snapshot of its own, and returns it once it is complete in the vaults.
@@ -64,6 +67,7 @@ pub(crate) fn meta(
     let mut meta = PointMeta::new(request.kind, database, ledger, schema.clone());
     meta.description.clone_from(&request.description);
     meta.run_id.clone_from(&request.run_id);
+    meta.grants.clone_from(&request.grants);
     meta
 }
 

@@ -39,6 +39,9 @@ pub struct RunReport {
     /// What became of rows that went back cell by cell.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<TableChanges>,
+    /// How many grants were given back.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub grants: usize,
     /// Heads before.
     pub from: Vec<MigrationId>,
     /// Heads after.
@@ -49,4 +52,9 @@ pub struct RunReport {
     pub duration_ms: u64,
     /// The command that takes it back.
     pub undo_with: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }

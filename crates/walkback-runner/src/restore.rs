@@ -3,6 +3,7 @@
 use serde::Serialize;
 use walkback_core::catalog::{Object, Schema};
 use walkback_core::engine::{Begin, Swap};
+use walkback_core::grants::Grant;
 use walkback_core::name::ObjectKind;
 use walkback_core::{Cx, Effect, Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
@@ -41,6 +42,9 @@ pub struct RestorePlan {
     pub changed_since: Vec<TableChange>,
     /// What will be applied afterwards.
     pub applied_after: Vec<MigrationId>,
+    /// Rights that are given back afterwards.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
     /// What is taken away that was written since.
     pub loss: Vec<Loss>,
     /// What a person should know.

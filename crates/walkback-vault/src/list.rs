@@ -67,6 +67,9 @@ pub struct PointInfo {
     pub tables: Vec<TableName>,
     /// Sums over the tables.
     pub totals: Totals,
+    /// How many grants it holds, where rights were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grants: Option<usize>,
 }
 
 impl PointStore {
@@ -86,6 +89,7 @@ impl From<Manifest> for PointInfo {
             ledger: manifest.ledger,
             tables: manifest.tables.into_iter().map(|entry| entry.table).collect(),
             totals: manifest.totals,
+            grants: manifest.grants.map(|grants| grants.len()),
         }
     }
 }

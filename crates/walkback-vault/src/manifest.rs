@@ -8,6 +8,7 @@ use serde_json::Value;
 use walkback_core::bulk::Encoding;
 use walkback_core::catalog::Schema;
 use walkback_core::fingerprint::TableFingerprint;
+use walkback_core::grants::Grant;
 use walkback_core::{DialectKind, Error, Result, TableName};
 
 use crate::crypt::{Access, Envelope, Opener};
@@ -265,6 +266,10 @@ pub struct Manifest {
     pub tables: Vec<TableEntry>,
     /// Sums over the tables.
     pub totals: Totals,
+    /// Rights on the database, where they were asked for and are not in the schema. A reader that does not know
+    /// them brings back all the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Vec<Grant>>,
     /// BLAKE3 over the rest of the manifest in canonical form, in hexadecimal.
     pub hash: String,
     /// Where it was read, and with what its chunks are.

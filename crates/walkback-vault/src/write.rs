@@ -5,6 +5,7 @@ use walkback_core::bulk::{Chunk, ChunkStream, TableSlice};
 use walkback_core::catalog::Schema;
 use walkback_core::cx::Unit;
 use walkback_core::fingerprint::TableFingerprint;
+use walkback_core::grants::Grant;
 use walkback_core::store::StoreExt as _;
 use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 
@@ -38,10 +39,12 @@ pub struct PointMeta {
     pub run_id: Option<String>,
     /// Where the database's own log stands.
     pub position: Option<Position>,
+    /// Rights on the database, if they are to be kept.
+    pub grants: Option<Vec<Grant>>,
 }
 
 impl PointMeta {
-    /// Creates the description of a point, without description, run and position.
+    /// Creates the description of a point, without description, run, position and rights.
     #[must_use]
     pub fn new(kind: PointKind, database: Database, ledger: LedgerState, schema: Schema) -> Self {
         Self {
@@ -52,6 +55,7 @@ impl PointMeta {
             description: None,
             run_id: None,
             position: None,
+            grants: None,
         }
     }
 }
@@ -126,6 +130,7 @@ impl PointWriter {
             encryption: None,
             tables: Vec::new(),
             totals: Totals::default(),
+            grants: meta.grants,
             hash: String::new(),
             origin: Origin::default(),
         };

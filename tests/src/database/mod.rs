@@ -148,6 +148,22 @@ impl Session {
         }
     }
 
+    /// Returns the first column of a query to a server, as text.
+    ///
+    /// # Panics
+    /// If the query fails, or if the database is a file.
+    #[must_use]
+    pub fn column(&mut self, sql: &str) -> Vec<String> {
+        let rows = match self {
+            Self::Sqlite(_) => panic!("a file is asked with rusqlite"),
+            Self::Postgres(connection) => connection.texts(sql),
+            Self::Mysql(connection) => connection.texts(sql),
+        };
+        rows.into_iter()
+            .filter_map(|row| row.into_iter().next())
+            .collect()
+    }
+
     /// Reads everything an application can see.
     ///
     /// # Panics

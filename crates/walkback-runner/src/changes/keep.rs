@@ -38,6 +38,7 @@ impl Execution<'_> {
             description: Some(format!("after migration {}", step.name)),
             run_id: Some(self.run.id.clone()),
             of: None,
+            grants: None,
         };
         let capability = self.session.capability().clone();
         let meta = point::meta(self.runner, &self.state, &capability, &outcome.after, &request);

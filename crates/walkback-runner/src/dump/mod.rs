@@ -150,6 +150,7 @@ impl Runner {
             run_id: None,
             // It is pruned with the other backups of this database.
             of: Some(point::database_name(self)),
+            grants: None,
         };
         let written = point::make(&inside, cx, &state, request).await?;
         cx.step("dump.imported");

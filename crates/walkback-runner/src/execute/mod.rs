@@ -139,6 +139,7 @@ impl<'a> Execution<'a> {
             kept: Vec::new(),
             purged: Vec::new(),
             changes: Vec::new(),
+            grants: 0,
             from: Vec::new(),
             to: Vec::new(),
             warnings: notices,
@@ -338,6 +339,7 @@ impl<'a> Execution<'a> {
             description: Some(description),
             run_id: Some(self.run.id.clone()),
             of: None,
+            grants: None,
         };
         let made = point::make(self.runner, cx, &self.state, request).await;
         let written = made.map_err(|error| match error.kind() {

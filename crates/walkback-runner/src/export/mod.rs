@@ -102,7 +102,13 @@ impl Runner {
             rows: 0,
         };
         match format {
-            ExportFormat::Sql => export.sql(runner, &chosen, !tables.is_empty()).await?,
+            ExportFormat::Sql => {
+                let names: Vec<_> = chosen.iter().map(|table| table.name.clone()).collect();
+                let only = (!tables.is_empty()).then_some(&names[..]);
+                let grants = manifest.grants.as_deref().unwrap_or_default();
+                let grants = self.grant_statements(grants, only)?;
+                export.sql(runner, &chosen, !tables.is_empty(), &grants).await?;
+            }
             ExportFormat::Jsonl => export.json(&chosen).await?,
         }
         let report = ExportReport {

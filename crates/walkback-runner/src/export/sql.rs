@@ -59,7 +59,13 @@ const fn reading(kind: DialectKind) -> &'static [&'static str] {
 
 impl Export<'_> {
     /// Writes one file. Of chosen tables only what belongs to them is written.
-    pub(super) async fn sql(&mut self, runner: &Runner, tables: &[&Table], only: bool) -> Result<()> {
+    pub(super) async fn sql(
+        &mut self,
+        runner: &Runner,
+        tables: &[&Table],
+        only: bool,
+        grants: &[String],
+    ) -> Result<()> {
         let belongs = |object: &Object| {
             !only
                 || object
@@ -92,6 +98,7 @@ impl Export<'_> {
             write_step(self.kind, &mut file, step).map_err(|error| self.unwritten(error))?;
         }
         file.write_all(tail(self.kind).as_bytes())
+            .and_then(|()| write_grants(&mut file, grants))
             .map_err(|error| self.unwritten(error))?;
         self.close(file)
     }
@@ -148,6 +155,20 @@ impl Export<'_> {
         }
         writeln!(out, "{insert};").map_err(|error| self.unwritten(error))
     }
+}
+
+/// Writes the statements that give rights, behind everything else: the client stops at the first one whose user is
+/// not there. Without that mode, MariaDB would make the user instead, with no password.
+fn write_grants(out: &mut dyn Write, grants: &[String]) -> std::io::Result<()> {
+    if grants.is_empty() {
+        return Ok(());
+    }
+    comment(out, "rights of users and roles, which must be there already")?;
+    writeln!(
+        out,
+        "SET foreign_key_checks = 1 /*M!100000 , sql_mode = 'NO_AUTO_CREATE_USER' */;"
+    )?;
+    grants.iter().try_for_each(|grant| writeln!(out, "{grant};"))
 }
 
 fn push_row(kind: DialectKind, into: &mut String, row: &Row) {

@@ -55,6 +55,9 @@ impl Runner {
             .heads(&plan.applied_after.iter().cloned().collect());
         execution.record(cx, &from, &to).await?;
         let outcome = execution.restore_whole(cx, plan, true).await;
+        if outcome.is_ok() {
+            execution.give_back(cx, plan).await;
+        }
         execution.conclude(cx, outcome).await
     }
 }

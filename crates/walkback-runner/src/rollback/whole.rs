@@ -166,6 +166,7 @@ impl Planning<'_> {
             drop_objects,
             changed_since: Vec::new(),
             applied_after: self.state.applied.iter().map(|row| row.id.clone()).collect(),
+            grants: Vec::new(),
             loss,
             warnings: exchange.warnings.clone(),
             only: None,

@@ -258,6 +258,9 @@ pub(crate) struct Restore {
     /// Write this version into the ledger, instead of the one the backup was made at.
     #[arg(long, value_name = "TARGET")]
     pub(crate) set_version: Option<String>,
+    /// Give back the rights of users and roles that the backup holds. Those that were given since stay.
+    #[arg(long)]
+    pub(crate) grants: bool,
     /// Show what would be replaced and lost, and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -317,6 +320,9 @@ pub(crate) struct BackupCreate {
     /// What it is for.
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,
+    /// Keep the rights of users and roles on the database too. On PostgreSQL every backup holds them.
+    #[arg(long)]
+    pub(crate) grants: bool,
     /// How many sessions work side by side; as many as there are processors if nothing is said.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
     pub(crate) jobs: Option<u8>,

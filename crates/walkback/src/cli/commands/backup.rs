@@ -1,5 +1,6 @@
 //! `backup`: make and look at backups.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -34,8 +35,16 @@ pub(super) async fn run(context: &Context, command: &Backup) -> Result<u8> {
 async fn create(context: &Context, args: &BackupCreate) -> Result<u8> {
     let runner = context.runner()?;
     let manifest = runner
-        .backup_create(&context.cx, &args.tables, args.description.as_deref())
+        .backup_create(
+            &context.cx,
+            &args.tables,
+            args.description.as_deref(),
+            args.grants,
+        )
         .await?;
+    if args.grants {
+        super::restore::grants_in_schema(context, &runner, "every backup holds them");
+    }
     context.out.text(made("backup", &manifest));
     context
         .out
@@ -49,14 +58,26 @@ async fn create(context: &Context, args: &BackupCreate) -> Result<u8> {
 pub(super) fn made(what: &str, manifest: &Manifest) -> String {
     let totals = &manifest.totals;
     format!(
-        "{} `{}`: {}, {}, {} ({} stored)",
+        "{} `{}`: {}, {}, {} ({} stored){}",
         style::good(format!("made {what}")),
         manifest.id,
         count(totals.tables, "table"),
         count(totals.rows, "row"),
         bytes(totals.bytes),
         bytes(totals.stored),
+        held_grants(manifest).map_or_else(String::new, |grants| format!(", {grants}")),
     )
+}
+
+/// Says how many rights a point holds, where they were asked for.
+fn held_grants(manifest: &Manifest) -> Option<String> {
+    let grants = manifest.grants.as_deref()?;
+    let accounts: BTreeSet<_> = grants.iter().map(|grant| &grant.account).collect();
+    Some(match accounts.len() {
+        0 => "no grants".to_owned(),
+        1 => format!("{} of 1 user or role", count(grants.len(), "grant")),
+        several => format!("{} of {several} users and roles", count(grants.len(), "grant")),
+    })
 }
 
 /// Lists the points of some kinds. One that cannot be read is in every list, with the reason.
@@ -97,14 +118,22 @@ pub(super) async fn list(
 
 fn listed(points: &[PointSummary], vaults: Option<&VaultSet>) -> String {
     let several = vaults.map_or(0, |vaults| vaults.vaults().len()) > 1;
+    let grants = |point: &PointSummary| point.info.as_ref().ok().and_then(|info| info.grants);
+    let some_have_grants = points.iter().any(|point| grants(point).is_some());
     let rows = points.iter().map(|point| {
         let mut cells = cells(point);
+        if some_have_grants {
+            cells.push(grants(point).map_or_else(String::new, |number| count(number, "grant")));
+        }
         if several {
             cells.push(whereabouts(point, vaults));
         }
         cells
     });
     let mut head = vec!["id", "made at", "kind", "of", "at", "rows", "size", "description"];
+    if some_have_grants {
+        head.push("grants");
+    }
     if several {
         head.push("in");
     }
@@ -250,6 +279,7 @@ fn text(manifest: &Manifest) -> String {
             bytes(totals.stored)
         ),
     );
+    field("grants", held_grants(manifest).unwrap_or_default());
     let rows = manifest.tables.iter().map(|entry| {
         let chunks = count(entry.chunks.len(), "chunk");
         [
@@ -267,7 +297,7 @@ fn text(manifest: &Manifest) -> String {
 
 /// Returns what `--json` says of a point that was just made: its manifest without the schema and the chunks.
 pub(super) fn summary(manifest: &Manifest) -> Result<Value> {
-    Ok(serde_json::json!({
+    let mut object = serde_json::json!({
         "id": manifest.id,
         "created_at": json(&manifest.created_at)?,
         "kind": json(&manifest.kind)?,
@@ -276,7 +306,11 @@ pub(super) fn summary(manifest: &Manifest) -> Result<Value> {
         "ledger": json(&manifest.ledger)?,
         "tables": manifest.tables.iter().map(|entry| entry.table.to_string()).collect::<Vec<_>>(),
         "totals": json(&manifest.totals)?,
-    }))
+    });
+    if let Some(grants) = &manifest.grants {
+        object["grants"] = grants.len().into();
+    }
+    Ok(object)
 }
 
 async fn export(context: &Context, args: &BackupExport) -> Result<u8> {

@@ -21,9 +21,13 @@ pub(super) async fn run(context: &Context, args: &Restore) -> Result<u8> {
 }
 
 async fn restore(context: &Context, runner: &Runner, args: &Restore, backup: &str) -> Result<u8> {
-    let plan = runner
+    let mut plan = runner
         .plan_restore(&context.cx, backup, &args.tables, args.set_version.as_deref())
         .await?;
+    if args.grants {
+        runner.plan_grants(&context.cx, &mut plan).await?;
+        grants_in_schema(context, runner, "every restore brings them back");
+    }
     let shown = render::restore(&plan, &place(runner));
     if args.dry_run {
         context.out.text(shown);
@@ -49,4 +53,13 @@ async fn restore(context: &Context, runner: &Runner, args: &Restore, backup: &st
         .await?;
     let report = runner.run_restore(&context.cx, &plan, &consent).await?;
     change::finish(context, ("plan", json(&plan)), &report)
+}
+
+/// Says that `--grants` asks for nothing more where rights are part of the schema.
+pub(super) fn grants_in_schema(context: &Context, runner: &Runner, so: &str) {
+    if runner.grants_are_in_schema() {
+        context.out.warn(format!(
+            "`--grants` changes nothing here: rights are part of the schema, and {so}"
+        ));
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use walkback_core::Direction;
+use walkback_core::grants::Grant;
 use walkback_core::statement::Severity;
 use walkback_runner::{
     Loss, Plan, PlannedStatement, PlannedStep, PointScope, RestorePlan, RollbackKind, RollbackPlan,
@@ -161,6 +162,9 @@ pub(crate) fn restore(plan: &RestorePlan, place: &str) -> String {
     )
     .ok();
     text.push_str(&exchange(plan, "  "));
+    for grant in &plan.grants {
+        writeln!(text, "  {}", granted(grant)).ok();
+    }
     let last = plan
         .applied_after
         .last()
@@ -173,6 +177,24 @@ pub(crate) fn restore(plan: &RestorePlan, place: &str) -> String {
     .ok();
     text.push_str(&losses(plan.loss.iter()));
     text.trim_end().to_owned()
+}
+
+/// Says which rights are given back.
+fn granted(grant: &Grant) -> String {
+    let rights: Vec<String> = grant
+        .rights
+        .iter()
+        .map(|right| match right.columns.len() {
+            0 => right.right.clone(),
+            _ => format!("{} ({})", right.right, right.columns.join(", ")),
+        })
+        .collect();
+    let what = match (rights.is_empty(), grant.with_grant_option) {
+        (true, _) => "the right to pass on".to_owned(),
+        (false, true) => format!("{}, to be passed on,", rights.join(", ")),
+        (false, false) => rights.join(", "),
+    };
+    format!("`{}` gets back {what} on {}", grant.account, grant.on)
 }
 
 fn exchange(plan: &RestorePlan, margin: &str) -> String {

@@ -58,6 +58,9 @@ pub(crate) fn report(report: &RunReport) -> String {
         )
         .ok();
     }
+    if report.grants > 0 {
+        writeln!(text, "gave back {}", count(report.grants, "grant")).ok();
+    }
     if !report.purged.is_empty() {
         writeln!(text, "dropped {} for good", count(report.purged.len(), "table")).ok();
     }
