@@ -152,6 +152,7 @@ impl Hall {
                 let table = &shadow.entry.table;
                 let chunks = self.vault.read_chunks(&self.cx, &self.manifest, table, part)?;
                 let rows = session.import(&self.cx, &shadow.target(), chunks).await?;
+                self.cx.step("restore.part-loaded");
                 let mut work = self.work();
                 work.sums[index].0 += rows;
                 work.parts[index] -= 1;
@@ -165,6 +166,7 @@ impl Hall {
                 session
                     .index_shadow(&self.cx, &shadow.table, &shadow.name, &self.objects)
                     .await?;
+                self.cx.step("restore.indexed");
                 let slices = slices(&self.cx, session, shadow).await?;
                 Ok(slices.into_iter().map(|slice| Job::Check(index, slice)).collect())
             }

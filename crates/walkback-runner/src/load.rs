@@ -159,6 +159,7 @@ impl Execution<'_> {
             self.session
                 .create_shadow(cx, &shadow.table, &shadow.name)
                 .await?;
+            cx.step("restore.shadow-made");
             if !side_by_side {
                 self.load(cx, manifest, shadow).await?;
             }
@@ -210,6 +211,20 @@ impl Execution<'_> {
         self.homes.extend(tables.map(|table| table.name.schema.clone()));
     }
 
+    /// Drops what a run that was killed has loaded: a migration that goes on after it must not find a type in use
+    /// by tables that nobody sees. What cannot be dropped now the next restore drops, and is no reason to stop.
+    pub(crate) async fn clear_after_kill(&mut self, cx: &Cx) {
+        let tables = self.state.schema.tables.iter();
+        let homes: Vec<_> = tables.map(|table| table.name.schema.clone()).collect();
+        self.homes.extend(homes);
+        if let Err(error) = self.clear_shadows(cx).await {
+            self.report.warnings.push(format!(
+                "tables that a killed restore had loaded, `{SHADOW}0` and those after it, could not be dropped; \
+                 the next restore drops them: {error}"
+            ));
+        }
+    }
+
     /// Drops the shadows of an attempt that did not come to its end: the last one first, so that those that are
     /// left if this is stopped are found again.
     pub(crate) async fn clear_shadows(&mut self, cx: &Cx) -> Result<()> {
@@ -233,6 +248,7 @@ impl Execution<'_> {
             if self.session.has_table(cx, &shadow).await? {
                 let sql = format!("DROP TABLE {}", self.dialect.quote_table(&shadow));
                 self.session.execute(cx, &sql, &[]).await?;
+                cx.step("restore.shadow-cleared");
             }
         }
         Ok(())

@@ -173,6 +173,7 @@ impl Execution<'_> {
                 .warnings
                 .push(format!("`{migration}` is undone {how}"));
         }
+        self.clear_after_kill(cx).await;
         let unfinished = std::mem::take(&mut self.state.unfinished);
         for run in &unfinished {
             self.close_run(cx, run).await?;

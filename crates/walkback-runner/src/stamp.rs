@@ -79,6 +79,9 @@ impl Runner {
 
 impl Execution<'_> {
     async fn stamp(&mut self, cx: &Cx, plan: &StampPlan) -> Result<()> {
+        if !self.state.unfinished.is_empty() {
+            self.clear_after_kill(cx).await;
+        }
         self.session.begin(cx, Begin::Write).await?;
         let outcome = self.stamp_inside(cx, plan).await;
         self.end_transaction(cx, outcome).await

@@ -184,6 +184,9 @@ impl<'a> Execution<'a> {
     async fn close_interrupted(&mut self, cx: &Cx) -> Result<()> {
         self.state.refuse_half_done()?;
         let unfinished = std::mem::take(&mut self.state.unfinished);
+        if !unfinished.is_empty() {
+            self.clear_after_kill(cx).await;
+        }
         for run in &unfinished {
             self.close_run(cx, run).await?;
             self.report.warnings.push(format!(
