@@ -34,6 +34,12 @@ macro_rules! journeys {
 /// take too long for it there, or have not been seen to hold yet. `WALKBACK_JOURNEYS=all` runs them.
 const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("kills", "*", "*"),
+    // MariaDB takes the same steps, and makes tables in a tenth of the time.
+    (
+        "loads",
+        "mysql",
+        "killed_while_it_loads_the_database_is_old_and_the_next_restore_leaves_no_shadow",
+    ),
     ("model", "*", "*"),
     ("vault_kills", "*", "*"),
 ];

@@ -66,6 +66,14 @@ fn compare<T: PartialEq>(
     }
 }
 
+/// From how many bytes on a cell is told by its hash: a large table is compared many times over.
+const WIDE: usize = 4096;
+
+/// Returns what stands for the bytes of a wide cell.
+fn digest(bytes: &[u8]) -> Option<String> {
+    (bytes.len() > WIDE).then(|| format!("{} bytes {}", bytes.len(), blake3::hash(bytes).to_hex()))
+}
+
 /// Returns whether a table is walkback's own, or the ledger of another tool, which comes and goes with it.
 fn is_bookkeeping(table: &str) -> bool {
     table.starts_with("_walkback_") || table == "__diesel_schema_migrations"

@@ -5,7 +5,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Column, Conn, Opts, Row, Value};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Contents, is_bookkeeping};
+use super::{Contents, digest, is_bookkeeping};
 
 /// A connection, with the runtime that drives it.
 #[derive(Debug)]
@@ -171,8 +171,9 @@ fn cell(column: &Column, value: Option<Value>) -> String {
                     column.column_type(),
                     ColumnType::MYSQL_TYPE_NEWDECIMAL | ColumnType::MYSQL_TYPE_JSON
                 );
-            match std::str::from_utf8(&bytes) {
-                Ok(text) if is_text => format!("t{text:?}"),
+            match (digest(&bytes), std::str::from_utf8(&bytes)) {
+                (Some(digest), _) => format!("{} {digest}", if is_text { 't' } else { 'b' }),
+                (None, Ok(text)) if is_text => format!("t{text:?}"),
                 _ => format!("b{bytes:?}"),
             }
         }

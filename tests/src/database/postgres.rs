@@ -4,7 +4,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-use super::{Contents, is_bookkeeping};
+use super::{Contents, digest, is_bookkeeping};
 
 /// A connection, with the runtime that drives it.
 #[derive(Debug)]
@@ -121,7 +121,10 @@ impl Connection {
                     .zip(row)
                     .map(|((name, kind), cell)| match cell {
                         None => format!("{name}=NULL"),
-                        Some(text) => format!("{name}={kind}{text:?}"),
+                        Some(text) => match digest(text.as_bytes()) {
+                            Some(digest) => format!("{name}={kind} {digest}"),
+                            None => format!("{name}={kind}{text:?}"),
+                        },
                     })
                     .collect();
                 cells.sort();

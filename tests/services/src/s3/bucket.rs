@@ -120,6 +120,17 @@ impl StrictBucket {
         Some(self.state().objects.get(key)?.facts.clone())
     }
 
+    /// Returns the bytes of an object.
+    ///
+    /// # Panics
+    /// If they cannot be read.
+    #[must_use]
+    pub fn bytes(&self, key: &str) -> Option<Vec<u8>> {
+        let state = self.state();
+        let file = &state.objects.get(key)?.file;
+        Some(std::fs::read(file).expect("what was kept can be read"))
+    }
+
     /// Returns the keys of the uploads that are not over.
     #[must_use]
     pub fn uploads(&self) -> Vec<String> {
