@@ -166,7 +166,7 @@ impl Execution<'_> {
             return Ok(Attempt::NeedsMore(missing));
         }
         let recorded = async {
-            let after = self.keep_changes(cx, step, point.as_ref(), &outcome).await?;
+            let after = Box::pin(self.keep_changes(cx, step, point.as_ref(), &outcome)).await?;
             let points = (point.map(|point| point.id), after);
             self.record_applied(cx, step, points, outcome).await
         }

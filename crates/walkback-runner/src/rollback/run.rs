@@ -189,7 +189,7 @@ impl Execution<'_> {
         if let Some(changes) = &step.changes {
             let stored =
                 stored.ok_or_else(|| Error::internal("changes were planned of a migration nobody knows"))?;
-            return self.undo_changes(cx, &stored, changes, plan.on_conflict).await;
+            return Box::pin(self.undo_changes(cx, &stored, changes, plan.on_conflict)).await;
         }
         let Some(down) = &step.down else {
             let stored =

@@ -14,7 +14,7 @@ use crate::cli::render::table::count;
 pub(super) async fn run(context: &Context, args: &Verify) -> Result<u8> {
     let runner = context.runner()?;
     let mut show = |outcome: &VerifyOutcome| context.out.text(text(outcome));
-    let outcomes = runner.verify(&context.cx, &args.ids, &mut show).await?;
+    let outcomes = Box::pin(runner.verify(&context.cx, &args.ids, &mut show)).await?;
     let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
     context.out.text(summary(&outcomes, failed));
     context.object([
