@@ -224,7 +224,10 @@ fn unknown(id: &str, mut files: Vec<PointFile>, location: &str) -> Error {
         .map(|file| format!("`{}`", file.id))
         .collect::<Vec<_>>();
     let error = if close.is_empty() {
-        error.hint(format!("the newest point is `{}`", files[0].id))
+        // What a migration left is nothing to go back to.
+        let newest = files.iter().find(|file| !file.id.starts_with("ch_"));
+        let newest = newest.unwrap_or(&files[0]);
+        error.hint(format!("the newest point is `{}`", newest.id))
     } else {
         error.hint(format!("did you mean {}?", close.join(" or ")))
     };

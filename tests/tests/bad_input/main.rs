@@ -24,7 +24,7 @@ fn project() -> Sandbox {
 fn write_first(sandbox: &Sandbox) {
     sandbox.migration(
         "001_begin",
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT);\nINSERT INTO t VALUES (1, 'x');\n",
+        "CREATE TABLE t (id INTEGER, a TEXT);\nINSERT INTO t VALUES (1, 'x');\n",
         "DROP TABLE t;\n",
     );
 }

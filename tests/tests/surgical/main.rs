@@ -284,7 +284,7 @@ fn rows_that_cannot_be_told_apart_go_back_from_the_point(backend: Backend) {
     let refused = sandbox.run(&["rollback", "-n", "1", "-y", "--type", "surgical"]);
     assert_eq!(refused.code, Some(2), "{}", refused.transcript());
     assert!(
-        refused.stderr.contains("no primary key"),
+        refused.stderr.contains("tables with a primary key"),
         "{}",
         refused.transcript()
     );

@@ -5,13 +5,15 @@ use walkback_core::statement::{Action, Severity};
 use walkback_core::{Cx, Result, ResultExt as _};
 use walkback_vault::{Manifest, PointKind};
 
+use crate::delta::SchemaDelta;
 use crate::execute::{Execution, Outcome};
 use crate::plan::{PlannedStep, PointScope};
 use crate::point::{self, PointRequest};
 
 impl Execution<'_> {
     /// Makes a point of the tables that the point before the migration holds, as the current transaction sees them.
-    /// `None`: the migration changes no rows, or nothing was kept before it.
+    /// `None`: the migration does more or less than to change rows, some of these cannot be told apart, or nothing was
+    /// kept before it.
     pub(crate) async fn keep_changes(
         &mut self,
         cx: &Cx,
@@ -19,7 +21,9 @@ impl Execution<'_> {
         before: Option<&Manifest>,
         outcome: &Outcome,
     ) -> Result<Option<Manifest>> {
-        let Some(before) = before.filter(|_| changes_rows(step)) else {
+        let is_of_rows_only =
+            changes_rows(step) && SchemaDelta::between(&outcome.before, &outcome.after).is_of_rows_only();
+        let Some(before) = before.filter(|_| is_of_rows_only) else {
             return Ok(None);
         };
         let tables: Vec<_> = before
@@ -27,7 +31,7 @@ impl Execution<'_> {
             .iter()
             .filter_map(|entry| outcome.after.table(&entry.table))
             .collect();
-        if tables.is_empty() {
+        if tables.is_empty() || tables.iter().any(|table| table.primary_key.is_empty()) {
             return Ok(None);
         }
         let request = PointRequest {

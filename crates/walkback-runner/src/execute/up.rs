@@ -27,7 +27,7 @@ pub(crate) struct Derivation {
 /// What applying a migration found out about it.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    pub(super) before: Schema,
+    pub(crate) before: Schema,
     pub(crate) after: Schema,
     pub(super) derivation: Derivation,
 }

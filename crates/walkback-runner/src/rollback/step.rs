@@ -99,15 +99,9 @@ impl Planning<'_> {
                 "what `{}` changed in rows was not kept",
                 stored.name()
             ))
-            .hint("it changed none, or was not one transaction, or there was no vault; `walkback rollback --type full` restores its tables from the point"));
-        };
-        if !stored.delta.is_of_rows_only() {
-            return Err(Error::unsupported(
-                format!("taking back rows of `{}`, which also changed definitions,", stored.name()),
-                "this version",
-            )
+            .hint("that is done where a migration changes rows and no definitions, in one transaction, of tables with a primary key, and there is a vault")
             .hint("`walkback rollback --type full` restores its tables from the point, and shows first what that loses"));
-        }
+        };
         let about = format!("migration `{}`", stored.name());
         let mut manifests = Vec::new();
         for point in [before, after] {
