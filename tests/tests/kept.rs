@@ -163,7 +163,7 @@ fn a_full_rollback_keeps_what_was_written_since(backend: Backend) {
     sandbox.migration("002_change", "UPDATE t SET a = upper(a);", "");
     sandbox.ok(&["up", "-y"]);
     sandbox.sql("INSERT INTO t VALUES (3, 'since')");
-    sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    sandbox.ok(&["rollback", "-n", "1", "--type", "full", "-y"]);
     let kept = kept(&sandbox);
     assert_eq!(kept.len(), 1, "{kept:?}");
     let read = format!("SELECT a FROM {} WHERE id = 3", name(&kept[0]));

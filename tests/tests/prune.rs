@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         "prune",
         &journeys! {
             ONE_OF_EACH => [
+                what_a_migration_left_stays_as_long_as_the_point_before_it,
                 what_no_rule_keeps_goes_and_what_something_needs_stays,
                 points_of_another_database_in_the_same_vault_stay,
                 pruning_beside_backups_takes_nothing_from_them,
@@ -32,13 +33,14 @@ fn main() -> ExitCode {
     )
 }
 
+/// Without a key: there is one point for each migration.
 fn project(backend: Backend) -> Sandbox {
+    project_of(backend, "id INTEGER, a VARCHAR(40)")
+}
+
+fn project_of(backend: Backend, columns: &str) -> Sandbox {
     let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
-    sandbox.migration(
-        "001_begin",
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(40));",
-        "",
-    );
+    sandbox.migration("001_begin", &format!("CREATE TABLE t ({columns});"), "");
     sandbox.migration("002_change", "UPDATE t SET a = upper(a);", "");
     sandbox
 }
@@ -86,6 +88,32 @@ fn verdicts(output: &Output) -> (Vec<String>, BTreeMap<String, String>) {
         (text(&point["id"]), why.join("; "))
     };
     (goes, list("keep").iter().map(why).collect())
+}
+
+fn what_a_migration_left_stays_as_long_as_the_point_before_it(backend: Backend) {
+    let sandbox = project_of(backend, "id INTEGER NOT NULL PRIMARY KEY, a VARCHAR(40)");
+    sandbox.ok_at("2026-01-01T10:00:00Z", &["up", "-n", "1", "-y"]);
+    sandbox.sql("INSERT INTO t VALUES (1, 'x')");
+    sandbox.ok_at("2026-01-01T11:00:00Z", &["up", "-y"]);
+    for day in [2, 3] {
+        sandbox.ok_at(&noon(day), &["backup", "create"]);
+    }
+    let output = sandbox.ok_at(
+        &noon(11),
+        &["backup", "prune", "--keep", "daily=1", "-y", "--json"],
+    );
+    let (goes, stays) = verdicts(&output);
+    assert_eq!(goes, ["bk_20260102_120000"]);
+    for kept in ["rb_002_change_20260101_110000", "ch_002_change_20260101_110000"] {
+        let why = stays.get(kept).map(String::as_str).unwrap_or_default();
+        assert!(
+            why.contains("`002_change` is applied, and walked back with it"),
+            "{kept}: {why}"
+        );
+    }
+    let done = sandbox.ok(&["rollback", "-n", "1", "-y", "--json"]).json();
+    assert_eq!(done["plan"]["kind"], "surgical", "{done}");
+    assert_eq!(sandbox.value("SELECT a FROM t"), "x");
 }
 
 fn what_no_rule_keeps_goes_and_what_something_needs_stays(backend: Backend) {

@@ -265,9 +265,10 @@ pub(super) fn awkward_tables_come_back(backend: Backend) {
             .value("SELECT max(id) FROM counted")
             .parse()
             .expect("a number");
-        // A number that was given out is not given out again; a server may leave some out.
+        // A number that was given out is not given out again. Some may be left out by a server, and one by a rollback
+        // that takes only rows back.
         let expected = if backend == Backend::Sqlite {
-            100..101
+            100..102
         } else {
             100..120
         };

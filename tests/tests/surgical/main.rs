@@ -14,6 +14,7 @@ fn main() -> ExitCode {
             ONE_OF_EACH => [
                 what_was_written_since_stays_and_the_rest_goes_back,
                 rows_come_and_go_only_where_nobody_needs_them,
+                rows_that_refer_to_each_other_go_together,
                 a_conflict_stops_it_or_is_reverted_where_that_is_asked_for,
                 every_value_goes_back_bit_for_bit,
                 what_only_looks_alike_is_not_taken_for_the_same,
@@ -140,6 +141,31 @@ fn rows_come_and_go_only_where_nobody_needs_them(backend: Backend) {
         sandbox.value("SELECT name FROM users WHERE id = 9"),
         "of the application"
     );
+    sandbox.assert_sound();
+}
+
+fn rows_that_refer_to_each_other_go_together(backend: Backend) {
+    let begin = "CREATE TABLE tree (id INTEGER NOT NULL PRIMARY KEY, up INTEGER, FOREIGN KEY (up) REFERENCES tree (id));\n\
+        INSERT INTO tree VALUES (1, NULL), (2, 1), (3, 2), (4, NULL);";
+    let change = "DELETE FROM tree WHERE id = 3;\nDELETE FROM tree WHERE id = 2;\n\
+        INSERT INTO tree VALUES (7, 1);\nINSERT INTO tree VALUES (8, 7);\nINSERT INTO tree VALUES (9, 4);";
+    let sandbox = project(backend, begin, change);
+    sandbox.sql("INSERT INTO tree VALUES (10, 9)");
+    let output = sandbox.run(&["rollback", "-n", "1", "-y", "--json"]);
+    let ids = |condition: &str| sandbox.value(&format!("SELECT count(*) FROM tree WHERE {condition}"));
+    if matches!(backend, Backend::Mysql | Backend::Mariadb) && output.code == Some(1) {
+        // These check each row as it goes, and refuse the whole.
+        assert!(
+            output.stdout.contains("nothing was changed"),
+            "{}",
+            output.transcript()
+        );
+        assert_eq!(ids("id IN (1, 4, 7, 8, 9, 10)"), "6");
+        return;
+    }
+    assert_eq!(output.code, Some(0), "{}", output.transcript());
+    assert_eq!(ids("id IN (1, 2, 3, 4, 9, 10)"), "6", "{}", output.transcript());
+    assert_eq!(ids("1 = 1"), "6", "{}", output.transcript());
     sandbox.assert_sound();
 }
 

@@ -66,18 +66,25 @@ impl Execution<'_> {
     }
 }
 
-/// Returns whether a migration does more than to define.
+/// Returns whether a migration changes rows, and every statement of it is known to do nothing else: a view that it
+/// fills anew, say, would not go back with them.
 fn changes_rows(step: &PlannedStep) -> bool {
-    step.statements.iter().any(|statement| {
-        statement.severity == Severity::Unknown
-            || statement.effect.actions.iter().any(|action| {
-                matches!(
-                    action,
-                    Action::Insert { .. }
-                        | Action::Update { .. }
-                        | Action::Delete { .. }
-                        | Action::Truncate { .. }
-                )
-            })
-    })
+    let actions = || {
+        step.statements
+            .iter()
+            .flat_map(|statement| &statement.effect.actions)
+    };
+    let is_of_rows = |action: &Action| {
+        matches!(
+            action,
+            Action::Insert { .. } | Action::Update { .. } | Action::Delete { .. } | Action::Truncate { .. }
+        )
+    };
+    let is_known = step
+        .statements
+        .iter()
+        .all(|statement| statement.severity != Severity::Unknown);
+    is_known
+        && actions().any(is_of_rows)
+        && actions().all(|action| is_of_rows(action) || matches!(action, Action::Read | Action::Session))
 }

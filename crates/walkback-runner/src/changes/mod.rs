@@ -15,7 +15,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::name::ObjectKind;
-use walkback_core::{Error, Result, TableName};
+use walkback_core::{DialectKind, Error, Result, TableName};
 use walkback_vault::{ChunkEntry, Manifest, TableEntry};
 
 /// What becomes of a cell or row that the migration changed and that was changed again since.
@@ -140,6 +140,13 @@ impl Changed {
             });
         }
         parents_first(&mut all);
+        // MySQL looks at each row as it comes: of two that refer to each other none can be the first.
+        let circle = all
+            .iter()
+            .find(|one| before.database.dialect == DialectKind::Mysql && is_in_circle(&all, one));
+        if let Some(one) = circle {
+            return Err(no_way(&one.table.name, "it refers to another in a circle"));
+        }
         Ok(all)
     }
 }
@@ -208,6 +215,50 @@ fn parents_first(all: &mut Vec<Changed>) {
         ordered.push(all.remove(free));
     }
     *all = ordered;
+}
+
+/// Returns whether a table refers to another that refers to it.
+fn is_in_circle(all: &[Changed], one: &Changed) -> bool {
+    let tables: Vec<&Table> = all.iter().map(|other| &other.table).collect();
+    tables.iter().any(|other| {
+        other.name != one.table.name
+            && reaches(&tables, &one.table.name, &other.name)
+            && reaches(&tables, &other.name, &one.table.name)
+    })
+}
+
+/// Returns whether foreign keys lead from one table to another.
+fn reaches(tables: &[&Table], from: &TableName, to: &TableName) -> bool {
+    let (mut seen, mut next) = (Vec::new(), vec![from]);
+    while let Some(name) = next.pop() {
+        let Some(found) = tables.iter().find(|table| table.name == *name) else {
+            continue;
+        };
+        for key in &found.foreign_keys {
+            if key.references == *to {
+                return true;
+            }
+            if !seen.contains(&&key.references) {
+                seen.push(&key.references);
+                next.push(&key.references);
+            }
+        }
+    }
+    false
+}
+
+/// Returns the tables that refer to one and are referred to by it, however many are between, itself included: none of
+/// them comes before the others.
+fn in_circle_with<'a>(all: &[sql::Others<'a>], index: usize) -> Vec<sql::Others<'a>> {
+    let tables: Vec<&Table> = all.iter().map(|others| others.table).collect();
+    let own = &all[index].table.name;
+    all.iter()
+        .filter(|others| {
+            others.table.name == *own
+                || (reaches(&tables, own, &others.table.name) && reaches(&tables, &others.table.name, own))
+        })
+        .copied()
+        .collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,17 @@ pub(super) struct Sql<'a> {
     pub(super) was: &'a TableName,
     pub(super) left: &'a TableName,
     pub(super) schema: &'a Schema,
+    /// Tables that refer to this one in a circle, and this one: what comes back or goes with it is there or gone at the
+    /// end, and not yet.
+    pub(super) circle: Vec<Others<'a>>,
+}
+
+/// The changed rows of another table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Others<'a> {
+    pub(super) table: &'a Table,
+    pub(super) was: &'a TableName,
+    pub(super) left: &'a TableName,
 }
 
 impl Sql<'_> {
@@ -44,11 +55,34 @@ impl Sql<'_> {
     /// Says that two rows have the same key. A column of a key may be `NULL` on SQLite.
     pub(super) fn keys(&self, one: &str, other: &str) -> String {
         let equals = if self.is(DialectKind::Sqlite) { "IS" } else { "=" };
-        let each = self.table.primary_key.iter().map(|column| {
+        self.keys_of(self.table, equals, one, other)
+    }
+
+    fn keys_of(&self, table: &Table, equals: &str, one: &str, other: &str) -> String {
+        let each = table.primary_key.iter().map(|column| {
             let column = self.name(column);
             format!("{one}.{column} {equals} {other}.{column}")
         });
         each.collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// Says that a row of another table is in the first of two of its sets of changed rows, and not in the second.
+    fn is_only_in(&self, others: Others<'_>, row: &str, (one, other): (&TableName, &TableName)) -> String {
+        let within = |set: &TableName| {
+            format!(
+                "EXISTS (SELECT 1 FROM {} AS o WHERE {})",
+                self.dialect.quote_table(set),
+                self.keys_of(others.table, "=", "o", row)
+            )
+        };
+        format!("{} AND NOT {}", within(one), within(other))
+    }
+
+    fn in_circle(&self, table: &TableName) -> Option<Others<'_>> {
+        self.circle
+            .iter()
+            .find(|others| others.table.name == *table)
+            .copied()
     }
 
     /// Says that a cell of two rows holds the same, byte by byte, whatever its collation or type thinks equal.
@@ -128,12 +162,18 @@ impl Sql<'_> {
         let equal = pairs
             .iter()
             .map(|(own, their)| format!("p.{} = {row}.{}", self.name(their), self.name(own)));
-        Some(format!(
-            "({} OR EXISTS (SELECT 1 FROM {} AS p WHERE {}))",
-            nulls.collect::<Vec<_>>().join(" OR "),
-            self.dialect.quote_table(&parent.name),
-            equal.collect::<Vec<_>>().join(" AND ")
-        ))
+        let equal = equal.collect::<Vec<_>>().join(" AND ");
+        let mut ways = nulls.collect::<Vec<_>>();
+        let live = self.dialect.quote_table(&parent.name);
+        ways.push(format!("EXISTS (SELECT 1 FROM {live} AS p WHERE {equal})"));
+        if let Some(others) = self.in_circle(&parent.name) {
+            ways.push(format!(
+                "EXISTS (SELECT 1 FROM {} AS p WHERE {equal} AND {})",
+                self.dialect.quote_table(others.was),
+                self.is_only_in(others, "p", (others.was, others.left))
+            ));
+        }
+        Some(format!("({})", ways.join(" OR ")))
     }
 
     /// Says that a row that comes back refers to nothing that is gone.
@@ -169,9 +209,14 @@ impl Sql<'_> {
                 } else {
                     children
                 };
+                let goes_too = self.in_circle(&child.name).map(|others| {
+                    let goes = self.is_only_in(others, "c", (others.left, others.was));
+                    format!(" AND NOT ({goes})")
+                });
                 text.push_str(&format!(
-                    " AND NOT EXISTS (SELECT 1 FROM {children} AS c WHERE {})",
-                    equal.collect::<Vec<_>>().join(" AND ")
+                    " AND NOT EXISTS (SELECT 1 FROM {children} AS c WHERE {}{})",
+                    equal.collect::<Vec<_>>().join(" AND "),
+                    goes_too.unwrap_or_default()
                 ));
             }
         }

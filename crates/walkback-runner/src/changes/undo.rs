@@ -4,7 +4,7 @@ use walkback_core::engine::Begin;
 use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
 
-use super::sql::Sql;
+use super::sql::{Others, Sql};
 use super::{Changed, ChangesPlan, OnConflict, TableChanges};
 use crate::execute::Execution;
 use crate::journal::StoredMigration;
@@ -123,16 +123,27 @@ impl Execution<'_> {
     ) -> Result<Vec<TableChanges>> {
         let dialect = self.runner.dialect();
         let now = self.runner.schema(cx, &mut *self.session).await?;
-        let sqls: Vec<Sql<'_>> = changed
+        let others: Vec<Others<'_>> = changed
             .iter()
             .zip(pairs)
-            .map(|(one, pair)| Sql {
-                dialect: &*dialect,
+            .map(|(one, pair)| Others {
                 table: &one.table,
-                columns: columns(one),
                 was: &pair.was.name,
                 left: &pair.left.name,
+            })
+            .collect();
+        let sqls: Vec<Sql<'_>> = changed
+            .iter()
+            .zip(&others)
+            .enumerate()
+            .map(|(index, (one, own))| Sql {
+                dialect: &*dialect,
+                table: own.table,
+                columns: columns(one),
+                was: own.was,
+                left: own.left,
                 schema: &now,
+                circle: super::in_circle_with(&others, index),
             })
             .collect();
         let mut tables: Vec<TableChanges> = changed.iter().map(TableChanges::none).collect();
