@@ -362,7 +362,7 @@ fn a_manifest_edited_with_its_sum_does_not_restore_what_it_does_not_hold(backend
     let point = sandbox.vault_files("points");
     let point = point
         .iter()
-        .find(|path| path.to_string_lossy().contains("002_change"));
+        .find(|path| path.to_string_lossy().contains("rb_002_change"));
     let point = point
         .and_then(|path| path.file_stem())
         .expect("a point")
