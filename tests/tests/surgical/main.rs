@@ -278,7 +278,7 @@ fn keys_of_several_columns_and_awkward_names_do_not_matter(backend: Backend) {
     let (table, first, second, cell) = (
         quoted("or\"der `select`"),
         quoted("group"),
-        quoted("größe €"),
+        quoted("größe FROM €"),
         quoted("va\"lue"),
     );
     let begin = format!(

@@ -4,6 +4,7 @@ use walkback_core::engine::SessionExt as _;
 use walkback_core::value::{Row, Value};
 use walkback_core::{Cx, Result, Session};
 
+use super::questions::Question;
 use super::sql::Sql;
 use super::{Conflict, TableChanges};
 
@@ -85,11 +86,12 @@ impl Sql<'_> {
         &self,
         cx: &Cx,
         session: &mut dyn Session,
-        (sql, what): (&str, &str),
+        (question, what): (&Question, &str),
         column: Option<&str>,
         found: &mut TableChanges,
     ) -> Result<()> {
-        let count = format!("SELECT count(*) FROM ({}) AS counted", without_names(sql));
+        let Question { selected, rest } = question;
+        let count = format!("SELECT count(*) {rest}");
         let rows = session.fetch_optional(cx, &count, &[]).await?;
         let rows = rows.and_then(|row| row[0].as_i64()).unwrap_or_default();
         found.conflicts += u64::try_from(rows).unwrap_or_default();
@@ -98,7 +100,7 @@ impl Sql<'_> {
             return Ok(());
         }
         let listed = session
-            .fetch_all(cx, &format!("{sql} LIMIT {space}"), &[])
+            .fetch_all(cx, &format!("SELECT {selected} {rest} LIMIT {space}"), &[])
             .await?;
         let told = listed.iter().map(|row| self.told(row, column, what));
         found.listed.extend(told);
@@ -120,13 +122,5 @@ impl Sql<'_> {
             now: cell(2),
             key: key.join(", "),
         }
-    }
-}
-
-/// Leaves out what a question selects: two columns of one name cannot be those of a subquery everywhere.
-fn without_names(sql: &str) -> String {
-    match sql.split_once(" FROM ") {
-        Some((_, rest)) => format!("SELECT 1 AS one FROM {rest}"),
-        None => sql.to_owned(),
     }
 }

@@ -4,8 +4,14 @@ use walkback_core::catalog::Column;
 
 use super::sql::Sql;
 
+/// A question, with what it selects apart from the rest: it is asked for its rows, and for how many they are.
+pub(super) struct Question {
+    pub(super) selected: String,
+    pub(super) rest: String,
+}
+
 impl Sql<'_> {
-    /// Returns the key columns of a row, to be selected.
+    /// Selects the key columns of a row.
     fn key_of(&self, row: &str) -> String {
         let key = self.table.primary_key.iter();
         key.map(|column| format!("{row}.{}", self.name(column)))
@@ -13,114 +19,105 @@ impl Sql<'_> {
             .join(", ")
     }
 
-    /// Asks for cells that the migration changed and that hold neither what it wrote nor what was before.
-    pub(super) fn changed_cells(&self, column: &Column) -> String {
+    /// Asks for a cell in its three states, of rows that the migration changed and that are there.
+    fn cells(&self, column: &Column, condition: &str) -> Question {
         let name = self.name(&column.name);
-        format!(
-            "SELECT {}, w.{name}, l.{name}, t.{name} FROM {} AS w JOIN {} AS l ON {} JOIN {} AS t ON {} \
-             WHERE {} AND NOT ({}) AND NOT ({})",
-            self.key_of("t"),
-            self.was(),
-            self.left(),
-            self.keys("w", "l"),
-            self.live(),
-            self.keys("t", "w"),
-            self.was_changed(column),
-            self.same(column, "t", "l"),
-            self.same(column, "t", "w"),
-        )
+        Question {
+            selected: format!("{}, w.{name}, l.{name}, t.{name}", self.key_of("t")),
+            rest: format!(
+                "FROM {} AS w JOIN {} AS l ON {} JOIN {} AS t ON {} WHERE {} AND {condition}",
+                self.was(),
+                self.left(),
+                self.keys("w", "l"),
+                self.live(),
+                self.keys("t", "w"),
+                self.was_changed(column),
+            ),
+        }
+    }
+
+    /// Asks for rows that the migration inserted and that are there.
+    fn inserted(&self, condition: &str) -> Question {
+        Question {
+            selected: self.key_of("t"),
+            rest: format!(
+                "FROM {} AS l JOIN {} AS t ON {} WHERE {} AND {condition}",
+                self.left(),
+                self.live(),
+                self.keys("t", "l"),
+                self.is_not_in(&self.was(), "l"),
+            ),
+        }
+    }
+
+    /// Asks for cells that the migration changed and that hold neither what it wrote nor what was before.
+    pub(super) fn changed_cells(&self, column: &Column) -> Question {
+        let (left, was) = (self.same(column, "t", "l"), self.same(column, "t", "w"));
+        self.cells(column, &format!("NOT ({left}) AND NOT ({was})"))
     }
 
     /// Asks for cells that refer to what is gone, if they were to go back.
-    pub(super) fn orphaned_cells(&self, column: &Column) -> Option<String> {
-        let keys = self.table.foreign_keys.iter();
-        let refers: Vec<_> = keys
-            .filter(|key| key.columns == [column.name.as_str()])
-            .filter_map(|key| self.refers(key, "w"))
-            .collect();
-        if refers.is_empty() {
-            return None;
-        }
-        let name = self.name(&column.name);
-        Some(format!(
-            "SELECT {}, w.{name}, l.{name}, t.{name} FROM {} AS w JOIN {} AS l ON {} JOIN {} AS t ON {} \
-             WHERE {} AND {} AND NOT ({})",
-            self.key_of("t"),
-            self.was(),
-            self.left(),
-            self.keys("w", "l"),
-            self.live(),
-            self.keys("t", "w"),
-            self.was_changed(column),
-            self.same(column, "t", "l"),
-            refers.join(" AND "),
-        ))
+    pub(super) fn orphaned_cells(&self, column: &Column) -> Option<Question> {
+        let refers = self.has_parent(column);
+        let refers = refers.strip_prefix(" AND ")?;
+        let left = self.same(column, "t", "l");
+        Some(self.cells(column, &format!("{left} AND NOT ({refers})")))
     }
 
     /// Asks for rows that the migration changed and that were deleted since.
-    pub(super) fn deleted_rows(&self) -> String {
-        format!(
-            "SELECT {} FROM {} AS w JOIN {} AS l ON {} WHERE NOT ({}) AND {}",
-            self.key_of("w"),
-            self.was(),
-            self.left(),
-            self.keys("w", "l"),
-            self.all_same("w", "l"),
-            self.is_not_in(&self.live(), "w"),
-        )
+    pub(super) fn deleted_rows(&self) -> Question {
+        Question {
+            selected: self.key_of("w"),
+            rest: format!(
+                "FROM {} AS w JOIN {} AS l ON {} WHERE NOT ({}) AND {}",
+                self.was(),
+                self.left(),
+                self.keys("w", "l"),
+                self.all_same("w", "l"),
+                self.is_not_in(&self.live(), "w"),
+            ),
+        }
     }
 
     /// Asks for rows that the migration inserted and that were changed since.
-    pub(super) fn changed_rows(&self) -> String {
-        format!(
-            "SELECT {} FROM {} AS l JOIN {} AS t ON {} WHERE {} AND NOT ({})",
-            self.key_of("t"),
-            self.left(),
-            self.live(),
-            self.keys("t", "l"),
-            self.is_not_in(&self.was(), "l"),
-            self.all_same("t", "l"),
-        )
+    pub(super) fn changed_rows(&self) -> Question {
+        self.inserted(&format!("NOT ({})", self.all_same("t", "l")))
     }
 
     /// Asks for rows that the migration inserted and that rows of other tables refer to. `None`: none can.
-    pub(super) fn referred_rows(&self) -> Option<String> {
+    pub(super) fn referred_rows(&self) -> Option<Question> {
         let free = self.is_free();
         let free = free.strip_prefix(" AND ")?;
-        Some(format!(
-            "SELECT {} FROM {} AS l JOIN {} AS t ON {} WHERE {} AND {} AND NOT ({free})",
-            self.key_of("t"),
-            self.left(),
-            self.live(),
-            self.keys("t", "l"),
-            self.is_not_in(&self.was(), "l"),
-            self.all_same("t", "l"),
-        ))
+        Some(self.inserted(&format!("{} AND NOT ({free})", self.all_same("t", "l"))))
     }
 
     /// Asks for rows that the migration deleted and whose key was used again.
-    pub(super) fn replaced_rows(&self) -> String {
-        format!(
-            "SELECT {} FROM {} AS w JOIN {} AS t ON {} WHERE {} AND NOT ({})",
-            self.key_of("t"),
-            self.was(),
-            self.live(),
-            self.keys("t", "w"),
-            self.is_not_in(&self.left(), "w"),
-            self.all_same("t", "w"),
-        )
+    pub(super) fn replaced_rows(&self) -> Question {
+        Question {
+            selected: self.key_of("t"),
+            rest: format!(
+                "FROM {} AS w JOIN {} AS t ON {} WHERE {} AND NOT ({})",
+                self.was(),
+                self.live(),
+                self.keys("t", "w"),
+                self.is_not_in(&self.left(), "w"),
+                self.all_same("t", "w"),
+            ),
+        }
     }
 
     /// Asks for rows that the migration deleted and that refer to what is gone. `None`: they refer to nothing.
-    pub(super) fn orphaned_rows(&self) -> Option<String> {
+    pub(super) fn orphaned_rows(&self) -> Option<Question> {
         let parents = self.refers_well();
         let parents = parents.strip_prefix(" AND ")?;
-        Some(format!(
-            "SELECT {} FROM {} AS w WHERE {} AND {} AND NOT ({parents})",
-            self.key_of("w"),
-            self.was(),
-            self.is_not_in(&self.left(), "w"),
-            self.is_not_in(&self.live(), "w"),
-        ))
+        Some(Question {
+            selected: self.key_of("w"),
+            rest: format!(
+                "FROM {} AS w WHERE {} AND {} AND NOT ({parents})",
+                self.was(),
+                self.is_not_in(&self.left(), "w"),
+                self.is_not_in(&self.live(), "w"),
+            ),
+        })
     }
 }

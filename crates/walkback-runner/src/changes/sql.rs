@@ -137,7 +137,7 @@ impl Sql<'_> {
     }
 
     /// Says that what a cell was refers to something that is there.
-    fn has_parent(&self, column: &Column) -> String {
+    pub(super) fn has_parent(&self, column: &Column) -> String {
         let keys = self.table.foreign_keys.iter();
         let own = keys.filter(|key| key.columns == [column.name.as_str()]);
         own.filter_map(|key| Some(format!(" AND {}", self.refers(key, "w")?)))
