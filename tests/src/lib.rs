@@ -16,6 +16,14 @@ pub use output::{Output, redact};
 pub use sandbox::Sandbox;
 pub use server::{ServerDatabase, absence};
 
+/// Panics if `bytes`, those of `origin`, hold one of the words.
+pub fn assert_tells_none_of(words: &[&str], origin: &str, bytes: &[u8]) {
+    for word in words {
+        let found = bytes.windows(word.len()).any(|window| window == word.as_bytes());
+        assert!(!found, "`{word}` is in {origin}");
+    }
+}
+
 /// Prints a line past the test runner's capture: figures are there to be seen also when all is well.
 pub fn report(line: &str) {
     use std::io::Write as _;
