@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, awkward, journeys};
+use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, TRANSACTIONAL, awkward, journeys};
 
 fn main() -> ExitCode {
     walkback_tests::main(
@@ -54,7 +54,12 @@ fn a_dropped_column_and_a_dropped_table_come_back_without_a_down_script(backend:
     sandbox.ok(&["up", "-y"]);
     assert_ne!(sandbox.contents(), before);
     let output = sandbox.ok(&["rollback", "-y"]);
-    assert!(output.stdout.contains("full"), "{}", output.transcript());
+    let kind = if TRANSACTIONAL.contains(&backend) {
+        "surgical"
+    } else {
+        "full"
+    };
+    assert!(output.stdout.contains(kind), "{}", output.transcript());
     sandbox.assert_contents(&before, "");
     sandbox.assert_sound();
 }

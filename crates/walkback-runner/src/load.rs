@@ -46,13 +46,18 @@ impl Shadow {
                     ),
                 )
             })?;
-            Ok(Self {
-                entry: entry.clone(),
-                table: table.clone(),
-                name: table.name.renamed(format!("{SHADOW}{index}")),
-            })
+            Ok(Self::numbered(index, table, entry))
         };
         replace.iter().enumerate().map(shadow).collect()
+    }
+
+    /// Returns one table that is loaded. Numbers begin at zero and leave none out.
+    pub(crate) fn numbered(index: usize, table: &Table, entry: &TableEntry) -> Self {
+        Self {
+            entry: entry.clone(),
+            table: table.clone(),
+            name: table.name.renamed(format!("{SHADOW}{index}")),
+        }
     }
 
     pub(crate) fn target(&self) -> ImportTarget {
@@ -170,7 +175,7 @@ impl Execution<'_> {
         Ok(())
     }
 
-    async fn load(&mut self, cx: &Cx, manifest: &Manifest, shadow: &Shadow) -> Result<()> {
+    pub(crate) async fn load(&mut self, cx: &Cx, manifest: &Manifest, shadow: &Shadow) -> Result<()> {
         let vault = self.runner.needed_vault()?;
         let chunks = vault.read_table(cx, manifest, &shadow.entry.table)?;
         let rows = self.session.import(cx, &shadow.target(), chunks).await?;

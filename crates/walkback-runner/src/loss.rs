@@ -45,6 +45,11 @@ impl LossCounter {
         }
     }
 
+    /// Notes that a step leaves rows there of which nobody knows yet what they are.
+    pub(crate) fn forget(&mut self, table: &TableName) {
+        self.expected.remove(table);
+    }
+
     /// Says what of a table was written since it was as `then` has it. `None`: nothing.
     pub(crate) async fn since(
         &self,

@@ -8,6 +8,7 @@ use walkback_core::name::ObjectKind;
 use walkback_core::{Cx, Effect, Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
 
+use crate::changes::{Merging, TableChanges};
 use crate::delta::SchemaDelta;
 use crate::execute::{Execution, may_have_happened};
 use crate::identity;
@@ -327,6 +328,19 @@ impl Execution<'_> {
     /// engine has transactional DDL the current transaction must be a [`Begin::Rebuild`]; elsewhere this may be
     /// killed at any moment and done again from the beginning.
     pub(crate) async fn exchange(&mut self, cx: &Cx, manifest: &Manifest, exchange: &Exchange) -> Result<()> {
+        self.exchange_merging(cx, manifest, exchange, None)
+            .await
+            .map(drop)
+    }
+
+    /// As [`exchange`](Self::exchange), and writes into the shadows first what is to be kept.
+    pub(crate) async fn exchange_merging(
+        &mut self,
+        cx: &Cx,
+        manifest: &Manifest,
+        exchange: &Exchange,
+        merging: Option<&Merging<'_>>,
+    ) -> Result<Vec<TableChanges>> {
         let now = self.runner.schema(cx, &mut *self.session).await?;
         let mut swap = Swap {
             drop_tables: exchange.drop_tables.clone(),
@@ -344,6 +358,10 @@ impl Execution<'_> {
             self.make_and_load(cx, manifest, (&shadows, &exchange.create_objects), true)
                 .await?;
         }
+        let merged = match merging {
+            Some(merging) => self.merge(cx, merging, (&shadows, exchange)).await?,
+            None => Vec::new(),
+        };
         for shadow in shadows {
             // It may be there under a name that differs in case only.
             if let Some(found) = now.table(&shadow.entry.table)
@@ -359,7 +377,7 @@ impl Execution<'_> {
         if let Err(error) = &swapped {
             self.swapping = error.kind() == ErrorKind::NeedsRecovery;
         }
-        swapped
+        swapped.map(|()| merged)
     }
 
     /// Undoes a migration that failed half-way outside a transaction. Applications may have written since the

@@ -1,15 +1,10 @@
 //! Finding what was changed since, and saying it.
 
-use walkback_core::engine::SessionExt as _;
-use walkback_core::value::{Row, Value};
 use walkback_core::{Cx, Result, Session};
 
-use super::questions::Question;
+use super::TableChanges;
+use super::asking::{Asking, Question};
 use super::sql::Sql;
-use super::{Conflict, TableChanges};
-
-/// How many conflicts of a table are told one by one.
-const LISTED: usize = 100;
 
 impl Sql<'_> {
     /// Asks what was changed since, before anything goes back.
@@ -90,37 +85,10 @@ impl Sql<'_> {
         column: Option<&str>,
         found: &mut TableChanges,
     ) -> Result<()> {
-        let Question { selected, rest } = question;
-        let count = format!("SELECT count(*) {rest}");
-        let rows = session.fetch_optional(cx, &count, &[]).await?;
-        let rows = rows.and_then(|row| row[0].as_i64()).unwrap_or_default();
-        found.conflicts += u64::try_from(rows).unwrap_or_default();
-        let space = LISTED.saturating_sub(found.listed.len());
-        if rows == 0 || space == 0 {
-            return Ok(());
-        }
-        let listed = session
-            .fetch_all(cx, &format!("SELECT {selected} {rest} LIMIT {space}"), &[])
-            .await?;
-        let told = listed.iter().map(|row| self.told(row, column, what));
-        found.listed.extend(told);
-        Ok(())
-    }
-
-    fn told(&self, row: &Row, column: Option<&str>, what: &str) -> Conflict {
-        let literal = |value: &Value| self.dialect.literal(value);
-        let key = self.table.primary_key.iter().zip(row);
-        let key: Vec<_> = key
-            .map(|(column, value)| format!("{column} = {}", literal(value)))
-            .collect();
-        let cell = |index: usize| row.get(key.len() + index).map(literal);
-        Conflict {
-            column: column.map(str::to_owned),
-            what: what.to_owned(),
-            before: cell(0),
-            written: cell(1),
-            now: cell(2),
-            key: key.join(", "),
-        }
+        let asking = Asking {
+            dialect: self.dialect,
+            key: &self.table.primary_key,
+        };
+        asking.ask(cx, session, (question, what), column, found).await
     }
 }

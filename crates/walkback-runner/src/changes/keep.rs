@@ -11,8 +11,8 @@ use crate::plan::{PlannedStep, PointScope};
 use crate::point::{self, PointRequest};
 
 impl Execution<'_> {
-    /// Makes a point of the tables that the point before the migration holds, as the current transaction sees them.
-    /// `None`: the migration does more or less than to change rows, some of these cannot be told apart, or nothing was
+    /// Makes a point of the tables that the point before the migration holds, and of those that it created, as the
+    /// current transaction sees them. `None`: what was written to them since could not be told apart, or nothing was
     /// kept before it.
     pub(crate) async fn keep_changes(
         &mut self,
@@ -21,19 +21,21 @@ impl Execution<'_> {
         before: Option<&Manifest>,
         outcome: &Outcome,
     ) -> Result<Option<Manifest>> {
-        let is_of_rows_only =
-            changes_rows(step) && SchemaDelta::between(&outcome.before, &outcome.after).is_of_rows_only();
-        let Some(before) = before.filter(|_| is_of_rows_only) else {
+        let delta = SchemaDelta::between(&outcome.before, &outcome.after);
+        let Some(before) = before.filter(|_| is_told_apart(step, &delta, outcome)) else {
             return Ok(None);
         };
-        let tables: Vec<_> = before
-            .tables
-            .iter()
-            .filter_map(|entry| outcome.after.table(&entry.table))
-            .collect();
+        let held = before.tables.iter().map(|entry| &entry.table);
+        let mut tables: Vec<_> = held.filter_map(|name| outcome.after.table(name)).collect();
         if tables.is_empty() || tables.iter().any(|table| table.primary_key.is_empty()) {
             return Ok(None);
         }
+        let created = delta
+            .created_tables()
+            .filter_map(|name| outcome.after.table(name));
+        tables.extend(
+            created.filter(|table| !table.primary_key.is_empty() && before.table(&table.name).is_none()),
+        );
         let request = PointRequest {
             kind: PointKind::AfterUp,
             prefix: "ch",
@@ -66,6 +68,40 @@ impl Execution<'_> {
     }
 }
 
+/// Returns whether it is known what a migration does, and can be taken back without what was written since.
+fn is_told_apart(step: &PlannedStep, delta: &SchemaDelta, outcome: &Outcome) -> bool {
+    let mut statements = step.statements.iter();
+    let is_known = statements.all(|statement| statement.severity != Severity::Unknown);
+    is_known
+        && if delta.is_of_rows_only() {
+            changes_rows(step)
+        } else {
+            !renames(step, outcome)
+        }
+}
+
+/// Returns whether something has another name now that was there before: what is written to it since is of the old name.
+fn renames(step: &PlannedStep, outcome: &Outcome) -> bool {
+    let statements = step.statements.iter();
+    let mut actions = statements.flat_map(|statement| &statement.effect.actions);
+    let find = crate::reach::find;
+    actions.any(|action| match action {
+        Action::RenameTable { from, to } => {
+            find(&outcome.before, from).is_some() && find(&outcome.before, to).is_none()
+        }
+        Action::RenameColumn { table, from, .. } => {
+            let has = |schema| {
+                find(schema, table).is_none_or(|table| {
+                    let mut columns = table.columns.iter();
+                    columns.any(|column| column.name.eq_ignore_ascii_case(from))
+                })
+            };
+            has(&outcome.before) && !(find(&outcome.after, table).is_some() && has(&outcome.after))
+        }
+        _ => false,
+    })
+}
+
 /// Returns whether a migration changes rows, and every statement of it is known to do nothing else: a view that it
 /// fills anew, say, would not go back with them.
 fn changes_rows(step: &PlannedStep) -> bool {
@@ -80,11 +116,6 @@ fn changes_rows(step: &PlannedStep) -> bool {
             Action::Insert { .. } | Action::Update { .. } | Action::Delete { .. } | Action::Truncate { .. }
         )
     };
-    let is_known = step
-        .statements
-        .iter()
-        .all(|statement| statement.severity != Severity::Unknown);
-    is_known
-        && actions().any(is_of_rows)
+    actions().any(is_of_rows)
         && actions().all(|action| is_of_rows(action) || matches!(action, Action::Read | Action::Session))
 }

@@ -4,8 +4,10 @@
 //! Both points keep rows in chunks named by their content, so that the second costs what was changed, and what was
 //! not changed is found without being read.
 
+mod asking;
 mod conflicts;
 mod keep;
+mod merge;
 mod questions;
 mod sql;
 mod undo;
@@ -17,6 +19,8 @@ use walkback_core::catalog::{Schema, Table};
 use walkback_core::name::ObjectKind;
 use walkback_core::{DialectKind, Error, Result, TableName};
 use walkback_vault::{ChunkEntry, Manifest, TableEntry};
+
+pub(crate) use merge::{Merged, Merging};
 
 /// What becomes of a cell or row that the migration changed and that was changed again since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -60,6 +64,21 @@ pub struct TableChanges {
     pub conflicts: u64,
     /// The first of them.
     pub listed: Vec<Conflict>,
+    /// What was written since and is kept, where the table came back as it was before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptWrites>,
+}
+
+/// Rows that were written since and are so afterwards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct KeptWrites {
+    /// Rows that were inserted.
+    pub inserted: u64,
+    /// Rows of which cells were changed.
+    pub changed: u64,
+    /// Rows that were deleted.
+    pub deleted: u64,
 }
 
 /// A cell or row that was changed since the migration.

@@ -2,13 +2,8 @@
 
 use walkback_core::catalog::Column;
 
+use super::asking::Question;
 use super::sql::Sql;
-
-/// A question, with what it selects apart from the rest: it is asked for its rows, and for how many they are.
-pub(super) struct Question {
-    pub(super) selected: String,
-    pub(super) rest: String,
-}
 
 impl Sql<'_> {
     /// Selects the key columns of a row.

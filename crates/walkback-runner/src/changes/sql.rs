@@ -23,6 +23,27 @@ pub(super) struct Sql<'a> {
     pub(super) circle: Vec<Others<'a>>,
 }
 
+/// Says that two cells of one type hold the same, byte by byte, whatever their collation or type thinks equal.
+pub(super) fn same(kind: DialectKind, data_type: &str, one: &str, other: &str) -> String {
+    match kind {
+        DialectKind::Sqlite => format!("quote({one}) IS quote({other})"),
+        DialectKind::Postgres => format!("{one}::text IS NOT DISTINCT FROM {other}::text"),
+        DialectKind::Mysql => {
+            let of_type = data_type.to_ascii_lowercase();
+            let is = |word: &str| of_type.starts_with(word);
+            if is("float") || is("double") {
+                format!("{one} <=> {other}")
+            } else if is("json") {
+                format!("CAST(CAST({one} AS CHAR) AS BINARY) <=> CAST(CAST({other} AS CHAR) AS BINARY)")
+            } else if is("geom") || is("point") || is("line") || is("poly") || is("multi") {
+                format!("ST_AsBinary({one}) <=> ST_AsBinary({other})")
+            } else {
+                format!("CAST({one} AS BINARY) <=> CAST({other} AS BINARY)")
+            }
+        }
+    }
+}
+
 /// The changed rows of another table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Others<'a> {
@@ -89,23 +110,7 @@ impl Sql<'_> {
     pub(super) fn same(&self, column: &Column, one: &str, other: &str) -> String {
         let name = self.name(&column.name);
         let (one, other) = (format!("{one}.{name}"), format!("{other}.{name}"));
-        match self.dialect.kind() {
-            DialectKind::Sqlite => format!("quote({one}) IS quote({other})"),
-            DialectKind::Postgres => format!("{one}::text IS NOT DISTINCT FROM {other}::text"),
-            DialectKind::Mysql => {
-                let of_type = column.data_type.to_ascii_lowercase();
-                let is = |word: &str| of_type.starts_with(word);
-                if is("float") || is("double") {
-                    format!("{one} <=> {other}")
-                } else if is("json") {
-                    format!("CAST(CAST({one} AS CHAR) AS BINARY) <=> CAST(CAST({other} AS CHAR) AS BINARY)")
-                } else if is("geom") || is("point") || is("line") || is("poly") || is("multi") {
-                    format!("ST_AsBinary({one}) <=> ST_AsBinary({other})")
-                } else {
-                    format!("CAST({one} AS BINARY) <=> CAST({other} AS BINARY)")
-                }
-            }
-        }
+        same(self.dialect.kind(), &column.data_type, &one, &other)
     }
 
     pub(super) fn all_same(&self, one: &str, other: &str) -> String {

@@ -146,7 +146,10 @@ impl Execution<'_> {
                 circle: super::in_circle_with(&others, index),
             })
             .collect();
-        let mut tables: Vec<TableChanges> = changed.iter().map(TableChanges::none).collect();
+        let mut tables: Vec<TableChanges> = changed
+            .iter()
+            .map(|one| TableChanges::none(&one.table.name))
+            .collect();
         let session = &mut *self.session;
         for (sql, found) in sqls.iter().zip(&mut tables) {
             sql.changed_since(cx, session, found).await?;
@@ -177,14 +180,15 @@ impl Execution<'_> {
 }
 
 impl TableChanges {
-    fn none(changed: &Changed) -> Self {
+    pub(super) fn none(table: &TableName) -> Self {
         Self {
-            table: changed.table.name.clone(),
+            table: table.clone(),
             changed_back: 0,
             brought_back: 0,
             removed: 0,
             conflicts: 0,
             listed: Vec::new(),
+            kept: None,
         }
     }
 }
@@ -206,7 +210,7 @@ fn pairs(before: &Manifest, after: &Manifest, changed: &[Changed]) -> Result<Vec
     Ok(was.zip(left).map(|(was, left)| Pair { was, left }).collect())
 }
 
-fn stopped(tables: &[TableChanges]) -> Error {
+pub(super) fn stopped(tables: &[TableChanges]) -> Error {
     let conflicts: u64 = tables.iter().map(|table| table.conflicts).sum();
     let mut error = Error::new(
         ErrorKind::Conflict,
@@ -223,7 +227,7 @@ fn stopped(tables: &[TableChanges]) -> Error {
 }
 
 /// Says what can be done where the server refuses what was before: another row has a value that has to be unique.
-fn explained(error: Error) -> Error {
+pub(super) fn explained(error: Error) -> Error {
     if error.kind() != ErrorKind::Database {
         return error;
     }

@@ -94,7 +94,7 @@ impl Execution<'_> {
     }
 
     /// Returns what the rows of a table add up to, seen through these columns; `None` if it has not all of them.
-    pub(super) async fn print(
+    pub(crate) async fn print(
         &mut self,
         cx: &Cx,
         schema: &Schema,

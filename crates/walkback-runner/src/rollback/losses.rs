@@ -28,6 +28,7 @@ impl Runner {
             schema,
             losses,
             renamed: Renamed::default(),
+            replaced: BTreeMap::new(),
         };
         for step in plan.steps.iter().filter(|step| step.direction == Direction::Down) {
             let loss = planning.loss_of_down(&step.id, &step.script).await?;
@@ -59,9 +60,31 @@ impl Planning<'_> {
             .await
     }
 
+    /// Counts the values of a column that goes, under the names that it and its table have before anything is done.
+    pub(super) async fn loss_of_column(
+        &mut self,
+        (table, column): (&TableName, &str),
+        (now, of): (&TableName, &str),
+    ) -> Result<Option<Loss>> {
+        let dialect = self.runner.dialect();
+        let sql = format!(
+            "SELECT count(*) FROM {} WHERE {} IS NOT NULL",
+            dialect.quote_table(now),
+            dialect.quote_identifier(of)
+        );
+        let row = self.session.fetch_optional(self.cx, &sql, &[]).await?;
+        let count = row
+            .and_then(|row| row[0].as_i64())
+            .and_then(|count| u64::try_from(count).ok());
+        Ok(count.filter(|count| *count > 0).map(|rows| Loss {
+            table: table.clone(),
+            rows,
+            what: format!("{rows} values of column `{column}`, what the migration itself wrote included"),
+        }))
+    }
+
     /// Counts what a down script takes away that the migration did not bring.
     pub(super) async fn loss_of_down(&mut self, id: &MigrationId, script: &ReadScript) -> Result<Vec<Loss>> {
-        let dialect = self.runner.dialect();
         let after = self.after(id).await?;
         let mut losses = Vec::new();
         for action in script
@@ -84,22 +107,8 @@ impl Planning<'_> {
                     if !is_there {
                         continue;
                     }
-                    let sql = format!(
-                        "SELECT count(*) FROM {} WHERE {} IS NOT NULL",
-                        dialect.quote_table(&now),
-                        dialect.quote_identifier(&of)
-                    );
-                    let row = self.session.fetch_optional(self.cx, &sql, &[]).await?;
-                    let count = row
-                        .and_then(|row| row[0].as_i64())
-                        .and_then(|count| u64::try_from(count).ok());
-                    losses.extend(count.filter(|count| *count > 0).map(|rows| Loss {
-                        table: table.clone(),
-                        rows,
-                        what: format!(
-                            "{rows} values of column `{column}`, what the migration itself wrote included"
-                        ),
-                    }));
+                    let found = self.loss_of_column((table, column), (&now, &of)).await?;
+                    losses.extend(found);
                 }
                 Action::Update { table }
                 | Action::Delete { table }

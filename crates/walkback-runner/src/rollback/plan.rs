@@ -1,8 +1,8 @@
 //! Planning a rollback: the kind for each migration, and the loss, without writing a byte.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use walkback_core::catalog::Schema;
+use walkback_core::catalog::{Schema, Table};
 use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result, Session, TableName};
 
 use super::renamed::Renamed;
@@ -37,6 +37,7 @@ impl Runner {
             schema,
             losses: LossCounter::default(),
             renamed: Renamed::default(),
+            replaced: BTreeMap::new(),
         };
         let mut plan = match &request.what {
             RollbackWhat::Backup(id) => planning.back_to_backup(id).await,
@@ -84,6 +85,7 @@ impl Runner {
             schema,
             losses: LossCounter::default(),
             renamed: Renamed::default(),
+            replaced: BTreeMap::new(),
         };
         let manifest = planning.manifest(backup).await?;
         let only = (!tables.is_empty()).then(|| tables.iter().map(TableName::new).collect::<Vec<_>>());
@@ -113,6 +115,8 @@ pub(super) struct Planning<'a> {
     pub(super) schema: Schema,
     pub(super) losses: LossCounter,
     pub(super) renamed: Renamed,
+    /// Tables that the steps planned so far change: what they are then; `None` if that is not known.
+    pub(super) replaced: BTreeMap<TableName, Option<Table>>,
 }
 
 impl Planning<'_> {

@@ -189,7 +189,12 @@ impl Execution<'_> {
         if let Some(changes) = &step.changes {
             let stored =
                 stored.ok_or_else(|| Error::internal("changes were planned of a migration nobody knows"))?;
-            return Box::pin(self.undo_changes(cx, &stored, changes, plan.on_conflict)).await;
+            let policy = plan.on_conflict;
+            return if step.restore.is_some() {
+                Box::pin(self.undo_merging(cx, &stored, changes, policy)).await
+            } else {
+                Box::pin(self.undo_changes(cx, &stored, changes, policy)).await
+            };
         }
         let Some(down) = &step.down else {
             let stored =

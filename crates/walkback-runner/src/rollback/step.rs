@@ -1,10 +1,12 @@
 //! Choosing the means for one migration: its script, or the point made before it.
 
+use walkback_core::catalog::Schema;
 use walkback_core::{Error, ErrorKind, MigrationId, Result};
+use walkback_vault::Manifest;
 
 use super::plan::Planning;
 use super::{RollbackKind, RollbackStep};
-use crate::changes::{Changed, ChangesPlan};
+use crate::changes::{Changed, ChangesPlan, Merged};
 use crate::journal::StoredMigration;
 use crate::plan::{Planner, Verdict};
 use crate::restore::Exchange;
@@ -36,14 +38,17 @@ impl Planning<'_> {
         if verdict == Verdict::Lossless {
             return self.by_down(id, "its way down is lossless".to_owned()).await;
         }
-        if stored.is_some_and(|stored| stored.changes.is_some())
-            && let Ok(step) = self.by_changes(id).await
-        {
-            return Ok(step);
+        let mut why_not = String::new();
+        if stored.is_some_and(|stored| stored.changes.is_some()) {
+            match self.by_changes(id).await {
+                Ok(step) => return Ok(step),
+                Err(error) if is_of_the_moment(&error) => return Err(error),
+                Err(error) => why_not = format!("; {}", error.message()),
+            }
         }
         match stored {
             Some(stored) if stored.point.is_some() && self.runner.vault().is_some() => {
-                let reason = format!("a point was made before it, and its way down is {verdict}");
+                let reason = format!("a point was made before it, and its way down is {verdict}{why_not}");
                 self.by_point(stored, reason).await
             }
             _ => Err(Error::new(
@@ -79,6 +84,10 @@ impl Planning<'_> {
             .down_step(self.cx, id)
             .await?;
         let loss = self.loss_of_down(id, &down.script).await?;
+        if let Some(stored) = self.state.stored.get(id) {
+            let altered = stored.delta.altered_tables().map(|table| (table.clone(), None));
+            self.replaced.extend(altered);
+        }
         Ok(RollbackStep {
             id: id.clone(),
             name: down.name.clone(),
@@ -91,15 +100,16 @@ impl Planning<'_> {
         })
     }
 
-    /// Takes back what a migration changed in rows, if it changed nothing else.
+    /// Takes back what a migration changed, and keeps what was written since: in place if it changed rows only, else by
+    /// bringing its tables back and writing into them what was written since.
     async fn by_changes(&mut self, id: &MigrationId) -> Result<RollbackStep> {
         let stored = self.state.stored.get(id).ok_or_else(|| self.no_point(id))?;
         let (Some(before), Some(after)) = (&stored.point, &stored.changes) else {
             return Err(Error::not_found(format!(
-                "what `{}` changed in rows was not kept",
+                "the tables as `{}` left them were not kept",
                 stored.name()
             ))
-            .hint("that is done where a migration changes rows and no definitions, in one transaction, of tables with a primary key, and there is a vault")
+            .hint("that is done where a migration is one transaction, its tables have primary keys, none of them or their columns got another name, and there is a vault")
             .hint("`walkback rollback --type full` restores its tables from the point, and shows first what that loses"));
         };
         let about = format!("migration `{}`", stored.name());
@@ -108,7 +118,18 @@ impl Planning<'_> {
             let manifest = self.manifest(point).await;
             manifests.push(manifest.map_err(|error| self.gone(error, point, &about))?);
         }
-        let changed = Changed::all(&manifests[0], &manifests[1], &self.schema)?;
+        if !stored.delta.is_of_rows_only() {
+            return self.by_merging(stored, &manifests[0], &manifests[1]).await;
+        }
+        let changed = match Changed::all(&manifests[0], &manifests[1], &self.schema) {
+            Ok(changed) => changed,
+            // In tables that are made anew no trigger fires.
+            Err(error) if self.session.capability().transactional_ddl => {
+                let merged = self.by_merging(stored, &manifests[0], &manifests[1]).await;
+                return merged.map_err(|_| error);
+            }
+            Err(error) => return Err(error),
+        };
         let tables: Vec<_> = changed.into_iter().map(|changed| changed.table.name).collect();
         Ok(RollbackStep {
             id: stored.id.clone(),
@@ -124,6 +145,64 @@ impl Planning<'_> {
             restore: None,
             loss: Vec::new(),
         })
+    }
+
+    async fn by_merging(
+        &mut self,
+        stored: &StoredMigration,
+        before: &Manifest,
+        after: &Manifest,
+    ) -> Result<RollbackStep> {
+        let now = self.projected(after);
+        let exchange = Exchange::undoing(&stored.delta, stored.touched.as_deref(), before, &now)?;
+        let merged = Merged::all(before, after, &exchange, &now)?;
+        let mut restore = self.restore_plan(before, &exchange, Some(&stored.id)).await?;
+        restore.applied_after.retain(|id| *id != stored.id);
+        let mut loss = std::mem::take(&mut restore.loss);
+        let is_written_to: Vec<_> = loss.iter().map(|loss| loss.table.clone()).collect();
+        loss.retain(|loss| exchange.drop_tables.contains(&loss.table));
+        for one in merged.iter().filter(|one| is_written_to.contains(&one.then.name)) {
+            for column in one.going() {
+                let goes = (&one.then.name, column);
+                loss.extend(self.loss_of_column(goes, goes).await?);
+            }
+            self.losses.forget(&one.then.name);
+        }
+        self.project(&exchange, before);
+        Ok(RollbackStep {
+            id: stored.id.clone(),
+            name: stored.name(),
+            kind: RollbackKind::Surgical,
+            reason: "its tables were kept before and after it: what was written since stays".to_owned(),
+            down: None,
+            changes: Some(ChangesPlan {
+                before: before.id.clone(),
+                after: after.id.clone(),
+                tables: merged.into_iter().map(|one| one.then.name).collect(),
+            }),
+            restore: Some(restore),
+            loss,
+        })
+    }
+
+    /// Returns the schema as it will be once the steps planned so far have been taken, as far as that is known: of a
+    /// table of which it is not, as the migration had left it.
+    fn projected(&self, after: &Manifest) -> Schema {
+        let mut schema = self.schema.clone();
+        for (name, table) in &self.replaced {
+            schema.tables.retain(|other| other.name != *name);
+            let then = table.as_ref().or_else(|| after.schema.table(name));
+            schema.tables.extend(then.cloned());
+        }
+        schema
+    }
+
+    /// Notes what a step brings back.
+    fn project(&mut self, exchange: &Exchange, manifest: &Manifest) {
+        for entry in &exchange.replace {
+            let table = manifest.schema.table(&entry.table).cloned();
+            self.replaced.insert(entry.table.clone(), table);
+        }
     }
 
     pub(super) async fn by_point(
@@ -148,6 +227,7 @@ impl Planning<'_> {
         let mut restore = self.restore_plan(&manifest, &exchange, Some(&stored.id)).await?;
         restore.applied_after.retain(|id| *id != stored.id);
         let loss = std::mem::take(&mut restore.loss);
+        self.project(&exchange, &manifest);
         Ok(RollbackStep {
             id: stored.id.clone(),
             name: stored.name(),
@@ -164,4 +244,12 @@ impl Planning<'_> {
         Error::not_found(format!("no point was made before migration `{}`", self.state.named(id).name))
             .hint("it changed nothing that needs one, or there was no vault; `walkback rollback --type down` runs its down script")
     }
+}
+
+/// Returns whether an error says nothing about the migration, and the same may work at another time.
+fn is_of_the_moment(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Interrupted | ErrorKind::Unavailable | ErrorKind::Locked
+    )
 }

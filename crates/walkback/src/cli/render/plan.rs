@@ -132,15 +132,16 @@ pub(crate) fn rollback(plan: &RollbackPlan, place: &str) -> String {
         for statement in step.down.iter().flat_map(|down| &down.statements) {
             text.push_str(&risk(statement));
         }
-        for table in step.changes.iter().flat_map(|changes| &changes.tables) {
-            writeln!(
-                text,
-                "        rows of `{table}` go back cell by cell; what was written since stays"
-            )
-            .ok();
-        }
         if let Some(exchange) = &step.restore {
             text.push_str(&self::exchange(exchange, "        "));
+        }
+        for table in step.changes.iter().flat_map(|changes| &changes.tables) {
+            let how = if step.restore.is_some() {
+                format!("what was written to `{table}` since stays")
+            } else {
+                format!("rows of `{table}` go back cell by cell; what was written since stays")
+            };
+            writeln!(text, "        {how}").ok();
         }
     }
     if let Some(exchange) = &plan.restore {

@@ -75,13 +75,22 @@ const SHOWN: usize = 20;
 
 /// Says what became of the rows of a table, and of what was changed since.
 fn changes(table: &TableChanges) -> String {
-    let mut text = format!(
-        "table `{}`: {} changed back, {} brought back, {} removed\n",
-        table.table,
-        count(table.changed_back, "row"),
-        table.brought_back,
-        table.removed
-    );
+    let mut text = match &table.kept {
+        Some(kept) => format!(
+            "table `{}`: as it was, and of what was written since: {} inserted, {} changed, {} deleted\n",
+            table.table,
+            count(kept.inserted, "row"),
+            kept.changed,
+            kept.deleted
+        ),
+        None => format!(
+            "table `{}`: {} changed back, {} brought back, {} removed\n",
+            table.table,
+            count(table.changed_back, "row"),
+            table.brought_back,
+            table.removed
+        ),
+    };
     if table.conflicts > 0 {
         let conflicts = count(table.conflicts, "conflict");
         writeln!(text, "  {conflicts} with what was written since:").ok();

@@ -1,0 +1,108 @@
+//! Taking back a migration that changed definitions too: its tables come back from the point before it, and what was
+//! written since it ran is written into them, before they take their places.
+//!
+//! Three states of a row are told apart: as it was before, which is what the shadow is loaded with, as the migration
+//! left it, and as it is now. What differs between the last two was written since, and stays.
+
+mod cells;
+mod references;
+mod run;
+mod sql;
+
+pub(crate) use run::Merging;
+
+use walkback_core::catalog::{Schema, Table};
+use walkback_core::{Result, TableName};
+use walkback_vault::{Manifest, TableEntry};
+
+use super::no_way;
+use crate::restore::Exchange;
+
+/// A table that comes back, and into which is written what was written since.
+#[derive(Debug, Clone)]
+pub(crate) struct Merged {
+    /// As it was before the migration, and will be again.
+    pub(crate) then: Table,
+    /// As the migration left it.
+    pub(crate) left: Table,
+    /// As it is now.
+    pub(crate) now: Table,
+    /// What the point behind the migration holds of it.
+    pub(crate) after: TableEntry,
+}
+
+impl Merged {
+    /// Returns the tables that an exchange brings back and that are there now.
+    ///
+    /// # Errors
+    /// Says why rows of a table cannot be told apart, or what it has become nobody knows.
+    pub(crate) fn all(
+        before: &Manifest,
+        after: &Manifest,
+        exchange: &Exchange,
+        now: &Schema,
+    ) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for entry in &exchange.replace {
+            let name = &entry.table;
+            let (live, kept) = (now.table(name), after.table(name));
+            let (live, kept) = match (live, kept) {
+                // The migration has dropped it: nobody can have written to it.
+                (None, None) => continue,
+                (Some(live), Some(kept)) => (live, kept),
+                (Some(_), None) => return Err(no_way(name, "it was made again since the migration")),
+                (None, Some(_)) => return Err(no_way(name, "it is not there any more")),
+            };
+            let known = before.schema.table(name).zip(after.schema.table(name));
+            let (then, left) = known.ok_or_else(|| no_way(name, "its point does not say what it was"))?;
+            if let Some(why) = why_not(then, left, live, now) {
+                return Err(no_way(name, why));
+            }
+            all.push(Self {
+                then: then.clone(),
+                left: left.clone(),
+                now: live.clone(),
+                after: kept.clone(),
+            });
+        }
+        Ok(all)
+    }
+
+    /// Returns the columns that go with the migration: what was written to them the table cannot hold as it was.
+    pub(crate) fn going(&self) -> impl Iterator<Item = &str> {
+        let has = |name: &str| self.then.columns.iter().any(|column| column.name == name);
+        let columns = self.now.columns.iter().filter(|column| !column.generated);
+        columns
+            .map(|column| column.name.as_str())
+            .filter(move |name| !has(name))
+    }
+}
+
+/// Says why what was written to a table since cannot be written to it as it was.
+fn why_not(then: &Table, left: &Table, live: &Table, now: &Schema) -> Option<&'static str> {
+    if then.primary_key.is_empty() || left.primary_key.is_empty() || live.primary_key.is_empty() {
+        return Some("it has no primary key: one of its rows cannot be told from another");
+    }
+    if then.primary_key != left.primary_key || left.primary_key != live.primary_key {
+        return Some("its primary key is not what it was");
+    }
+    let has = |name: &String| live.columns.iter().any(|column| column.name == *name);
+    if !left.columns.iter().all(|column| has(&column.name)) {
+        return Some("it has lost columns since the migration");
+    }
+    let is_part = |table: &Table, schema: &Schema| {
+        let mut others = schema.tables.iter();
+        !table.parents.is_empty() || others.any(|other| other.parents.contains(&table.name))
+    };
+    if is_part(then, now) || is_part(live, now) {
+        return Some("it is a partition or has some");
+    }
+    None
+}
+
+/// Returns the names of the tables that are exchanged, and of the live ones that go.
+fn held(exchange: &Exchange, now: &Schema) -> Vec<TableName> {
+    let replaced = exchange.replace.iter().map(|entry| &entry.table);
+    let tables = replaced.chain(&exchange.drop_tables);
+    tables.filter(|name| now.table(name).is_some()).cloned().collect()
+}

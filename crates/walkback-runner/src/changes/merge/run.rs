@@ -1,0 +1,211 @@
+//! Bringing tables back with what was written to them since.
+
+use walkback_core::catalog::Schema;
+use walkback_core::name::ObjectKind;
+use walkback_core::{Cx, Result};
+use walkback_vault::Manifest;
+
+use super::references::{self, References};
+use super::sql::MergeSql;
+use super::{Merged, held};
+use crate::changes::undo::{explained, stopped};
+use crate::changes::{ChangesPlan, OnConflict, TableChanges};
+use crate::execute::Execution;
+use crate::journal::StoredMigration;
+use crate::load::Shadow;
+use crate::restore::Exchange;
+
+/// What is written into the shadows of an exchange before they take their places.
+#[derive(Debug)]
+pub(crate) struct Merging<'a> {
+    after: &'a Manifest,
+    tables: Vec<Merged>,
+    policy: OnConflict,
+}
+
+impl Execution<'_> {
+    /// Takes back all that a migration did, definitions included, and keeps what was written since.
+    ///
+    /// # Errors
+    /// `Conflict` if something was changed since and that is to stop it; nothing has changed then.
+    pub(crate) async fn undo_merging(
+        &mut self,
+        cx: &Cx,
+        stored: &StoredMigration,
+        plan: &ChangesPlan,
+        policy: OnConflict,
+    ) -> Result<()> {
+        let before = self.open_point(cx, &plan.before).await?;
+        let after = self.open_point(cx, &plan.after).await?;
+        self.begin_exchange(cx, stored.id.as_str(), &plan.before).await?;
+        let outcome = async {
+            let now = self.runner.schema(cx, &mut *self.session).await?;
+            let mut exchange = Exchange::undoing(&stored.delta, stored.touched.as_deref(), &before, &now)?;
+            if self.session.capability().holds_tables {
+                self.session.hold_tables(cx, &held(&exchange, &now)).await?;
+            }
+            leave_sequences(&mut exchange, &now);
+            let merging = Merging {
+                after: &after,
+                tables: Merged::all(&before, &after, &exchange, &now)?,
+                policy,
+            };
+            self.keep_replaced(cx, &exchange, &now).await?;
+            let tables = self
+                .exchange_merging(cx, &before, &exchange, Some(&merging))
+                .await?;
+            self.report.warnings.extend(exchange.warnings);
+            self.record_exchange(cx).await?;
+            self.record_undone(cx, &stored.id).await?;
+            Ok(tables)
+        };
+        let (tables, outcome) = match Box::pin(outcome).await {
+            Ok(tables) => (tables, Ok(())),
+            Err(error) => (Vec::new(), Err(explained(error))),
+        };
+        self.end_exchange(cx, stored.id.as_str(), outcome).await?;
+        cx.step("restore.committed");
+        self.note_undone(&stored.id);
+        self.report.changes.extend(tables);
+        Ok(())
+    }
+
+    /// Writes into shadows what was written since.
+    pub(crate) async fn merge(
+        &mut self,
+        cx: &Cx,
+        merging: &Merging<'_>,
+        (shadows, exchange): (&[Shadow], &Exchange),
+    ) -> Result<Vec<TableChanges>> {
+        let now = self.runner.schema(cx, &mut *self.session).await?;
+        let left = self.load_left(cx, merging, shadows.len(), &now).await?;
+        let dialect = self.runner.dialect();
+        let find = |merged: &Merged| {
+            let mut shadows = shadows.iter();
+            shadows.find(|shadow| shadow.table.name == merged.then.name)
+        };
+        let sqls: Vec<MergeSql<'_>> = merging
+            .tables
+            .iter()
+            .zip(&left)
+            .filter_map(|(merged, left)| {
+                let left = left.as_ref().map(|left| &left.name);
+                Some(MergeSql::new(&*dialect, merged, &find(merged)?.name, left))
+            })
+            .collect();
+        let mut found: Vec<_> = sqls
+            .iter()
+            .map(|sql| TableChanges::none(&sql.merged.then.name))
+            .collect();
+        let mut others: Vec<_> = shadows
+            .iter()
+            .map(|shadow| TableChanges::none(&shadow.table.name))
+            .collect();
+        for making in sqls
+            .iter()
+            .flat_map(|sql| &sql.cells)
+            .flat_map(|cell| cell.making(&*dialect))
+        {
+            self.session.execute(cx, &making, &[]).await?;
+        }
+        for (sql, found) in sqls.iter().zip(&mut found).filter(|(sql, _)| sql.left.is_some()) {
+            self.write_since(cx, sql, merging.policy, found).await?;
+        }
+        if references::any(&merging.tables, shadows, &now) {
+            let references = References {
+                dialect: &*dialect,
+                now: &now,
+                shadows,
+                drop_tables: &exchange.drop_tables,
+                sqls: &sqls,
+            };
+            references
+                .settle(cx, &mut *self.session, &mut found, &mut others)
+                .await?;
+        }
+        for unmaking in sqls
+            .iter()
+            .flat_map(|sql| &sql.cells)
+            .flat_map(|cell| cell.unmaking(&*dialect))
+        {
+            self.session.execute(cx, &unmaking, &[]).await?;
+        }
+        for left in left.iter().flatten() {
+            let sql = format!("DROP TABLE {}", dialect.quote_table(&left.name));
+            self.session.execute(cx, &sql, &[]).await?;
+        }
+        found.retain(|table| table.conflicts > 0 || table.kept.is_some());
+        found.extend(others.into_iter().filter(|other| other.conflicts > 0));
+        if merging.policy == OnConflict::Stop && found.iter().any(|table| table.conflicts > 0) {
+            return Err(stopped(&found));
+        }
+        cx.step("changes.merged");
+        Ok(found)
+    }
+
+    /// Loads the tables as the migration left them that were written to since.
+    async fn load_left(
+        &mut self,
+        cx: &Cx,
+        merging: &Merging<'_>,
+        first: usize,
+        now: &Schema,
+    ) -> Result<Vec<Option<Shadow>>> {
+        let mut left = Vec::new();
+        for merged in &merging.tables {
+            let entry = &merged.after;
+            let print = self.print(cx, now, &entry.table, &entry.columns).await?;
+            if print.is_some() && print == entry.fingerprint {
+                left.push(None);
+                continue;
+            }
+            let shadow = Shadow::numbered(first + left.iter().flatten().count(), &merged.left, entry);
+            self.session
+                .create_shadow(cx, &shadow.table, &shadow.name)
+                .await?;
+            self.load(cx, merging.after, &shadow).await?;
+            left.push(Some(shadow));
+        }
+        Ok(left)
+    }
+
+    async fn write_since(
+        &mut self,
+        cx: &Cx,
+        sql: &MergeSql<'_>,
+        policy: OnConflict,
+        found: &mut TableChanges,
+    ) -> Result<()> {
+        let session = &mut *self.session;
+        for (question, what, column) in sql.questions() {
+            let key = &sql.merged.then.primary_key;
+            let asking = crate::changes::asking::Asking {
+                dialect: sql.dialect,
+                key,
+            };
+            asking.ask(cx, session, (&question, what), column, found).await?;
+        }
+        let kept = found.kept.get_or_insert_default();
+        kept.deleted += session.execute(cx, &sql.delete(policy), &[]).await?;
+        if let Some(change) = sql.change(policy) {
+            kept.changed += session.execute(cx, &change, &[]).await?;
+        }
+        if let Some(replace) = sql.replace().filter(|_| policy != OnConflict::Revert) {
+            kept.changed += session.execute(cx, &replace, &[]).await?;
+        }
+        kept.inserted += session.execute(cx, &sql.insert(policy), &[]).await?;
+        Ok(())
+    }
+}
+
+/// Leaves sequences where they stand: what was drawn from them since is in use.
+fn leave_sequences(exchange: &mut Exchange, now: &Schema) {
+    for object in &mut exchange.create_objects {
+        // Where one stands is an object of its own on some engines.
+        if matches!(object.kind, ObjectKind::Sequence | ObjectKind::Other)
+            && let Some(live) = now.counterpart(object).filter(|live| live.facts == object.facts)
+        {
+            *object = live.clone();
+        }
+    }
+}
