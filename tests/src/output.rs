@@ -57,7 +57,7 @@ impl Output {
 
 static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
-        (r"run_\d{8}_\d{6}_[0-9a-f]{4}", "run_<id>"),
+        (r"run_\d{8}_\d{6}_[0-9a-f]{8}", "run_<id>"),
         (r"_\d{8}_\d{6}(_\d+)?\b", "_<time>"),
         (
             r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?( ?UTC|Z|\+00:00)?",

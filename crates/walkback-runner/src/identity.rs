@@ -9,9 +9,9 @@ fn stamp(now: DateTime<Utc>) -> String {
     now.format("%Y%m%d_%H%M%S").to_string()
 }
 
-/// Returns an id of a run. The tail keeps two runs of one second apart.
+/// Returns an id of a run. The tail keeps runs of one second apart, also where there are many.
 pub(crate) fn run_id(cx: &Cx) -> String {
-    format!("run_{}_{:04x}", stamp(cx.now()), rand::rng().random::<u16>())
+    format!("run_{}_{:08x}", stamp(cx.now()), rand::rng().random::<u32>())
 }
 
 /// Returns an id of the point before a migration: `rb_<migration>_<yyyymmdd_hhmmss>`.
