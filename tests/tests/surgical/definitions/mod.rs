@@ -200,12 +200,14 @@ fn walk_back_with_loss(sandbox: &Sandbox, more: &[&str]) -> Value {
 pub(crate) fn a_row_that_has_no_place_is_told_and_not_lost(backend: Backend) {
     let begin = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, must VARCHAR(10) NOT NULL, may VARCHAR(10), said VARCHAR(10) DEFAULT 'nil');\n\
         CREATE TABLE u (id INTEGER NOT NULL PRIMARY KEY, said VARCHAR(10) NOT NULL DEFAULT 'it''s');\n\
+        CREATE TABLE w (id INTEGER NOT NULL PRIMARY KEY, t INTEGER REFERENCES t (id));\n\
         INSERT INTO t VALUES (1, 'a', 'b', 'c');\nINSERT INTO u VALUES (1, 'x');";
-    let change = "ALTER TABLE t DROP COLUMN must;\nALTER TABLE u DROP COLUMN said;\nALTER TABLE u ADD COLUMN more INTEGER;";
+    let change = "ALTER TABLE t DROP COLUMN must;\nALTER TABLE u DROP COLUMN said;\nALTER TABLE u ADD COLUMN more INTEGER;\nALTER TABLE w ADD COLUMN more INTEGER;\nDELETE FROM w;";
     let sandbox = project(backend, begin, change);
     sandbox.sql("UPDATE t SET may = 'since' WHERE id = 1");
     sandbox.sql("INSERT INTO t VALUES (2, 'q', 'r')");
     sandbox.sql("INSERT INTO u VALUES (2, 5)");
+    sandbox.sql("INSERT INTO w (id, t) VALUES (1, 1), (2, 2)");
     let now = sandbox.contents();
     let stopped = sandbox.run(&["rollback", "-n", "1", "-y", "--on-conflict", "stop"]);
     assert_eq!(stopped.code, Some(7), "{}", stopped.transcript());
@@ -214,10 +216,14 @@ pub(crate) fn a_row_that_has_no_place_is_told_and_not_lost(backend: Backend) {
     let changes = walk_back_with_loss(&sandbox, &[]);
     assert_eq!(
         conflicts(&changes),
-        ["t id = 2 -: written since, and the table could not hold it before"]
+        [
+            "t id = 2 -: written since, and the table could not hold it before",
+            "w id = 2 -: written since, and it refers to a row that has no place",
+        ]
     );
     assert_eq!(rows(&sandbox, "t", "id, must, may, said"), "1|a|since|c");
     assert_eq!(rows(&sandbox, "u", "id, said"), "1|x 2|it's");
+    assert_eq!(rows(&sandbox, "w", "id, t"), "1|1");
     sandbox.ok(&["rollback", "-y"]);
     sandbox.assert_contents(&now, "after a rollback of the rollback");
 }

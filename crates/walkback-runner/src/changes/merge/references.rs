@@ -69,7 +69,7 @@ impl References<'_> {
                     }
                 }
             }
-            if moved == 0 {
+            if moved == 0 && self.leave_out(cx, session, found).await? == 0 {
                 return Ok(());
             }
         }
@@ -233,6 +233,65 @@ impl References<'_> {
         session.execute(cx, &sql.insert_where(&condition), &[]).await
     }
 
+    /// Leaves rows out that were written since and refer to others for which there is no place.
+    async fn leave_out(&self, cx: &Cx, session: &mut dyn Session, found: &mut [TableChanges]) -> Result<u64> {
+        let mut moved = 0;
+        for (at, sql) in self.sqls.iter().enumerate() {
+            let Some(shadow) = self.shadows.iter().find(|shadow| shadow.name == *sql.shadow) else {
+                continue;
+            };
+            for key in &shadow.table.foreign_keys {
+                let (Some(dangling), Some(parent)) =
+                    (self.dangling(shadow, key, "c"), self.merge_of(&key.references))
+                else {
+                    continue;
+                };
+                let parent = &self.sqls[parent].merged;
+                let pairs = self.pairs(key, &parent.then, ("c", "q"));
+                let equal: Vec<_> = pairs
+                    .iter()
+                    .map(|(own, their)| format!("{their} = {own}"))
+                    .collect();
+                let rest = format!(
+                    "FROM {} AS c WHERE {dangling} AND EXISTS (SELECT 1 FROM {} AS q WHERE {})",
+                    self.dialect.quote_table(&shadow.name),
+                    self.dialect.quote_table(&parent.now.name),
+                    equal.join(" AND ")
+                );
+                let what = "written since, and it refers to a row that has no place";
+                moved += self
+                    .ask_and_delete(cx, session, (shadow, &rest, what), &mut found[at])
+                    .await?;
+            }
+        }
+        Ok(moved)
+    }
+
+    async fn ask_and_delete(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        (shadow, rest, what): (&Shadow, &str, &str),
+        found: &mut TableChanges,
+    ) -> Result<u64> {
+        let key = &shadow.table.primary_key;
+        let selected: Vec<_> = key
+            .iter()
+            .map(|name| format!("c.{}", self.dialect.quote_identifier(name)))
+            .collect();
+        let question = Question {
+            // A table that the migration dropped may have no key.
+            selected: if selected.is_empty() {
+                "1".to_owned()
+            } else {
+                selected.join(", ")
+            },
+            rest: rest.to_owned(),
+        };
+        self.ask(cx, session, (key, &question, what), found).await?;
+        session.execute(cx, &format!("DELETE {rest}"), &[]).await
+    }
+
     /// Takes rows away that came back and refer to what was deleted since.
     async fn take_away(
         &self,
@@ -249,23 +308,14 @@ impl References<'_> {
                 sql.keys("c", "n")
             )
         });
-        let key = &shadow.table.primary_key;
         let rest = format!(
             "FROM {} AS c WHERE {dangling}{}",
             self.dialect.quote_table(&shadow.name),
             not_there.unwrap_or_default()
         );
-        let question = Question {
-            selected: key
-                .iter()
-                .map(|name| format!("c.{}", self.dialect.quote_identifier(name)))
-                .collect::<Vec<_>>()
-                .join(", "),
-            rest: rest.clone(),
-        };
         let what = "deleted by the migration, and it refers to a row that is gone";
-        self.ask(cx, session, (key, &question, what), found).await?;
-        session.execute(cx, &format!("DELETE {rest}"), &[]).await
+        self.ask_and_delete(cx, session, (shadow, &rest, what), found)
+            .await
     }
 }
 

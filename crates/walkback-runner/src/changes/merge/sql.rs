@@ -120,7 +120,7 @@ impl<'a> MergeSql<'a> {
         let needs = self
             .missing
             .iter()
-            .any(|column| !column.nullable && column.default.is_none());
+            .any(|column| !column.nullable && usable_default(column).is_none());
         // An `INTEGER PRIMARY KEY` is never missing: it is the key.
         let each = self.cells.iter().filter_map(|cell| cell.fits(self.dialect, row));
         let each: Vec<_> = each.chain(needs.then(|| "1 = 0".to_owned())).collect();
@@ -305,7 +305,7 @@ impl<'a> MergeSql<'a> {
             cells.map(|cell| format!("{} = {}", cell.name(self.dialect), cell.value(self.dialect, "n")));
         // It is another row: what the one before had in columns that are gone is not its own.
         let fresh = self.missing.iter().map(|column| {
-            let default = column.default.as_deref().unwrap_or("NULL");
+            let default = usable_default(column).unwrap_or("NULL");
             format!("{} = ({default})", self.dialect.quote_identifier(&column.name))
         });
         let sets: Vec<_> = kept.chain(fresh).collect();
@@ -375,7 +375,7 @@ impl<'a> MergeSql<'a> {
             .map(|cell| (cell.name(self.dialect), cell.value(self.dialect, "n")));
         // A shadow may have no defaults yet.
         let defaults = self.missing.iter().filter_map(|column| {
-            let default = column.default.as_ref()?;
+            let default = usable_default(column)?;
             Some((
                 self.dialect.quote_identifier(&column.name),
                 format!("({default})"),
@@ -384,4 +384,10 @@ impl<'a> MergeSql<'a> {
         let (columns, values): (Vec<_>, Vec<_>) = kept.chain(defaults).unzip();
         (columns.join(", "), values.join(", "))
     }
+}
+
+/// Returns the default of a column that comes back. What draws from a sequence cannot yet: that went with the column.
+fn usable_default(column: &Column) -> Option<&str> {
+    let default = column.default.as_deref();
+    default.filter(|default| !default.to_ascii_lowercase().contains("nextval("))
 }
