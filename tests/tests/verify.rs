@@ -15,6 +15,7 @@ fn main() -> ExitCode {
                 a_way_back_that_leads_back_is_lossless_also_where_it_is_derived,
                 a_migration_without_any_way_back_is_irreversible,
                 usual_tables_are_given_rows,
+                the_outcomes_are_written_for_ci,
             ],
         },
     )
@@ -196,5 +197,36 @@ fn usual_tables_are_given_rows(backend: Backend) {
         serde_json::json!([]),
         "{}",
         output.transcript()
+    );
+}
+
+fn the_outcomes_are_written_for_ci(backend: Backend) {
+    let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
+    sandbox.migration("001_begin", BEGIN, "DROP TABLE s;");
+    let table = backend.quoted("a<b>&c");
+    sandbox.migration(
+        "002_change",
+        &format!("CREATE TABLE {table} (i INTEGER);"),
+        "SELECT 1;",
+    );
+    let output = sandbox.run(&["verify", "--junit", "verdicts.xml"]);
+    assert_eq!(output.code, Some(3), "{}", output.transcript());
+    let written = std::fs::read_to_string(sandbox.path("verdicts.xml")).expect("the file is there");
+    for part in [
+        "tests=\"2\"",
+        "failures=\"1\"",
+        "<testcase name=\"001_begin\" classname=\"walkback verify\"",
+        "<failure message=",
+        "a&lt;b&gt;&amp;c",
+    ] {
+        assert!(written.contains(part), "{part}: {written}");
+    }
+    assert!(!written.contains('\u{1b}'), "it is not for a terminal: {written}");
+    let nowhere = sandbox.run(&["verify", "--junit", "no/such/folder/verdicts.xml"]);
+    assert_ne!(nowhere.code, Some(0), "{}", nowhere.transcript());
+    assert!(
+        nowhere.stderr.contains("no/such/folder"),
+        "{}",
+        nowhere.transcript()
     );
 }

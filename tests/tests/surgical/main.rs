@@ -1,6 +1,7 @@
 //! A rollback that takes back what the migration changed, cell by cell, and nothing that was written since.
 
 mod definitions;
+mod partial;
 mod random;
 
 use std::process::ExitCode;
@@ -13,6 +14,10 @@ use definitions::{
     values_of_another_type_fit_or_are_told, what_has_another_name_goes_back_from_the_point,
     what_rows_refer_to_is_there, what_was_written_since_stays_whatever_the_migration_did,
 };
+use partial::{
+    only_rows_that_were_added_go_where_that_is_asked_for,
+    the_point_before_a_migration_says_which_are_walked_back,
+};
 use random::random_writes_are_never_lost;
 use walkback_tests::{Backend, ONE_OF_EACH, POSTGRES, Sandbox, TRANSACTIONAL, journeys};
 
@@ -20,36 +25,38 @@ fn main() -> ExitCode {
     walkback_tests::main(
         "surgical",
         &journeys! {
-                ONE_OF_EACH => [
-                    what_was_written_since_stays_and_the_rest_goes_back,
-                    rows_come_and_go_only_where_nobody_needs_them,
-                    rows_that_refer_to_each_other_go_together,
-                    a_conflict_stops_it_or_is_reverted_where_that_is_asked_for,
-                    every_value_goes_back_bit_for_bit,
-                    what_only_looks_alike_is_not_taken_for_the_same,
-                    keys_of_several_columns_and_awkward_names_do_not_matter,
-                    rows_that_cannot_be_told_apart_go_back_from_the_point,
-                    a_trigger_is_not_fired_again,
-                    a_value_that_has_to_be_unique_and_is_taken_changes_nothing,
-                    a_few_of_many_rows_go_back,
-                    random_writes_are_never_lost,
-                    killed_at_any_step_it_is_as_before_or_as_after,
-                ],
-                TRANSACTIONAL => [
-                    what_was_written_since_stays_whatever_the_migration_did,
-                    nothing_is_counted_as_written_that_was_not,
-                    what_rows_refer_to_is_there,
-                    a_row_that_has_no_place_is_told_and_not_lost,
-                    a_conflict_with_a_new_definition_is_decided_as_asked,
-                    names_and_keys_of_any_kind_are_merged,
-        numbers_go_on_where_they_are,
-                    several_migrations_go_back_one_after_the_other,
-                    what_has_another_name_goes_back_from_the_point,
-                    random_writes_outlive_definitions,
-                    killed_at_any_step_definitions_are_as_before_or_as_after,
-                ],
-                POSTGRES => [values_of_another_type_fit_or_are_told],
-            },
+            ONE_OF_EACH => [
+                what_was_written_since_stays_and_the_rest_goes_back,
+                rows_come_and_go_only_where_nobody_needs_them,
+                rows_that_refer_to_each_other_go_together,
+                a_conflict_stops_it_or_is_reverted_where_that_is_asked_for,
+                every_value_goes_back_bit_for_bit,
+                what_only_looks_alike_is_not_taken_for_the_same,
+                keys_of_several_columns_and_awkward_names_do_not_matter,
+                rows_that_cannot_be_told_apart_go_back_from_the_point,
+                a_trigger_is_not_fired_again,
+                a_value_that_has_to_be_unique_and_is_taken_changes_nothing,
+                a_few_of_many_rows_go_back,
+                random_writes_are_never_lost,
+                killed_at_any_step_it_is_as_before_or_as_after,
+                only_rows_that_were_added_go_where_that_is_asked_for,
+                the_point_before_a_migration_says_which_are_walked_back,
+            ],
+            TRANSACTIONAL => [
+                what_was_written_since_stays_whatever_the_migration_did,
+                nothing_is_counted_as_written_that_was_not,
+                what_rows_refer_to_is_there,
+                a_row_that_has_no_place_is_told_and_not_lost,
+                a_conflict_with_a_new_definition_is_decided_as_asked,
+                names_and_keys_of_any_kind_are_merged,
+                numbers_go_on_where_they_are,
+                several_migrations_go_back_one_after_the_other,
+                what_has_another_name_goes_back_from_the_point,
+                random_writes_outlive_definitions,
+                killed_at_any_step_definitions_are_as_before_or_as_after,
+            ],
+            POSTGRES => [values_of_another_type_fit_or_are_told],
+        },
     )
 }
 

@@ -19,17 +19,25 @@ impl Sql<'_> {
             self.ask(cx, session, (&sql, "changed since"), Some(&column.name), found)
                 .await?;
         }
-        for (sql, what) in [
-            (self.deleted_rows(), "changed by the migration, deleted since"),
-            (self.changed_rows(), "inserted by the migration, changed since"),
-            (
-                self.replaced_rows(),
-                "deleted by the migration, and its key was used again since",
-            ),
-        ] {
-            self.ask(cx, session, (&sql, what), None, found).await?;
-        }
-        Ok(())
+        let what = "changed by the migration, deleted since";
+        self.ask(cx, session, (&self.deleted_rows(), what), None, found)
+            .await?;
+        self.added_and_changed(cx, session, found).await?;
+        let what = "deleted by the migration, and its key was used again since";
+        self.ask(cx, session, (&self.replaced_rows(), what), None, found)
+            .await
+    }
+
+    /// Asks which of the rows that it added were changed since, before anything goes back.
+    pub(super) async fn added_and_changed(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        found: &mut TableChanges,
+    ) -> Result<()> {
+        let what = "inserted by the migration, changed since";
+        self.ask(cx, session, (&self.changed_rows(), what), None, found)
+            .await
     }
 
     /// Asks for rows that are not brought back, once what they may refer to is.

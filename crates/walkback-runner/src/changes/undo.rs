@@ -18,7 +18,7 @@ struct Pair {
 }
 
 impl Execution<'_> {
-    /// Takes back what a migration changed, cell by cell, in one transaction.
+    /// Takes back what a migration changed, cell by cell, in one transaction; or only the rows that it added.
     ///
     /// # Errors
     /// `Conflict` if something was changed since and that is to stop it; nothing has changed then.
@@ -27,7 +27,7 @@ impl Execution<'_> {
         cx: &Cx,
         stored: &StoredMigration,
         plan: &ChangesPlan,
-        policy: OnConflict,
+        how: (OnConflict, bool),
     ) -> Result<()> {
         let before = self.open_point(cx, &plan.before).await?;
         let after = self.open_point(cx, &plan.after).await?;
@@ -58,7 +58,7 @@ impl Execution<'_> {
                     .await?;
             }
             self.hold_changed(cx, &changed).await?;
-            let tables = self.take_back(cx, &changed, &pairs, policy).await?;
+            let tables = self.take_back(cx, &changed, &pairs, how).await?;
             if is_transactional {
                 self.clear_shadows(cx).await?;
             }
@@ -119,7 +119,7 @@ impl Execution<'_> {
         cx: &Cx,
         changed: &[Changed],
         pairs: &[Pair],
-        policy: OnConflict,
+        (policy, only_added): (OnConflict, bool),
     ) -> Result<Vec<TableChanges>> {
         let dialect = self.runner.dialect();
         let now = self.runner.schema(cx, &mut *self.session).await?;
@@ -152,17 +152,22 @@ impl Execution<'_> {
             .collect();
         let session = &mut *self.session;
         for (sql, found) in sqls.iter().zip(&mut tables) {
-            sql.changed_since(cx, session, found).await?;
+            if only_added {
+                sql.added_and_changed(cx, session, found).await?;
+            } else {
+                sql.changed_since(cx, session, found).await?;
+            }
         }
         // What others refer to comes first and goes last.
-        for (sql, found) in sqls.iter().zip(&mut tables) {
+        let whole = || sqls.iter().filter(|_| !only_added);
+        for (sql, found) in whole().zip(&mut tables) {
             if let Some(back) = sql.take_key_back().filter(|_| policy == OnConflict::Revert) {
                 found.changed_back += session.execute(cx, &back, &[]).await?;
             }
             sql.without_parents(cx, session, found).await?;
             found.brought_back += session.execute(cx, &sql.bring_back(), &[]).await?;
         }
-        for (sql, found) in sqls.iter().zip(&mut tables) {
+        for (sql, found) in whole().zip(&mut tables) {
             sql.referring_to_nothing(cx, session, found).await?;
             if let Some(back) = sql.change_back(policy) {
                 found.changed_back += session.execute(cx, &back, &[]).await?;

@@ -26,6 +26,8 @@ pub enum RollbackKind {
     Down,
     /// By taking back what the migration changed in rows, cell by cell; what was written since stays.
     Surgical,
+    /// By removing the rows that the migration added, and nothing else.
+    Partial,
     /// By restoring what the migration touched from the point made before it.
     Full,
     /// By the database's own transaction, while a run is unfinished.
@@ -42,6 +44,7 @@ impl RollbackKind {
             Self::Auto => "auto",
             Self::Down => "down",
             Self::Surgical => "surgical",
+            Self::Partial => "partial",
             Self::Full => "full",
             Self::Transaction => "transaction",
             Self::Backup => "backup",
@@ -84,13 +87,13 @@ pub struct RollbackStep {
     pub id: MigrationId,
     /// Its name for a person.
     pub name: String,
-    /// By which means: `Down`, `Surgical` or `Full`.
+    /// By which means: `Down`, `Surgical`, `Partial` or `Full`.
     pub kind: RollbackKind,
     /// Why this and no other.
     pub reason: String,
     /// The script, for `Down`.
     pub down: Option<PlannedStep>,
-    /// What was changed, for `Surgical`.
+    /// What was changed, for `Surgical` and `Partial`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<ChangesPlan>,
     /// The exchange, for `Full`.

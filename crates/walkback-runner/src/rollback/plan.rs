@@ -41,6 +41,15 @@ impl Runner {
         };
         let mut plan = match &request.what {
             RollbackWhat::Backup(id) => planning.back_to_backup(id).await,
+            RollbackWhat::Point(id)
+                if matches!(
+                    request.kind,
+                    RollbackKind::Down | RollbackKind::Surgical | RollbackKind::Partial
+                ) =>
+            {
+                let ids = planning.since_point(id, request.kind).await?;
+                planning.migrations(&ids, request.kind).await
+            }
             RollbackWhat::Point(id) => {
                 planning.refuse_unheld(id).await?;
                 planning.back_to_point(id, "it was asked for").await
@@ -227,6 +236,47 @@ impl Planning<'_> {
             only_scripts: kind == RollbackKind::Down,
             applied: applied.into_iter().collect(),
         })
+    }
+
+    /// Returns the migration that a point was made before, and all that were applied after it, newest first.
+    async fn since_point(&mut self, id: &str, kind: RollbackKind) -> Result<Vec<MigrationId>> {
+        let point = self.manifest(id).await?.id;
+        let applied = self.state.applied_set();
+        let stored = || {
+            self.state
+                .stored
+                .values()
+                .filter(|stored| applied.contains(&stored.id))
+        };
+        let Some(first) = stored().find(|stored| stored.point.as_deref() == Some(point.as_str())) else {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!(
+                    "`--type {}` walks back migrations, and `{point}` is not the point before one that is applied",
+                    kind.word()
+                ),
+            )
+            .hint("`walkback point list` shows which point is of which migration")
+            .hint(format!("`walkback rollback {point}` brings back everything as it was at that point")));
+        };
+        let since = stored().filter(|stored| stored.stored_at >= first.stored_at);
+        let ids: Vec<_> = since.map(|stored| stored.id.clone()).collect();
+        let needs_one = |other: &&MigrationId| {
+            let ancestors = self.state.graph.ancestors(&BTreeSet::from([(*other).clone()]));
+            ids.iter().any(|id| ancestors.contains(id))
+        };
+        let mut staying = applied.iter().filter(|other| !ids.contains(other));
+        match staying.find(needs_one) {
+            None => Ok(ids),
+            Some(other) => Err(Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "`{}` would stay applied, and it needs what would be walked back",
+                    self.state.named(other).name
+                ),
+            )
+            .hint("`walkback rollback --to <TARGET>` walks back all that was applied after a target")),
+        }
     }
 
     fn newest_first(&self, ids: &BTreeSet<MigrationId>) -> Vec<MigrationId> {

@@ -193,7 +193,8 @@ impl Execution<'_> {
             return if step.restore.is_some() {
                 Box::pin(self.undo_merging(cx, &stored, changes, policy)).await
             } else {
-                Box::pin(self.undo_changes(cx, &stored, changes, policy)).await
+                let only_added = step.kind == RollbackKind::Partial;
+                Box::pin(self.undo_changes(cx, &stored, changes, (policy, only_added))).await
             };
         }
         let Some(down) = &step.down else {

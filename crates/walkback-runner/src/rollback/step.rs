@@ -17,6 +17,7 @@ impl Planning<'_> {
         match kind {
             RollbackKind::Down => self.by_down(id, "it was asked for".to_owned()).await,
             RollbackKind::Surgical => self.by_changes(id).await,
+            RollbackKind::Partial => self.by_rows_added(id).await,
             RollbackKind::Full => {
                 let stored = stored.ok_or_else(|| self.no_point(id))?;
                 self.by_point(stored, "it was asked for".to_owned()).await
@@ -144,6 +145,26 @@ impl Planning<'_> {
             }),
             restore: None,
             loss: Vec::new(),
+        })
+    }
+
+    /// Removes the rows that a migration added, if it changed rows only.
+    async fn by_rows_added(&mut self, id: &MigrationId) -> Result<RollbackStep> {
+        let step = self.by_changes(id).await?;
+        if step.restore.is_some() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "`{}` did more than to change rows that can go one by one: that cannot be taken back in part",
+                    step.name
+                ),
+            )
+            .hint("`walkback rollback --type surgical` takes all of it back, and keeps what was written since"));
+        }
+        Ok(RollbackStep {
+            kind: RollbackKind::Partial,
+            reason: "it was asked for: what it changed and deleted stays so".to_owned(),
+            ..step
         })
     }
 

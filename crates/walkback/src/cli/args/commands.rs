@@ -239,6 +239,8 @@ pub(crate) enum RollbackType {
     Down,
     /// What the migration changed in rows, cell by cell; what was written since stays.
     Surgical,
+    /// Only the rows that the migration added go; all else stays as it is now.
+    Partial,
     /// Tables as they were at the point.
     Full,
     /// The database's own, while the run is unfinished.
@@ -422,6 +424,9 @@ pub(crate) struct Verify {
     /// Migrations; none means all.
     #[arg(value_name = "ID")]
     pub(crate) ids: Vec<String>,
+    /// Also write the outcomes into this file, in the form of JUnit.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
 }
 
 /// Arguments of `recover`.

@@ -95,6 +95,7 @@ fn request(args: &Rollback) -> Result<RollbackRequest> {
         RollbackType::Auto => RollbackKind::Auto,
         RollbackType::Down => RollbackKind::Down,
         RollbackType::Surgical => RollbackKind::Surgical,
+        RollbackType::Partial => RollbackKind::Partial,
         RollbackType::Full => RollbackKind::Full,
         RollbackType::Transaction => RollbackKind::Transaction,
         RollbackType::Backup => RollbackKind::Backup,

@@ -2,19 +2,24 @@
 
 use std::fmt::Write as _;
 
-use walkback_core::Result;
+use walkback_core::{Error, Result};
 use walkback_runner::{ScriptOrigin, Verdict, VerifyOutcome};
 
 use crate::cli::args::Verify;
 use crate::cli::context::{Context, json};
 use crate::cli::exit;
-use crate::cli::render::style;
 use crate::cli::render::table::count;
+use crate::cli::render::{junit, style};
 
 pub(super) async fn run(context: &Context, args: &Verify) -> Result<u8> {
     let runner = context.runner()?;
     let mut show = |outcome: &VerifyOutcome| context.out.text(text(outcome));
     let outcomes = Box::pin(runner.verify(&context.cx, &args.ids, &mut show)).await?;
+    if let Some(file) = &args.junit {
+        let plain = |outcome: &VerifyOutcome| anstream::adapter::strip_str(&text(outcome)).to_string();
+        let report = junit::report(&runner.settings().environment, &outcomes, plain)?;
+        std::fs::write(file, report).map_err(|error| Error::io("write", file, error))?;
+    }
     let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
     context.out.text(summary(&outcomes, failed));
     context.object([

@@ -136,7 +136,9 @@ pub(crate) fn rollback(plan: &RollbackPlan, place: &str) -> String {
             text.push_str(&self::exchange(exchange, "        "));
         }
         for table in step.changes.iter().flat_map(|changes| &changes.tables) {
-            let how = if step.restore.is_some() {
+            let how = if step.kind == RollbackKind::Partial {
+                format!("rows that were added to `{table}` go; all else stays")
+            } else if step.restore.is_some() {
                 format!("what was written to `{table}` since stays")
             } else {
                 format!("rows of `{table}` go back cell by cell; what was written since stays")
