@@ -3,7 +3,6 @@
 #![expect(clippy::print_stdout, reason = "a tool for the terminal")]
 
 mod bench;
-mod binaries;
 mod ci;
 mod code;
 mod demo;

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::binaries;
 use crate::process::{cargo, is_installed, run as run_command};
 use crate::services::{self, SERVICES};
 
@@ -34,24 +33,23 @@ pub(crate) fn run(root: &Path, corpora: Option<&Path>) -> Result<()> {
     if !required.is_empty() {
         println!("required (an absent one fails instead of being ignored): {required}");
     }
-    let mut variables = Vec::new();
+    let mut command = cargo(root);
+    // One red test binary must not hide the next.
+    command.args(["test", "--workspace", "--no-fail-fast"]);
     if let Some(corpora) = corpora {
         let folder = corpora
             .canonicalize()
             .with_context(|| format!("cannot find the folder `{}`", corpora.display()))?;
-        variables.push(("WALKBACK_CORPORA".to_owned(), folder.display().to_string()));
+        command.env("WALKBACK_CORPORA", folder);
     } else if std::env::var_os("WALKBACK_CORPORA").is_none() {
         println!("corpora: none given; tests on public histories are ignored (`--corpora DIR`)");
     }
-    let tests = binaries::build(root)?;
     let standing = services::up(root, &wanted(&adapters(root)?, &required))?;
-    variables.extend(standing.variables.iter().cloned());
-    // One red test binary must not hide the next, nor what is tested in the documentation.
-    let tested = binaries::run(root, tests, &variables);
-    let documented = run_command(cargo(root).args(["test", "--workspace", "--doc"]));
+    command.envs(standing.variables.iter().map(|(name, value)| (name, value)));
+    let tested = run_command(&mut command);
     // Also when a test failed; which is then what to tell.
     let stopped = services::down(root, &standing);
-    tested.and(documented).and(stopped)
+    tested.and(stopped)
 }
 
 /// Returns the services to bring up: those that an adapter here works on, and those that must be there.

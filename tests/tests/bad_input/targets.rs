@@ -89,7 +89,7 @@ fn a_command_that_does_not_exist_is_named_with_the_closest() {
     exit: 2
     --- stderr
     error: invalid value 'ful' for '--type <KIND>'
-      [possible values: auto, down, surgical, full, transaction, backup]
+      [possible values: auto, down, surgical, partial, full, transaction, backup]
 
       tip: a similar value exists: 'full'
 
