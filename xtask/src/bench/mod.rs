@@ -5,6 +5,7 @@ mod graph;
 mod measure;
 mod mysql;
 mod postgres;
+mod rollback;
 mod server;
 mod sqlite;
 mod table;
@@ -25,6 +26,8 @@ use crate::process::{Build, build_walkback};
 pub(crate) enum Bench {
     /// Backups and restores, beside the tools of each engine
     Backup(Backup),
+    /// Rollbacks of a migration that updates 1 % of a large table, and what the migration takes
+    Rollback(Rollback),
     /// Large graphs of migrations: built, resolved and planned
     Graph,
 }
@@ -32,6 +35,22 @@ pub(crate) enum Bench {
 #[derive(Debug, Args)]
 pub(crate) struct Backup {
     /// How much data: 1 is about a gigabyte on each engine
+    #[arg(long, default_value_t = 0.1)]
+    scale: f64,
+    /// How often each is measured; the median counts
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Only these engines: postgres, postgres-newest, mysql, mariadb, sqlite
+    #[arg(long, value_delimiter = ',', value_name = "ENGINE")]
+    only: Vec<String>,
+    /// A binary of walkback, in place of one that is built for this
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// How many rows: 1 is ten million
     #[arg(long, default_value_t = 0.1)]
     scale: f64,
     /// How often each is measured; the median counts
@@ -82,15 +101,13 @@ struct Outcome {
 pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Backup(arguments) => backup(root, arguments),
+        Bench::Rollback(arguments) => rollbacks(root, arguments),
         Bench::Graph => graph::run(root),
     }
 }
 
 fn backup(root: &Path, arguments: &Backup) -> Result<()> {
-    let binary = match &arguments.binary {
-        Some(binary) => binary.canonicalize().context("cannot find `--binary`")?,
-        None => build_walkback(root, Build::Alone(&["--release"]))?,
-    };
+    let binary = binary(root, arguments.binary.as_deref())?;
     let rows = data::rows(arguments.scale)?;
     let folder = tempfile::Builder::new().prefix("walkback-bench-").tempdir()?;
     let wanted = |engine: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == engine);
@@ -121,10 +138,71 @@ fn backup(root: &Path, arguments: &Backup) -> Result<()> {
     let stopped = servers.down(root);
     let outcomes: Vec<_> = outcomes.into_iter().collect::<Result<Vec<_>>>()?.concat();
     stopped?;
-    table::print(&outcomes);
-    let file = target(root).join("bench").join("backup.json");
+    written(root, "backup.json", &outcomes)
+}
+
+fn rollbacks(root: &Path, arguments: &Rollback) -> Result<()> {
+    use rollback::Database;
+    let binary = binary(root, arguments.binary.as_deref())?;
+    let rows = rollback::rows(arguments.scale)?;
+    let folder = tempfile::Builder::new().prefix("walkback-bench-").tempdir()?;
+    let wanted = |engine: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == engine);
+    let mut outcomes = Vec::new();
+    if wanted("sqlite") {
+        let folder = folder.path().join("sqlite");
+        fs::create_dir_all(&folder)?;
+        let database = Database::File(folder.join("full.db"));
+        for group in rollback::groups(&binary, &folder, &database, rows)? {
+            outcomes.extend(measured(group, arguments.rounds)?);
+        }
+    }
+    let names = ["postgres", "postgres-newest", "mysql", "mariadb"];
+    let names: Vec<_> = names.into_iter().filter(|name| wanted(name)).collect();
+    let servers = server::Servers::up(root, &names)?;
+    let on_servers = || -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::new();
+        for name in names {
+            let Some(server) = servers.find(name) else {
+                println!("{name}: there is no such server here; nothing was measured on it");
+                continue;
+            };
+            let is_mysql = matches!(name, "mysql" | "mariadb");
+            let database = if is_mysql {
+                Database::Mysql(server.clone())
+            } else {
+                Database::Postgres(server.clone())
+            };
+            for group in rollback::groups(&binary, &folder.path().join(name), &database, rows)? {
+                outcomes.extend(measured(group, arguments.rounds)?);
+            }
+            if is_mysql {
+                mysql::clean(&server)?;
+            } else {
+                postgres::clean(&server)?;
+            }
+        }
+        Ok(outcomes)
+    };
+    let found = on_servers();
+    servers.down(root)?;
+    outcomes.extend(found?);
+    written(root, "rollback.json", &outcomes)
+}
+
+/// Returns the binary that is measured.
+fn binary(root: &Path, given: Option<&Path>) -> Result<PathBuf> {
+    match given {
+        Some(binary) => binary.canonicalize().context("cannot find `--binary`"),
+        None => build_walkback(root, Build::Alone(&["--release"])),
+    }
+}
+
+/// Prints the outcomes, and writes them to a file.
+fn written(root: &Path, name: &str, outcomes: &[Outcome]) -> Result<()> {
+    table::print(outcomes);
+    let file = target(root).join("bench").join(name);
     fs::create_dir_all(file.parent().unwrap_or(root))?;
-    fs::write(&file, serde_json::to_vec_pretty(&outcomes)?)?;
+    fs::write(&file, serde_json::to_vec_pretty(outcomes)?)?;
     println!("\nwritten to {}", file.display());
     Ok(())
 }

@@ -148,10 +148,11 @@ fn restore(binary: &Path, folder: &Path, server: &Server) -> Group {
 }
 
 /// Returns a client of the server. The password is in the environment where the tool looks for it there.
-fn client(tool: &str, server: &Server) -> Command {
+pub(super) fn client(tool: &str, server: &Server) -> Command {
     let mut command = Command::new(tool);
     command.args(["-h", &server.host, "-P", &server.port, "-u", &server.user]);
-    if tool.starts_with("my") && tool != "mysql" {
+    // Those that are not of the server do not look there.
+    if matches!(tool, "mydumper" | "myloader") {
         command.args(["-p", &server.password]);
     }
     command.env("MYSQL_PWD", &server.password);
@@ -165,7 +166,7 @@ pub(crate) fn clean(server: &Server) -> Result<()> {
 }
 
 /// Makes an empty database, in the place of whatever had its name.
-fn fresh(server: &Server, database: &str) -> Result<()> {
+pub(super) fn fresh(server: &Server, database: &str) -> Result<()> {
     let sql = format!("DROP DATABASE IF EXISTS {database}; CREATE DATABASE {database} CHARACTER SET utf8mb4");
     output(client("mysql", server).args(["-e", &sql])).map(drop)
 }

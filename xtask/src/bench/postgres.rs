@@ -143,14 +143,14 @@ fn dump_of(folder: &Path, way: &str) -> PathBuf {
 }
 
 /// Returns where a database is, without the password.
-fn place(server: &Server, database: &str) -> String {
+pub(super) fn place(server: &Server, database: &str) -> String {
     format!(
         "host={} port={} user={} dbname={database}",
         server.host, server.port, server.user
     )
 }
 
-fn psql(server: &Server, database: &str) -> Command {
+pub(super) fn psql(server: &Server, database: &str) -> Command {
     let mut command = Command::new("psql");
     command.args(["-X", "-d", &place(server, database)]);
     command.env("PGPASSWORD", &server.password);
@@ -168,7 +168,7 @@ pub(crate) fn clean(server: &Server) -> Result<()> {
 }
 
 /// Makes an empty database, in the place of whatever had its name.
-fn fresh(server: &Server, database: &str) -> Result<()> {
+pub(super) fn fresh(server: &Server, database: &str) -> Result<()> {
     for sql in [
         format!("DROP DATABASE IF EXISTS {database} (FORCE)"),
         format!("CREATE DATABASE {database}"),
