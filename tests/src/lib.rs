@@ -16,6 +16,20 @@ pub use output::{Output, redact};
 pub use sandbox::Sandbox;
 pub use server::{ServerDatabase, absence};
 
+/// What the journeys on encrypted vaults put into them, and nobody without the key may read.
+pub const SECRETS: [&str; 10] = [
+    "customers",
+    "surname",
+    "Lovelace",
+    "Hopper",
+    "CREATE TABLE",
+    "001_shop",
+    "forget",
+    "ladies",
+    "app.db",
+    "AGE-SECRET-KEY",
+];
+
 /// Panics if `bytes`, those of `origin`, hold one of the words.
 pub fn assert_tells_none_of(words: &[&str], origin: &str, bytes: &[u8]) {
     for word in words {

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use walkback_services::s3::{ACCESS_KEY, BUCKET, Fault, S3Server, SECRET_KEY};
-use walkback_tests::{Backend, ONE_OF_EACH, Output, Sandbox, assert_tells_none_of, awkward, journeys};
+use walkback_tests::{
+    Backend, ONE_OF_EACH, Output, SECRETS, Sandbox, assert_tells_none_of, awkward, journeys,
+};
 
 fn main() -> ExitCode {
     walkback_tests::main(
@@ -234,20 +236,6 @@ fn a_store_that_is_down_stops_a_backup_unless_fewer_are_required(backend: Backen
     let listed = kept.ok(&["backup", "list"]);
     assert_says(&listed, &["only local", &third]);
 }
-
-/// What nobody without the key may read.
-const SECRETS: [&str; 10] = [
-    "customers",
-    "surname",
-    "Lovelace",
-    "Hopper",
-    "CREATE TABLE",
-    "001_shop",
-    "forget",
-    "ladies",
-    "app.db",
-    "AGE-SECRET-KEY",
-];
 
 fn nothing_in_the_bucket_tells_what_is_in_the_database(backend: Backend) {
     let kept = Kept::new(backend);

@@ -37,6 +37,21 @@ pub(crate) struct Backup {
     /// How much data: 1 is about a gigabyte on each engine
     #[arg(long, default_value_t = 0.1)]
     scale: f64,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// How many rows: 1 is ten million
+    #[arg(long, default_value_t = 0.1)]
+    scale: f64,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
     /// How often each is measured; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -48,20 +63,10 @@ pub(crate) struct Backup {
     binary: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Rollback {
-    /// How many rows: 1 is ten million
-    #[arg(long, default_value_t = 0.1)]
-    scale: f64,
-    /// How often each is measured; the median counts
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
-    /// Only these engines: postgres, postgres-newest, mysql, mariadb, sqlite
-    #[arg(long, value_delimiter = ',', value_name = "ENGINE")]
-    only: Vec<String>,
-    /// A binary of walkback, in place of one that is built for this
-    #[arg(long, value_name = "FILE")]
-    binary: Option<PathBuf>,
+impl Common {
+    fn wants(&self, engine: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == engine)
+    }
 }
 
 /// Something that is measured beside others.
@@ -107,14 +112,18 @@ pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
 }
 
 fn backup(root: &Path, arguments: &Backup) -> Result<()> {
-    let binary = binary(root, arguments.binary.as_deref())?;
+    let binary = binary(root, arguments.common.binary.as_deref())?;
     let rows = data::rows(arguments.scale)?;
     let folder = tempfile::Builder::new().prefix("walkback-bench-").tempdir()?;
-    let wanted = |engine: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == engine);
+    let wanted = |engine: &str| arguments.common.wants(engine);
     let mut outcomes = Vec::new();
     if wanted("sqlite") {
         let groups = sqlite::groups(&binary, &folder.path().join("sqlite"), rows)?;
-        outcomes.extend(groups.into_iter().map(|group| measured(group, arguments.rounds)));
+        outcomes.extend(
+            groups
+                .into_iter()
+                .map(|group| measured(group, arguments.common.rounds)),
+        );
     }
     let names = ["postgres", "postgres-newest", "mysql", "mariadb"];
     let names: Vec<_> = names.into_iter().filter(|name| wanted(name)).collect();
@@ -129,7 +138,11 @@ fn backup(root: &Path, arguments: &Backup) -> Result<()> {
             "mysql" | "mariadb" => mysql::groups(&binary, &folder, &server, rows)?,
             _ => postgres::groups(&binary, &folder, &server, rows)?,
         };
-        outcomes.extend(groups.into_iter().map(|group| measured(group, arguments.rounds)));
+        outcomes.extend(
+            groups
+                .into_iter()
+                .map(|group| measured(group, arguments.common.rounds)),
+        );
         match name {
             "mysql" | "mariadb" => mysql::clean(&server)?,
             _ => postgres::clean(&server)?,
@@ -143,17 +156,17 @@ fn backup(root: &Path, arguments: &Backup) -> Result<()> {
 
 fn rollbacks(root: &Path, arguments: &Rollback) -> Result<()> {
     use rollback::Database;
-    let binary = binary(root, arguments.binary.as_deref())?;
+    let binary = binary(root, arguments.common.binary.as_deref())?;
     let rows = rollback::rows(arguments.scale)?;
     let folder = tempfile::Builder::new().prefix("walkback-bench-").tempdir()?;
-    let wanted = |engine: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == engine);
+    let wanted = |engine: &str| arguments.common.wants(engine);
     let mut outcomes = Vec::new();
     if wanted("sqlite") {
         let folder = folder.path().join("sqlite");
         fs::create_dir_all(&folder)?;
         let database = Database::File(folder.join("full.db"));
         for group in rollback::groups(&binary, &folder, &database, rows)? {
-            outcomes.extend(measured(group, arguments.rounds)?);
+            outcomes.extend(measured(group, arguments.common.rounds)?);
         }
     }
     let names = ["postgres", "postgres-newest", "mysql", "mariadb"];
@@ -173,7 +186,7 @@ fn rollbacks(root: &Path, arguments: &Rollback) -> Result<()> {
                 Database::Postgres(server.clone())
             };
             for group in rollback::groups(&binary, &folder.path().join(name), &database, rows)? {
-                outcomes.extend(measured(group, arguments.rounds)?);
+                outcomes.extend(measured(group, arguments.common.rounds)?);
             }
             if is_mysql {
                 mysql::clean(&server)?;
