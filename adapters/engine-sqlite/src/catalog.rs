@@ -286,7 +286,7 @@ fn sequences(connection: &Connection, tables: &[Table]) -> rusqlite::Result<Vec<
 fn is_autoincrement(table: &Table) -> bool {
     // A table that could not be read keeps its text, in which the word can only be the keyword or a literal.
     table.facts.contains_key("autoincrement")
-        || !table.facts.contains_key("column order")
+        || !table.facts.contains_key(walkback_core::catalog::COLUMN_ORDER)
             && crate::definition::tokens(&table.definition)
                 .iter()
                 .any(|token| token.is_word("AUTOINCREMENT"))

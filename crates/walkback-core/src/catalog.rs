@@ -41,7 +41,7 @@ pub struct Table {
     /// Statement that creates it, without its indexes and triggers.
     pub definition: String,
     /// What is compared, each fact under its own name (`column email`, `check age > 0`), normalised so that
-    /// two spellings of one meaning are equal. `column order` is a fact of its own.
+    /// two spellings of one meaning are equal. The order of the columns is a fact of its own.
     pub facts: BTreeMap<String, String>,
 }
 
@@ -297,7 +297,7 @@ impl Difference {
 }
 
 /// Name of the fact that holds the order of a table's columns.
-pub const COLUMN_ORDER: &str = "column order";
+pub const COLUMN_ORDER: &str = "order of columns";
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

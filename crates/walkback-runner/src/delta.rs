@@ -55,6 +55,22 @@ impl SchemaDelta {
             .map(|changed| &changed.name)
     }
 
+    /// Returns the names of the columns that the migration added to a table that was there.
+    pub(crate) fn added_columns(&self, table: &TableName) -> Vec<String> {
+        let of_table = |changed: &&Changed| changed.kind == ObjectKind::Table && changed.name == *table;
+        let Some((before, after)) = self
+            .0
+            .iter()
+            .find(of_table)
+            .and_then(|changed| changed.before.as_ref().zip(changed.after.as_ref()))
+        else {
+            return Vec::new();
+        };
+        let new = after.keys().filter(|fact| !before.contains_key(*fact));
+        new.filter_map(|fact| fact.strip_prefix("column ").map(str::to_owned))
+            .collect()
+    }
+
     /// Returns whether the migration changed nothing but rows; what sequences draw next is counted to them.
     pub(crate) fn is_of_rows_only(&self) -> bool {
         let mut changed = self.0.iter();

@@ -43,7 +43,7 @@ mod state;
 mod status;
 mod verify;
 
-pub use changes::{ChangesPlan, Conflict, KeptWrites, OnConflict, TableChanges};
+pub use changes::{ChangesPlan, Conflict, KeptWrites, OnConflict, PutAside, Rescued, TableChanges, Waiting};
 pub use detail::{GraphNode, GraphView, HistoryEntry, MigrationDetail, MigrationState, ScriptView};
 pub use doctor::{Check, CheckState};
 pub use dump::{DumpCompression, DumpInfo, DumpReport, Imported};

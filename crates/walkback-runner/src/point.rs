@@ -133,6 +133,7 @@ pub(crate) fn row_of(written: &Written) -> PointRow {
             PointKind::BeforeUp => "before_up",
             PointKind::BeforeRollback => "safety",
             PointKind::AfterUp => "after_up",
+            PointKind::AfterRollback => "after_rollback",
             _ => "backup",
         }
         .to_owned(),

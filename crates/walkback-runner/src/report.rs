@@ -3,7 +3,7 @@
 use serde::Serialize;
 use walkback_core::MigrationId;
 
-use crate::changes::TableChanges;
+use crate::changes::{Rescued, TableChanges};
 use crate::plan::RunKind;
 use crate::purge::KeptTable;
 
@@ -39,6 +39,9 @@ pub struct RunReport {
     /// What became of rows that went back cell by cell.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<TableChanges>,
+    /// What earlier rollbacks had taken away and is back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rescued: Vec<Rescued>,
     /// How many grants were given back.
     #[serde(skip_serializing_if = "is_zero")]
     pub grants: usize,

@@ -9,7 +9,7 @@ use walkback_core::{
     Capability, Cx, Error, ErrorKind, Migration, MigrationGraph, MigrationId, Result, Session,
 };
 
-use crate::journal::{Journal, RunRecord, StatementRow, StatementState, StoredMigration};
+use crate::journal::{Journal, RescueRow, RunRecord, StatementRow, StatementState, StoredMigration};
 use crate::ledger::{Applied, Ledger};
 use crate::report::Named;
 use crate::runner::{DownTarget, Runner, UpTarget};
@@ -25,6 +25,8 @@ pub(crate) struct State {
     /// Rows of the ledger, oldest first.
     pub(crate) applied: Vec<Applied>,
     pub(crate) stored: BTreeMap<MigrationId, StoredMigration>,
+    /// What rollbacks took away and has not been put back, oldest first.
+    pub(crate) rescues: Vec<RescueRow>,
     /// Runs that never ended.
     pub(crate) unfinished: Vec<RunRecord>,
     /// Statements that were begun outside a transaction and whose migration is not finished.
@@ -43,7 +45,9 @@ impl State {
         let applied = Ledger::new(session, &*dialect, &format).read(cx).await?;
         let mut journal = Journal::new(session, &*dialect);
         let (mut stored, mut unfinished, mut half_done) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut rescues = Vec::new();
         if journal.exists(cx).await? {
+            rescues = journal.rescues(cx).await?;
             stored = journal.stored_migrations(cx).await?;
             unfinished = journal.unfinished_runs(cx).await?;
             for run in &unfinished {
@@ -65,6 +69,7 @@ impl State {
             unmatched: loaded.unmatched,
             applied,
             stored,
+            rescues,
             unfinished,
             half_done,
             schema,

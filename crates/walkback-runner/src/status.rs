@@ -6,6 +6,7 @@ use serde::Serialize;
 use walkback_core::catalog::Schema;
 use walkback_core::{Access, Cx, MigrationId, Result};
 
+use crate::changes::Waiting;
 use crate::journal::{Journal, RunRecord};
 use crate::plan::Planner;
 use crate::report::Named;
@@ -40,6 +41,8 @@ pub struct Status {
     pub out_of_order: Vec<Named>,
     /// Applied migrations whose up script was edited since.
     pub edited: Vec<Named>,
+    /// What rollbacks took away and the next up of the same migration puts back, oldest first.
+    pub waiting: Vec<Waiting>,
     /// What differs from the schema that the last run left.
     pub drift: Vec<String>,
     /// Files that are no migrations, each with the reason.
@@ -116,6 +119,11 @@ impl Runner {
             ahead: state.ahead(),
             out_of_order: named(state.graph.out_of_order(&applied)),
             edited: edited.iter().map(|(id, _)| state.named(id)).collect(),
+            waiting: state
+                .rescues
+                .iter()
+                .map(|rescue| Waiting::of(&state, rescue))
+                .collect(),
             drift,
             needs_recovery: !state.half_done.is_empty(),
             unfinished: state.unfinished.into_iter().next_back(),

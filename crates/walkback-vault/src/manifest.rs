@@ -49,6 +49,8 @@ pub enum PointKind {
     Backup,
     /// The tables that a migration changed rows of, as it left them.
     AfterUp,
+    /// Made within a rollback, of tables as it leaves them, where something that was written had no place in them.
+    AfterRollback,
 }
 
 impl PointKind {
@@ -60,6 +62,7 @@ impl PointKind {
             Self::BeforeRollback => "safety point before rollback",
             Self::Backup => "backup",
             Self::AfterUp => "point after up",
+            Self::AfterRollback => "point after rollback",
         }
     }
 }

@@ -6,6 +6,39 @@ use super::TableChanges;
 use super::asking::{Asking, Question};
 use super::sql::Sql;
 
+/// What is said of conflicts.
+pub(super) struct Words {
+    cell_changed: &'static str,
+    changed_row_deleted: &'static str,
+    new_row_changed: &'static str,
+    key_used: &'static str,
+    pub(super) row_without_parent: &'static str,
+    cell_without_parent: &'static str,
+    new_row_referred_to: &'static str,
+}
+
+/// Where a migration is taken back.
+pub(super) static OF_MIGRATION: Words = Words {
+    cell_changed: "changed since",
+    changed_row_deleted: "changed by the migration, deleted since",
+    new_row_changed: "inserted by the migration, changed since",
+    key_used: "deleted by the migration, and its key was used again since",
+    row_without_parent: "deleted by the migration, and it refers to a row that is gone",
+    cell_without_parent: "what it was refers to a row that is gone",
+    new_row_referred_to: "inserted by the migration, and other rows refer to it",
+};
+
+/// Where what a rollback took away is put back.
+pub(super) static OF_RESCUE: Words = Words {
+    cell_changed: "changed before the rollback, and the migration wrote something else this time",
+    changed_row_deleted: "changed before the rollback, and not there any more",
+    new_row_changed: "deleted before the rollback, and the migration wrote something else this time",
+    key_used: "written before the rollback, and its key is in use",
+    row_without_parent: "inserted before the rollback, and it refers to a row that is gone",
+    cell_without_parent: "what was written before the rollback refers to a row that is gone",
+    new_row_referred_to: "deleted before the rollback, and other rows refer to it",
+};
+
 impl Sql<'_> {
     /// Asks what was changed since, before anything goes back.
     pub(super) async fn changed_since(
@@ -16,14 +49,20 @@ impl Sql<'_> {
     ) -> Result<()> {
         for column in &self.columns {
             let sql = self.changed_cells(column);
-            self.ask(cx, session, (&sql, "changed since"), Some(&column.name), found)
-                .await?;
+            self.ask(
+                cx,
+                session,
+                (&sql, self.words.cell_changed),
+                Some(&column.name),
+                found,
+            )
+            .await?;
         }
-        let what = "changed by the migration, deleted since";
+        let what = self.words.changed_row_deleted;
         self.ask(cx, session, (&self.deleted_rows(), what), None, found)
             .await?;
         self.added_and_changed(cx, session, found).await?;
-        let what = "deleted by the migration, and its key was used again since";
+        let what = self.words.key_used;
         self.ask(cx, session, (&self.replaced_rows(), what), None, found)
             .await
     }
@@ -35,7 +74,7 @@ impl Sql<'_> {
         session: &mut dyn Session,
         found: &mut TableChanges,
     ) -> Result<()> {
-        let what = "inserted by the migration, changed since";
+        let what = self.words.new_row_changed;
         self.ask(cx, session, (&self.changed_rows(), what), None, found)
             .await
     }
@@ -50,7 +89,7 @@ impl Sql<'_> {
         let Some(sql) = self.orphaned_rows() else {
             return Ok(());
         };
-        let what = "deleted by the migration, and it refers to a row that is gone";
+        let what = self.words.row_without_parent;
         self.ask(cx, session, (&sql, what), None, found).await
     }
 
@@ -63,7 +102,7 @@ impl Sql<'_> {
     ) -> Result<()> {
         for column in &self.columns {
             if let Some(sql) = self.orphaned_cells(column) {
-                let what = "what it was refers to a row that is gone";
+                let what = self.words.cell_without_parent;
                 self.ask(cx, session, (&sql, what), Some(&column.name), found)
                     .await?;
             }
@@ -81,7 +120,7 @@ impl Sql<'_> {
         let Some(sql) = self.referred_rows() else {
             return Ok(());
         };
-        let what = "inserted by the migration, and other rows refer to it";
+        let what = self.words.new_row_referred_to;
         self.ask(cx, session, (&sql, what), None, found).await
     }
 

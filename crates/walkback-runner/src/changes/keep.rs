@@ -1,5 +1,7 @@
 //! Keeping the tables as a migration left them, inside its transaction.
 
+use walkback_core::bulk::TableSlice;
+use walkback_core::catalog::{Schema, Table};
 use walkback_core::fingerprint::Fingerprinter;
 use walkback_core::statement::{Action, Severity};
 use walkback_core::{Cx, Result, ResultExt as _};
@@ -9,6 +11,17 @@ use crate::delta::SchemaDelta;
 use crate::execute::{Execution, Outcome};
 use crate::plan::{PlannedStep, PointScope};
 use crate::point::{self, PointRequest};
+
+/// What a point within a transaction holds.
+pub(super) struct Kept<'a> {
+    pub(super) kind: PointKind,
+    pub(super) prefix: &'static str,
+    pub(super) about: &'a str,
+    pub(super) description: String,
+    pub(super) schema: &'a Schema,
+    /// What is read, and as what it is kept.
+    pub(super) slices: Vec<(TableSlice, TableSlice)>,
+}
 
 impl Execution<'_> {
     /// Makes a point of the tables that the point before the migration holds, and of those that it created, as the
@@ -27,44 +40,59 @@ impl Execution<'_> {
         };
         let held = before.tables.iter().map(|entry| &entry.table);
         let mut tables: Vec<_> = held.filter_map(|name| outcome.after.table(name)).collect();
-        if tables.is_empty() || tables.iter().any(|table| table.primary_key.is_empty()) {
+        if tables.iter().any(|table| table.primary_key.is_empty()) {
             return Ok(None);
         }
+        let is_held = |table: &Table| before.table(&table.name).is_some();
         let created = delta
             .created_tables()
             .filter_map(|name| outcome.after.table(name));
-        tables.extend(
-            created.filter(|table| !table.primary_key.is_empty() && before.table(&table.name).is_none()),
-        );
-        let request = PointRequest {
+        tables.extend(created.filter(|table| !table.primary_key.is_empty() && !is_held(table)));
+        if tables.is_empty() {
+            return Ok(None);
+        }
+        let slices = tables.into_iter().map(point::slice_of);
+        let slices: Vec<_> = slices.map(|slice| (slice.clone(), slice)).collect();
+        let kept = Kept {
             kind: PointKind::AfterUp,
             prefix: "ch",
             about: &step.name,
+            description: format!("after migration {}", step.name),
+            schema: &outcome.after,
+            slices,
+        };
+        let written = self.keep(cx, kept).await;
+        let manifest = written.wrap(|| format!("what `{}` changed cannot be kept", step.name))?;
+        cx.step("changes.kept");
+        Ok(Some(manifest))
+    }
+
+    /// Makes a point of tables as the current transaction sees them.
+    pub(super) async fn keep(&mut self, cx: &Cx, kept: Kept<'_>) -> Result<Manifest> {
+        let request = PointRequest {
+            kind: kept.kind,
+            prefix: kept.prefix,
+            about: kept.about,
             scope: &PointScope::None,
-            description: Some(format!("after migration {}", step.name)),
+            description: Some(kept.description),
             run_id: Some(self.run.id.clone()),
             of: None,
             grants: None,
         };
         let capability = self.session.capability().clone();
-        let meta = point::meta(self.runner, &self.state, &capability, &outcome.after, &request);
+        let meta = point::meta(self.runner, &self.state, &capability, kept.schema, &request);
         let mut writer = point::begin(self.runner.needed_vault()?, cx, &request, meta).await?;
-        for table in tables {
-            let slice = point::slice_of(table);
-            let chunks = self.session.export(cx, &slice).await?;
+        for (read, slice) in kept.slices {
+            let chunks = self.session.export(cx, &read).await?;
             let part = writer.write_part(cx, &slice.table, chunks).await?;
             if writer.add_parts(&slice, vec![part])?.chunks == 0 {
                 writer.set_fingerprint(&slice.table, Fingerprinter::new().finish())?;
             }
         }
-        let written = writer
-            .finish_all(cx)
-            .await
-            .wrap(|| format!("what `{}` changed cannot be kept", step.name))?;
-        cx.step("changes.kept");
+        let written = writer.finish_all(cx).await?;
         let row = point::row_of(&written);
         self.journal().note_point(cx, &row).await?;
-        Ok(Some(written.manifest))
+        Ok(written.manifest)
     }
 }
 

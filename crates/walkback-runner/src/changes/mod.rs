@@ -9,6 +9,7 @@ mod conflicts;
 mod keep;
 mod merge;
 mod questions;
+mod rescue;
 mod sql;
 mod undo;
 
@@ -21,6 +22,8 @@ use walkback_core::{DialectKind, Error, Result, TableName};
 use walkback_vault::{ChunkEntry, Manifest, TableEntry};
 
 pub(crate) use merge::{Merged, Merging};
+pub(crate) use rescue::Unplaced;
+pub use rescue::{PutAside, Rescued, Waiting};
 
 /// What becomes of a cell or row that the migration changed and that was changed again since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use walkback_core::catalog::{Column, ForeignKey, Schema, Table};
 use walkback_core::{Dialect, DialectKind, TableName};
 
 use super::OnConflict;
+use super::conflicts::Words;
 
 /// Writes the statements for one table.
 pub(super) struct Sql<'a> {
@@ -21,6 +22,7 @@ pub(super) struct Sql<'a> {
     /// Tables that refer to this one in a circle, and this one: what comes back or goes with it is there or gone at the
     /// end, and not yet.
     pub(super) circle: Vec<Others<'a>>,
+    pub(super) words: &'static Words,
 }
 
 /// Says that two cells of one type hold the same, byte by byte, whatever their collation or type thinks equal.

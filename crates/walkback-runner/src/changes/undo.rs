@@ -144,6 +144,7 @@ impl Execution<'_> {
                 left: own.left,
                 schema: &now,
                 circle: super::in_circle_with(&others, index),
+                words: &super::conflicts::OF_MIGRATION,
             })
             .collect();
         let mut tables: Vec<TableChanges> = changed

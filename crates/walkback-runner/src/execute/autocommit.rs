@@ -44,7 +44,7 @@ impl Execution<'_> {
         }
         cx.step("migration.committed");
         self.note_applied(step);
-        Ok(())
+        self.put_back(cx, &step.id, false).await
     }
 
     async fn finish_loose(

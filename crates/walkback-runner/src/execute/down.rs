@@ -8,6 +8,7 @@ use walkback_vault::TableEntry;
 use super::Execution;
 use crate::journal::StatementState;
 use crate::plan::{PlannedStep, Verdict};
+use crate::rollback::RollbackKind;
 
 impl Execution<'_> {
     /// Runs a down script. What it leaves behind is a warning: a person asked for this script.
@@ -46,7 +47,7 @@ impl Execution<'_> {
             }
             Ok(differences) => {
                 left = differences;
-                self.record_undone(cx, &step.id).await
+                self.record_taken_away(cx, &step.id).await
             }
             Err(error) => Err(error),
         };
@@ -201,12 +202,17 @@ impl Execution<'_> {
     async fn finish_loose_down(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
         self.begin_after_loose(cx, step).await?;
         let recorded = async {
-            self.record_undone(cx, &step.id).await?;
+            self.record_taken_away(cx, &step.id).await?;
             let run = self.run.id.clone();
             self.journal().forget_undo(cx, &run, step.id.as_str()).await
         }
         .await;
         self.end_transaction(cx, recorded).await
+    }
+
+    async fn record_taken_away(&mut self, cx: &Cx, id: &MigrationId) -> Result<()> {
+        self.note_rescue(cx, id, RollbackKind::Down).await?;
+        self.record_undone(cx, id).await
     }
 
     /// Takes a migration out of the ledger, in the current transaction.

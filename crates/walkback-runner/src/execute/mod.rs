@@ -18,6 +18,7 @@ use walkback_core::{
 };
 use walkback_vault::{Manifest, PointKind, TableEntry};
 
+use crate::changes::Unplaced;
 use crate::journal::{Journal, RunRecord, RunStatus};
 use crate::ledger::Ledger;
 use crate::lock::Lock;
@@ -59,6 +60,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) homes: BTreeSet<Option<String>>,
     /// What the exchange under way has set aside.
     pub(crate) kept: Vec<TableName>,
+    /// What a merge had no place for: the point with the tables as it left them.
+    pub(crate) unplaced: Option<Unplaced>,
     /// How many tables this run has set rows aside in.
     pub(crate) kept_number: usize,
     seq: i64,
@@ -139,6 +142,7 @@ impl<'a> Execution<'a> {
             kept: Vec::new(),
             purged: Vec::new(),
             changes: Vec::new(),
+            rescued: Vec::new(),
             grants: 0,
             from: Vec::new(),
             to: Vec::new(),
@@ -167,6 +171,7 @@ impl<'a> Execution<'a> {
             ahead: None,
             homes: BTreeSet::new(),
             kept: Vec::new(),
+            unplaced: None,
             kept_number: 0,
             seq: 0,
             started: Instant::now(),
@@ -276,6 +281,11 @@ impl<'a> Execution<'a> {
             let safety = self.safety_scope(steps);
             if safety != PointScope::None {
                 self.safety_point(cx, plan.kind.name(), &safety).await?;
+            }
+        }
+        for waiting in &plan.rescues {
+            if self.state.is_applied(&waiting.migration.id) {
+                self.put_back(cx, &waiting.migration.id, false).await?;
             }
         }
         for step in steps {

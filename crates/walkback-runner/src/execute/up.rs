@@ -168,7 +168,11 @@ impl Execution<'_> {
         let recorded = async {
             let after = Box::pin(self.keep_changes(cx, step, point.as_ref(), &outcome)).await?;
             let points = (point.map(|point| point.id), after);
-            self.record_applied(cx, step, points, outcome).await
+            self.record_applied(cx, step, points, outcome).await?;
+            if self.puts_back_inside() {
+                self.put_back(cx, &step.id, true).await?;
+            }
+            Ok(())
         }
         .await;
         self.end_transaction(cx, recorded)
@@ -176,6 +180,9 @@ impl Execution<'_> {
             .wrap(|| format!("migration `{}` could not be committed", step.name))?;
         cx.step("migration.committed");
         self.note_applied(step);
+        if !self.puts_back_inside() {
+            self.put_back(cx, &step.id, false).await?;
+        }
         Ok(Attempt::Applied)
     }
 

@@ -9,6 +9,7 @@
 //! | `_walkback_points` | one rollback point in the vault, and the hash of its manifest |
 //! | `_walkback_after` | one table as a run left it, to tell what was written since |
 //! | `_walkback_kept` | one table that holds what a restore replaced, and how long it stays |
+//! | `_walkback_rescues` | what the rollback of one migration took away, and the next up puts back |
 //! | `_walkback_undo` | the way back of one statement outside a transaction, noted before it was sent |
 
 mod after;
@@ -16,6 +17,7 @@ mod changes;
 mod kept;
 mod migrations;
 mod points;
+mod rescues;
 mod runs;
 mod statements;
 mod tables;
@@ -29,6 +31,7 @@ pub(crate) use after::TableThen;
 pub(crate) use kept::KeptRow;
 pub(crate) use migrations::StoredMigration;
 pub(crate) use points::PointRow;
+pub(crate) use rescues::RescueRow;
 pub use runs::{RunRecord, RunStatus};
 pub(crate) use statements::{StatementRow, StatementState};
 pub(crate) use undo::UndoRow;

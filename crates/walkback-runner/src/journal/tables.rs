@@ -12,6 +12,7 @@ pub(crate) const AFTER: &str = "_walkback_after";
 pub(crate) const UNDO: &str = "_walkback_undo";
 pub(crate) const KEPT: &str = "_walkback_kept";
 pub(crate) const CHANGES: &str = "_walkback_changes";
+pub(crate) const RESCUES: &str = "_walkback_rescues";
 
 /// A table of the journal. Its first `key` columns are its primary key; all other columns may be `NULL`.
 pub(crate) struct JournalTable {
@@ -130,6 +131,17 @@ pub(crate) const ALL: &[JournalTable] = &[
         name: CHANGES,
         key: 1,
         columns: &[("migration", Key(255)), ("point", Key(200))],
+    },
+    JournalTable {
+        name: RESCUES,
+        key: 2,
+        columns: &[
+            ("run_id", Key(64)),
+            ("migration", Key(255)),
+            ("changes", Key(200)),
+            ("tables", Text),
+            ("noted_at", Key(40)),
+        ],
     },
     JournalTable {
         name: META,

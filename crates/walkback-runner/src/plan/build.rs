@@ -12,6 +12,7 @@ use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Result, TableN
 
 use super::script::{Protection, ReadScript};
 use super::{Plan, PlannedStatement, PlannedStep, PointScope, RunKind, ScriptOrigin, Verdict};
+use crate::changes::Waiting;
 use crate::journal::StoredMigration;
 use crate::reach::Reach;
 use crate::runner::Runner;
@@ -64,6 +65,7 @@ impl<'a> Planner<'a> {
                 .map(PlannedStep::scope)
                 .fold(PointScope::None, PointScope::and),
             loss: Vec::new(),
+            rescues: self.rescues(kind, &before, downs, ups),
             warnings: Vec::new(),
             closes: self.state.unfinished.iter().map(|run| run.id.clone()).collect(),
             steps,
@@ -74,6 +76,25 @@ impl<'a> Planner<'a> {
             plan.warnings.extend(self.warnings_of_edits(cx).await?);
         }
         Ok(plan)
+    }
+
+    /// Returns what waits for these ups, or for one that was killed before it was put back.
+    fn rescues(
+        &self,
+        kind: RunKind,
+        applied: &BTreeSet<MigrationId>,
+        downs: &[MigrationId],
+        ups: &[MigrationId],
+    ) -> Vec<Waiting> {
+        let waits = |id: &MigrationId| {
+            let is_late = kind == RunKind::Up && applied.contains(id) && !downs.contains(id);
+            ups.contains(id) || is_late
+        };
+        let rescues = self.state.rescues.iter();
+        rescues
+            .filter(|rescue| waits(&rescue.migration))
+            .map(|rescue| Waiting::of(self.state, rescue))
+            .collect()
     }
 
     pub(crate) async fn up_step(&self, cx: &Cx, id: &MigrationId) -> Result<PlannedStep> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use walkback_core::statement::{Effect, Location, Severity};
 use walkback_core::{Direction, MigrationId, TableName};
 
+use crate::changes::Waiting;
 use crate::loss::Loss;
 
 pub(crate) use build::Planner;
@@ -85,6 +86,9 @@ pub struct Plan {
     pub point: PointScope,
     /// What its downs take away that was written since.
     pub loss: Vec<Loss>,
+    /// What rollbacks had taken away and its ups put back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rescues: Vec<Waiting>,
     /// What a person should know before it runs.
     pub warnings: Vec<String>,
     /// Runs that were killed and left nothing half-done: this one closes their rows in the journal.
@@ -159,7 +163,7 @@ impl Plan {
     /// Returns whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.closes.is_empty()
+        self.steps.is_empty() && self.closes.is_empty() && self.rescues.is_empty()
     }
 
     /// Returns the statements that destroy something or cannot be read.

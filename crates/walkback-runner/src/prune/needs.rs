@@ -8,7 +8,7 @@ use walkback_core::{Cx, DialectKind, MigrationId, Result, Session};
 use walkback_vault::{PointInfo, PointKind, Rules, SurveyedPoint};
 
 use crate::identity;
-use crate::journal::{Journal, StoredMigration};
+use crate::journal::{Journal, RescueRow, StoredMigration};
 use crate::point;
 use crate::runner::Runner;
 use crate::state::State;
@@ -27,6 +27,7 @@ pub(super) struct Needs {
     unfinished: BTreeSet<String>,
     runs: BTreeSet<String>,
     points: BTreeSet<String>,
+    rescues: Vec<RescueRow>,
 }
 
 /// Why a point stays; nothing, if no one needs it.
@@ -54,6 +55,7 @@ impl Needs {
             unfinished: state.unfinished.iter().map(|run| run.id.clone()).collect(),
             runs: BTreeSet::new(),
             points: BTreeSet::new(),
+            rescues: state.rescues.clone(),
         };
         if journal.exists(cx).await? {
             needs.stored = journal.stored_migrations(cx).await?;
@@ -82,6 +84,15 @@ impl Needs {
         {
             let why = format!("`{}` is applied, and walked back with it", stored.name());
             self.keep_point_of(cx, stored, &why, points, &mut reasons);
+        }
+        for (point, reason) in points.iter().zip(&mut reasons) {
+            for rescue in self.rescues.iter().filter(|rescue| rescue.needs(&point.id)) {
+                let why = format!(
+                    "the next `up` of `{}` puts back what was written to it from there",
+                    rescue.migration
+                );
+                reason.why.push(why);
+            }
         }
         let complete = points.iter().zip(&mut reasons).find(|(point, reason)| {
             point.is_whole() && point.is_complete && !reason.is_foreign && is_for_restores(point)

@@ -262,6 +262,7 @@ impl Execution<'_> {
             self.exchange(cx, &manifest, &exchange).await?;
             self.report.warnings.extend(exchange.warnings);
             self.record_exchange(cx).await?;
+            self.note_rescue(cx, &stored.id, RollbackKind::Full).await?;
             self.record_undone(cx, &stored.id).await
         }
         .await;
@@ -324,6 +325,8 @@ impl Execution<'_> {
         for id in applied {
             if !self.state.is_applied(id) {
                 self.insert_unrun(cx, id).await?;
+                // It is there with all that it held.
+                self.journal().forget_rescues_of(cx, id).await?;
             }
         }
         Ok(())

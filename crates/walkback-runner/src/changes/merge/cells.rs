@@ -8,10 +8,10 @@ use crate::changes::sql::same;
 
 /// A column that the table has now, had when the migration was done, and will have again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cell<'a> {
-    pub(super) then: &'a Column,
-    pub(super) now: &'a Column,
-    pub(super) is_key: bool,
+pub(in crate::changes) struct Cell<'a> {
+    pub(in crate::changes) then: &'a Column,
+    pub(in crate::changes) now: &'a Column,
+    pub(in crate::changes) is_key: bool,
 }
 
 impl<'a> Cell<'a> {
@@ -33,7 +33,7 @@ impl<'a> Cell<'a> {
         .collect()
     }
 
-    pub(super) fn name(&self, dialect: &dyn Dialect) -> String {
+    pub(in crate::changes) fn name(&self, dialect: &dyn Dialect) -> String {
         dialect.quote_identifier(&self.then.name)
     }
 
@@ -42,7 +42,7 @@ impl<'a> Cell<'a> {
     }
 
     /// Says that two rows of the table as it is now hold the same in this column.
-    pub(super) fn same(&self, dialect: &dyn Dialect, one: &str, other: &str) -> String {
+    pub(in crate::changes) fn same(&self, dialect: &dyn Dialect, one: &str, other: &str) -> String {
         let name = self.name(dialect);
         let (one, other) = (format!("{one}.{name}"), format!("{other}.{name}"));
         same(dialect.kind(), &self.now.data_type, &one, &other)
@@ -50,7 +50,7 @@ impl<'a> Cell<'a> {
 
     /// Says that a row of the table as it was and one of the table as it is now hold the same, as text where the column
     /// has another type.
-    pub(super) fn alike(&self, dialect: &dyn Dialect, then: &str, now: &str) -> String {
+    pub(in crate::changes) fn alike(&self, dialect: &dyn Dialect, then: &str, now: &str) -> String {
         if !self.has_another_type() {
             return self.same(dialect, then, now);
         }
@@ -106,7 +106,7 @@ impl<'a> Cell<'a> {
     /// Returns the statements that make the functions by which columns of another type are compared and asked: a cast
     /// that fails would end the transaction. A value fits if it comes back from the type as it was. A session keeps them
     /// to itself.
-    pub(super) fn making(&self, dialect: &dyn Dialect) -> Vec<String> {
+    pub(in crate::changes) fn making(&self, dialect: &dyn Dialect) -> Vec<String> {
         if !self.is_converted(dialect) {
             return Vec::new();
         }
@@ -130,7 +130,7 @@ impl<'a> Cell<'a> {
     }
 
     /// Returns the statements that drop them.
-    pub(super) fn unmaking(&self, dialect: &dyn Dialect) -> Vec<String> {
+    pub(in crate::changes) fn unmaking(&self, dialect: &dyn Dialect) -> Vec<String> {
         if !self.is_converted(dialect) {
             return Vec::new();
         }

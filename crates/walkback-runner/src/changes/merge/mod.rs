@@ -4,7 +4,7 @@
 //! Three states of a row are told apart: as it was before, which is what the shadow is loaded with, as the migration
 //! left it, and as it is now. What differs between the last two was written since, and stays.
 
-mod cells;
+pub(super) mod cells;
 mod references;
 mod run;
 mod sql;

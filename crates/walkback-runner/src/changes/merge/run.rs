@@ -14,6 +14,7 @@ use crate::execute::Execution;
 use crate::journal::StoredMigration;
 use crate::load::Shadow;
 use crate::restore::Exchange;
+use crate::rollback::RollbackKind;
 
 /// What is written into the shadows of an exchange before they take their places.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl Execution<'_> {
                 .await?;
             self.report.warnings.extend(exchange.warnings);
             self.record_exchange(cx).await?;
+            self.note_rescue(cx, &stored.id, RollbackKind::Surgical).await?;
             self.record_undone(cx, &stored.id).await?;
             Ok(tables)
         };
@@ -134,6 +136,7 @@ impl Execution<'_> {
             let sql = format!("DROP TABLE {}", dialect.quote_table(&left.name));
             self.session.execute(cx, &sql, &[]).await?;
         }
+        self.keep_unplaced(cx, (&found, shadows), &now).await?;
         found.retain(|table| table.conflicts > 0 || table.kept.is_some());
         found.extend(others.into_iter().filter(|other| other.conflicts > 0));
         if merging.policy == OnConflict::Stop && found.iter().any(|table| table.conflicts > 0) {

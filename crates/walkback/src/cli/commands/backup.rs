@@ -14,6 +14,7 @@ use super::dump::{self, Named};
 use crate::cli::args::{Backup, BackupCreate, BackupExport, BackupFormat, BackupId};
 use crate::cli::context::{Context, json};
 use crate::cli::exit;
+use crate::cli::render::plan::waiting_line;
 use crate::cli::render::table::{bytes, count, heads, table};
 use crate::cli::render::{error as render_error, style};
 
@@ -224,8 +225,13 @@ pub(super) async fn show(context: &Context, args: &BackupId) -> Result<u8> {
         return Ok(exit::DONE);
     }
     let manifest = runner.point(&context.cx, &args.id).await?;
-    context.out.text(text(&manifest));
-    context.object([("point", json(&manifest))])?;
+    let waiting = runner.waiting_for(&context.cx, &manifest.id).await?;
+    let lines: Vec<_> = waiting
+        .iter()
+        .map(|one| format!("\n  waits for  {}", waiting_line(one)))
+        .collect();
+    context.out.text(format!("{}{}", text(&manifest), lines.concat()));
+    context.object([("point", json(&manifest)), ("waiting", json(&waiting))])?;
     Ok(exit::DONE)
 }
 

@@ -17,7 +17,12 @@ pub(super) async fn run(context: &Context, command: &Point) -> Result<u8> {
             backup::list(
                 context,
                 "point",
-                |kind| !matches!(kind, PointKind::Backup | PointKind::AfterUp),
+                |kind| {
+                    !matches!(
+                        kind,
+                        PointKind::Backup | PointKind::AfterUp | PointKind::AfterRollback
+                    )
+                },
                 None,
             )
             .await

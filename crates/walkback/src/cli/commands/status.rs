@@ -8,6 +8,7 @@ use walkback_runner::{Named, RunRecord};
 use crate::cli::args::Status as Args;
 use crate::cli::context::{Context, json};
 use crate::cli::exit;
+use crate::cli::render::plan::waiting_line;
 use crate::cli::render::style;
 use crate::cli::render::table::{count, heads, moment};
 
@@ -95,6 +96,11 @@ fn text(status: &walkback_runner::Status) -> String {
         "edited since it was applied (`stamp` accepts it as it is now)",
         status.edited.iter().map(|one| one.name.clone()),
     ));
+    let waiting = status.waiting.iter().map(waiting_line);
+    text.push_str(&titled(
+        "put aside by rollbacks, and put back by the next `up`",
+        waiting,
+    ));
     text.push_str(&warned(
         "drift: differs from the schema that the last run left",
         status.drift.iter().cloned(),
@@ -126,18 +132,18 @@ fn run_line(run: &RunRecord) -> String {
 }
 
 fn listed(title: &str, migrations: &[Named]) -> String {
-    if migrations.is_empty() {
-        return String::new();
-    }
-    let lines: String = migrations.iter().map(|one| format!("  {}\n", one.name)).collect();
-    format!("\n{title}:\n{lines}")
+    titled(title, migrations.iter().map(|one| one.name.clone()))
 }
 
-fn warned(title: &str, lines: impl IntoIterator<Item = String>) -> String {
+fn titled(title: &str, lines: impl IntoIterator<Item = String>) -> String {
     let lines: String = lines.into_iter().map(|line| format!("  {line}\n")).collect();
     if lines.is_empty() {
         lines
     } else {
-        format!("\n{}:\n{lines}", style::warning(title))
+        format!("\n{title}:\n{lines}")
     }
+}
+
+fn warned(title: &str, lines: impl IntoIterator<Item = String>) -> String {
+    titled(&style::warning(title).to_string(), lines)
 }

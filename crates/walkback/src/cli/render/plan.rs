@@ -7,7 +7,7 @@ use walkback_core::grants::Grant;
 use walkback_core::statement::Severity;
 use walkback_runner::{
     Loss, Plan, PlannedStatement, PlannedStep, PointScope, RestorePlan, RollbackKind, RollbackPlan,
-    ScriptOrigin, SinceThen, StampPlan, TableChange,
+    ScriptOrigin, SinceThen, StampPlan, TableChange, Waiting,
 };
 
 use super::style;
@@ -36,11 +36,29 @@ pub(crate) fn plan(plan: &Plan, place: &str) -> String {
     for step in &plan.steps {
         text.push_str(&self::step(step, width));
     }
+    for waiting in &plan.rescues {
+        writeln!(text, "  puts back  {}", waiting_line(waiting)).ok();
+    }
     text.push_str(&point(&plan.point));
     if plan.steps.iter().any(|step| step.direction == Direction::Down) {
         text.push_str(&losses(plan.loss.iter()));
     }
     text.trim_end().to_owned()
+}
+
+/// Says what a rollback has taken away of which tables.
+pub(crate) fn waiting_line(waiting: &Waiting) -> String {
+    let tables = waiting.tables.iter().map(|aside| match &aside.columns {
+        Some(columns) => format!("{} of `{}`", names(columns), aside.table),
+        None => format!("rows of `{}`", aside.table),
+    });
+    let tables: Vec<_> = tables.collect();
+    format!(
+        "{}: {}, written before it was walked back at {}",
+        waiting.migration.name,
+        tables.join(", "),
+        moment(&waiting.since)
+    )
 }
 
 fn step(step: &PlannedStep, width: usize) -> String {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use walkback_runner::{Named, RunKind, RunReport, TableChanges};
+use walkback_runner::{Named, Rescued, RunKind, RunReport, TableChanges};
 
 use super::style;
 use super::table::{count, heads, names};
@@ -49,6 +49,9 @@ pub(crate) fn report(report: &RunReport) -> String {
     for table in &report.changes {
         text.push_str(&changes(table));
     }
+    for rescued in &report.rescued {
+        text.push_str(&self::rescued(rescued));
+    }
     if let Some(first) = report.kept.first() {
         let until = first.deadline.split('T').next().unwrap_or_default();
         let tables = count(report.kept.len(), "table");
@@ -91,9 +94,34 @@ fn changes(table: &TableChanges) -> String {
             table.removed
         ),
     };
+    text.push_str(&conflicts(table, "with what was written since"));
+    text
+}
+
+/// Says what came back of what a rollback had taken away.
+fn rescued(rescued: &Rescued) -> String {
+    let mut text = String::new();
+    for table in &rescued.tables {
+        writeln!(
+            text,
+            "table `{}`: put back what was written before `{}` was walked back: {} inserted, {} changed, {} deleted",
+            table.table,
+            rescued.migration.name,
+            count(table.brought_back, "row"),
+            table.changed_back,
+            table.removed
+        )
+        .ok();
+        text.push_str(&conflicts(table, "stay as they are"));
+    }
+    text
+}
+
+fn conflicts(table: &TableChanges, what: &str) -> String {
+    let mut text = String::new();
     if table.conflicts > 0 {
         let conflicts = count(table.conflicts, "conflict");
-        writeln!(text, "  {conflicts} with what was written since:").ok();
+        writeln!(text, "  {conflicts} {what}:").ok();
         for conflict in table.listed.iter().take(SHOWN) {
             writeln!(text, "  {conflict}").ok();
         }

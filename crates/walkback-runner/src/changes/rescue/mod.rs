@@ -1,0 +1,242 @@
+//! What a rollback takes away that was written since the migration, put aside for the next up of the same migration.
+//!
+//! Nothing is copied for it: the safety point holds the tables as they were before the rollback, and the point behind
+//! the migration as it had left them. The difference of the two was written since.
+
+mod lost;
+mod put_back;
+mod sql;
+mod unplaced;
+mod write;
+
+use serde::{Deserialize, Serialize};
+use walkback_core::statement::{Action, Effect, Severity};
+use walkback_core::{Cx, MigrationId, Result, TableName};
+use walkback_vault::TableEntry;
+
+use crate::changes::TableChanges;
+use crate::execute::Execution;
+use crate::identity;
+use crate::journal::{RescueRow, StoredMigration, TableThen};
+use crate::report::Named;
+use crate::rollback::RollbackKind;
+use crate::runner::Runner;
+use crate::state::State;
+
+/// Of one table, what is put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PutAside {
+    /// The table.
+    pub table: TableName,
+    /// The point that holds it as it was before the rollback.
+    pub point: String,
+    /// The columns whose cells are put back; `None`: rows, with all of their columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Vec<String>>,
+    /// The point that holds it as the rollback left it, where something that was written had no place in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
+}
+
+/// Tables that have no place for all that was written to them, as a rollback leaves them.
+#[derive(Debug)]
+pub(crate) struct Unplaced {
+    point: String,
+    tables: Vec<TableName>,
+}
+
+/// What waits for the next up of a migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// The migration.
+    pub migration: Named,
+    /// The run that walked it back.
+    pub run: String,
+    /// When, in RFC 3339.
+    pub since: String,
+    /// Of which tables.
+    pub tables: Vec<PutAside>,
+}
+
+/// What was put back by an up.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Rescued {
+    /// The migration.
+    pub migration: Named,
+    /// The run that had walked it back.
+    pub run: String,
+    /// What became of it, table by table.
+    pub tables: Vec<TableChanges>,
+}
+
+impl Waiting {
+    pub(crate) fn of(state: &State, row: &RescueRow) -> Self {
+        Self {
+            migration: state.named(&row.migration),
+            run: row.run_id.clone(),
+            since: row.noted_at.clone(),
+            tables: row.tables.clone(),
+        }
+    }
+}
+
+impl Runner {
+    /// Returns what of a point waits for the next up of a migration. Nothing, where the database cannot be asked: a
+    /// point can be looked at without it.
+    ///
+    /// # Errors
+    /// Fails if the journal cannot be read.
+    pub async fn waiting_for(&self, cx: &Cx, point: &str) -> Result<Vec<Waiting>> {
+        let Ok(state) = self.state(cx).await else {
+            return Ok(Vec::new());
+        };
+        let needs = |rescue: &&RescueRow| rescue.needs(point);
+        Ok(state
+            .rescues
+            .iter()
+            .filter(needs)
+            .map(|rescue| Waiting::of(&state, rescue))
+            .collect())
+    }
+}
+
+impl Execution<'_> {
+    /// Notes, in the transaction that takes a migration out of the ledger, what walking it back has taken away.
+    pub(crate) async fn note_rescue(&mut self, cx: &Cx, id: &MigrationId, kind: RollbackKind) -> Result<()> {
+        let (Some(safety), Some(stored)) = (self.safety.clone(), self.state.stored.get(id).cloned()) else {
+            return Ok(());
+        };
+        let left = self.journal().after(cx, id).await?;
+        let mut tables = Vec::new();
+        let unplaced = self.unplaced.take();
+        let mut concerned = concerned(&stored, kind);
+        for table in unplaced.iter().flat_map(|unplaced| &unplaced.tables) {
+            if !concerned.iter().any(|(known, _)| known == table) {
+                concerned.push((table.clone(), Some(Vec::new())));
+            }
+        }
+        for (table, columns) in concerned {
+            let point = self
+                .point_above(cx, &table)
+                .await?
+                .unwrap_or_else(|| safety.clone());
+            let manifest = self.open_point(cx, &point).await?;
+            let Some(entry) = manifest.table(&table) else {
+                continue;
+            };
+            if was_left(entry, left.get(&table.to_string())) || entry.rows == 0 && columns.is_some() {
+                continue;
+            }
+            if entry.order.is_empty() {
+                self.report.warnings.push(format!(
+                    "what was written to `{table}` stays in the point `{point}`: it has no primary key, so that the \
+                     next up of `{}` cannot put it back",
+                    stored.name()
+                ));
+                continue;
+            }
+            let has_left = |unplaced: &&Unplaced| columns.is_some() && unplaced.tables.contains(&table);
+            let left = unplaced
+                .as_ref()
+                .filter(has_left)
+                .map(|unplaced| unplaced.point.clone());
+            tables.push(PutAside {
+                table,
+                point,
+                columns,
+                left,
+            });
+        }
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let row = RescueRow {
+            run_id: self.run.id.clone(),
+            migration: id.clone(),
+            changes: stored.changes,
+            tables,
+            noted_at: identity::moment(cx.now()),
+        };
+        self.journal().note_rescue(cx, &row).await?;
+        self.state.rescues.push(row);
+        Ok(())
+    }
+
+    /// Returns the point before the next migration of this run that changed rows of a table and is walked back
+    /// already: what is in the table above that one is that migration's.
+    async fn point_above(&mut self, cx: &Cx, table: &TableName) -> Result<Option<String>> {
+        let undone: Vec<_> = self
+            .report
+            .undone
+            .iter()
+            .rev()
+            .map(|named| named.id.clone())
+            .collect();
+        for id in undone {
+            let Some(later) = self.state.stored.get(&id).cloned() else {
+                continue;
+            };
+            let reaches = later
+                .touched
+                .as_ref()
+                .is_none_or(|touched| touched.contains(table));
+            if reaches && later.point.is_some() && self.has_changed_rows(cx, &later).await? {
+                return Ok(later.point);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn has_changed_rows(&mut self, cx: &Cx, stored: &StoredMigration) -> Result<bool> {
+        let statements = self.journal().statements_of(cx, &stored.run_id).await?;
+        let own = statements
+            .iter()
+            .filter(|row| row.migration == stored.id.as_str());
+        let changes = |action: &Action| {
+            matches!(
+                action,
+                Action::Insert { .. } | Action::Update { .. } | Action::Delete { .. }
+            )
+        };
+        let effects: Vec<_> = own
+            .map(|row| serde_json::from_str::<Effect>(&row.effect))
+            .collect();
+        Ok(effects.iter().any(|effect| match effect {
+            Ok(effect) => effect.severity() == Severity::Unknown || effect.actions.iter().any(changes),
+            Err(_) => true,
+        }))
+    }
+}
+
+/// Returns the tables of which a way back takes something away, with the columns that go, or without where rows do.
+fn concerned(stored: &StoredMigration, kind: RollbackKind) -> Vec<(TableName, Option<Vec<String>>)> {
+    let delta = &stored.delta;
+    let mut tables: Vec<(TableName, Option<Vec<String>>)> = delta
+        .created_tables()
+        .map(|table| (table.clone(), None))
+        .collect();
+    if kind == RollbackKind::Full {
+        let touched = stored.touched.iter().flatten();
+        for table in touched.chain(delta.altered_tables()) {
+            if !tables.iter().any(|(known, _)| known == table) {
+                tables.push((table.clone(), None));
+            }
+        }
+        return tables;
+    }
+    for table in delta.altered_tables() {
+        let columns = delta.added_columns(table);
+        if !columns.is_empty() {
+            tables.push((table.clone(), Some(columns)));
+        }
+    }
+    tables
+}
+
+/// Returns whether nothing was written to a table since the migration left it.
+fn was_left(entry: &TableEntry, then: Option<&TableThen>) -> bool {
+    then.is_some_and(|then| entry.columns == then.columns && entry.fingerprint.as_ref() == Some(&then.print))
+}

@@ -1,0 +1,58 @@
+//! Several migrations walked back in one run, what is pruned meanwhile, and the rollback of a rollback.
+
+use walkback_tests::Backend;
+
+use super::{CUSTOMERS, NICKNAMES, project, rows, waiting};
+
+pub(crate) fn a_table_that_two_migrations_changed_gets_each_change_once(backend: Backend) {
+    let sandbox = project(
+        backend,
+        "CREATE TABLE prices (id INTEGER NOT NULL PRIMARY KEY, price INTEGER NOT NULL);\n\
+         INSERT INTO prices VALUES (1, 10), (2, 20), (3, 30);",
+        "ALTER TABLE prices ADD COLUMN net INTEGER;\nUPDATE prices SET net = price;",
+    );
+    sandbox.sql("UPDATE prices SET net = 21 WHERE id = 2");
+    sandbox.migration("003_double", "UPDATE prices SET net = net * 2;", "");
+    sandbox.ok(&["up", "-y"]);
+    sandbox.sql("UPDATE prices SET net = 66 WHERE id = 3");
+    sandbox.sql("INSERT INTO prices VALUES (4, 40, 4)");
+    let before = sandbox.contents();
+    sandbox.ok(&["rollback", "-n", "2", "--type", "full", "-y"]);
+    assert_eq!(rows(&sandbox, "prices", "id, price"), "1|10 2|20 3|30");
+    assert_eq!(waiting(&sandbox), 2);
+    sandbox.ok(&["up", "-y"]);
+    sandbox.assert_contents(&before, "after both were done again");
+    assert_eq!(rows(&sandbox, "prices", "id, net"), "1|20 2|42 3|66 4|4");
+    assert_eq!(waiting(&sandbox), 0);
+}
+
+pub(crate) fn walking_back_the_rollback_leaves_nothing_waiting(backend: Backend) {
+    let sandbox = project(backend, CUSTOMERS, NICKNAMES);
+    sandbox.sql("UPDATE customers SET nickname = 'annie' WHERE id = 1");
+    sandbox.sql("INSERT INTO notes VALUES (1, 1, 'calls back')");
+    let before = sandbox.contents();
+    sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    assert_eq!(waiting(&sandbox), 1);
+    sandbox.ok(&["rollback", "-y"]);
+    sandbox.assert_contents(&before, "after the rollback was walked back");
+    assert_eq!(waiting(&sandbox), 0);
+    assert!(sandbox.ok(&["up"]).stdout.contains("nothing to apply"));
+}
+
+pub(crate) fn what_waits_is_not_pruned(backend: Backend) {
+    let sandbox = project(backend, CUSTOMERS, NICKNAMES);
+    sandbox.sql("UPDATE customers SET nickname = 'annie' WHERE id = 1");
+    sandbox.sql("INSERT INTO notes VALUES (1, 1, 'calls back')");
+    sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    let point = sandbox.status()["waiting"][0]["tables"][0]["point"]
+        .as_str()
+        .expect("a point")
+        .to_owned();
+    let shown = sandbox.ok(&["point", "show", &point]).stdout;
+    assert!(shown.contains("waits for"), "{shown}");
+    let later = "2031-01-01T00:00:00Z";
+    sandbox.ok_at(later, &["backup", "prune", "--keep", "daily=1", "-y"]);
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(rows(&sandbox, "customers", "id, nickname"), "1|annie 2 3 4");
+    assert_eq!(rows(&sandbox, "notes", "id, what"), "1|calls back");
+}
