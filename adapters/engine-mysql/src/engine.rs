@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use walkback_core::bulk::Chunk;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch};
 use walkback_core::grants::GrantKeeping;
@@ -11,6 +12,7 @@ use walkback_sql::Sql;
 
 use crate::config::Config;
 use crate::dialect::KIND;
+use crate::rows;
 use crate::session::MysqlSession;
 
 /// A database of a MySQL or MariaDB server.
@@ -35,6 +37,10 @@ impl Engine for MysqlEngine {
 
     fn dialect(&self) -> Arc<dyn Dialect> {
         Arc::new(Sql(KIND))
+    }
+
+    fn row_ends(&self, chunk: &Chunk, columns: usize) -> Result<Vec<usize>> {
+        rows::ends(chunk, columns)
     }
 
     async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>> {

@@ -108,6 +108,25 @@ pub(crate) fn decode_row<'a>(bytes: &mut &'a [u8], columns: usize) -> Result<Vec
     (0..columns).map(|_| decode(bytes)).collect()
 }
 
+/// Returns where each row of a chunk ends.
+pub(crate) fn ends(chunk: &Chunk, columns: usize) -> Result<Vec<usize>> {
+    must_be_ours(chunk)?;
+    let mut rest: &[u8] = &chunk.bytes;
+    let mut ends = Vec::new();
+    while !rest.is_empty() {
+        let found = decode_length(&mut rest)?;
+        if found != columns {
+            return Err(damaged(&format!("a row has {found} cells in place of {columns}")));
+        }
+        for _ in 0..columns {
+            decode(&mut rest)?;
+        }
+        ends.push(chunk.bytes.len() - rest.len());
+    }
+    must_be_as_many(chunk, ends.len() as u64)?;
+    Ok(ends)
+}
+
 fn decode<'a>(bytes: &mut &'a [u8]) -> Result<Cell<'a>> {
     let [tag] = fixed(bytes)?;
     Ok(match tag {

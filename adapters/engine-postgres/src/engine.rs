@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use walkback_core::bulk::Chunk;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
@@ -12,6 +13,7 @@ use walkback_sql::Sql;
 use crate::config::Config;
 use crate::dialect::{KIND, quoted};
 use crate::link::Link;
+use crate::rows::Shape;
 use crate::scratch;
 use crate::session::PostgresSession;
 
@@ -46,6 +48,12 @@ impl Engine for PostgresEngine {
 
     fn dialect(&self) -> Arc<dyn Dialect> {
         Arc::new(Sql(KIND))
+    }
+
+    fn row_ends(&self, chunk: &Chunk, columns: usize) -> Result<Vec<usize>> {
+        let mut ends = Vec::new();
+        Shape::of(&chunk.encoding)?.each_end(chunk, columns, |end| ends.push(end))?;
+        Ok(ends)
     }
 
     async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>> {

@@ -52,6 +52,11 @@ impl Shape {
 
     /// Fails if a chunk does not hold as many whole rows of so many columns as it says.
     pub(crate) fn check(self, chunk: &Chunk, columns: usize) -> Result<()> {
+        self.each_end(chunk, columns, |_| {})
+    }
+
+    /// Says where each row of a chunk ends.
+    pub(crate) fn each_end(self, chunk: &Chunk, columns: usize, mut give: impl FnMut(usize)) -> Result<()> {
         let mut rest = chunk.bytes.as_ref();
         let mut rows = 0;
         while !rest.is_empty() {
@@ -62,6 +67,7 @@ impl Shape {
             let length = length.ok_or_else(|| damaged("it ends in the middle of a row"))?;
             rest = &rest[length..];
             rows += 1;
+            give(chunk.bytes.len() - rest.len());
         }
         if rows == chunk.rows {
             return Ok(());

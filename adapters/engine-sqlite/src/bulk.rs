@@ -68,13 +68,7 @@ impl Link {
     /// Writes one chunk, and returns how many rows it held.
     pub(crate) fn import(&mut self, target: &ImportTarget, chunk: &Chunk) -> Result<u64> {
         self.must_be_alive()?;
-        if chunk.encoding.0 != ENCODING {
-            return Err(Error::unsupported(
-                format!("the encoding `{}` of rows", chunk.encoding.0),
-                "this version of the SQLite engine",
-            )
-            .hint("it was written by another engine or by a newer walkback: restore it with that one"));
-        }
+        rows::must_be_ours(chunk)?;
         let sql = insertion(target)?;
         // What was stored is stored again: a row that broke a CHECK before must not make a restore fail.
         let checks = self.pragma("ignore_check_constraints")?;
@@ -102,12 +96,7 @@ impl Link {
             insert_row(&mut statement, cells).map_err(failed)?;
             count += 1;
         }
-        if count != chunk.rows {
-            return Err(rows::damaged(&format!(
-                "it should hold {} rows, and holds {count}",
-                chunk.rows
-            )));
-        }
+        rows::must_be_as_many(chunk, count)?;
         Ok(count)
     }
 

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
+use walkback_core::bulk::Chunk;
 use walkback_core::cx::Unit;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
@@ -18,6 +19,7 @@ use walkback_sql::Sql;
 use crate::config::Config;
 use crate::dialect::KIND;
 use crate::link::{Link, Worker};
+use crate::rows;
 use crate::session::SqliteSession;
 
 /// How many pages are copied at a time, between two looks at whether to stop.
@@ -48,6 +50,10 @@ impl Engine for SqliteEngine {
 
     fn dialect(&self) -> Arc<dyn Dialect> {
         Arc::new(Sql(KIND))
+    }
+
+    fn row_ends(&self, chunk: &Chunk, columns: usize) -> Result<Vec<usize>> {
+        rows::ends(chunk, columns)
     }
 
     async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>> {

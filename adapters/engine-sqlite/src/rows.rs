@@ -16,6 +16,7 @@
 
 use rmp::Marker;
 use rusqlite::types::{Value, ValueRef};
+use walkback_core::bulk::Chunk;
 use walkback_core::{Error, ErrorKind, Result};
 
 /// Name of the encoding.
@@ -83,6 +84,85 @@ pub(crate) fn decode_row(bytes: &mut &[u8], columns: usize) -> Result<Vec<Cell>>
         )));
     }
     (0..columns).map(|_| decode_value(bytes)).collect()
+}
+
+/// Returns where each row of a chunk ends.
+pub(crate) fn ends(chunk: &Chunk, columns: usize) -> Result<Vec<usize>> {
+    must_be_ours(chunk)?;
+    let mut rest: &[u8] = &chunk.bytes;
+    let mut ends = Vec::new();
+    while !rest.is_empty() {
+        let found =
+            rmp::decode::read_array_len(&mut rest).map_err(|_| damaged("no row begins where one should"))?;
+        if found as usize != columns {
+            return Err(damaged(&format!("a row has {found} cells in place of {columns}")));
+        }
+        for _ in 0..columns {
+            skip_value(&mut rest)?;
+        }
+        ends.push(chunk.bytes.len() - rest.len());
+    }
+    must_be_as_many(chunk, ends.len() as u64)?;
+    Ok(ends)
+}
+
+fn skip_value(bytes: &mut &[u8]) -> Result<()> {
+    let marker = bytes.first().map(|byte| Marker::from_u8(*byte));
+    let length = match marker.ok_or_else(|| damaged("it ends in the middle of a row"))? {
+        Marker::Null => {
+            rmp::decode::read_nil(bytes).map_err(|_| unreadable())?;
+            0
+        }
+        Marker::F64 => {
+            rmp::decode::read_f64(bytes).map_err(|_| unreadable())?;
+            0
+        }
+        Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {
+            rmp::decode::read_str_len(bytes).map_err(|_| unreadable())?
+        }
+        Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
+            rmp::decode::read_bin_len(bytes).map_err(|_| unreadable())?
+        }
+        Marker::FixExt1
+        | Marker::FixExt2
+        | Marker::FixExt4
+        | Marker::FixExt8
+        | Marker::FixExt16
+        | Marker::Ext8
+        | Marker::Ext16
+        | Marker::Ext32 => rmp::decode::read_ext_meta(bytes).map_err(|_| unreadable())?.size,
+        _ => {
+            rmp::decode::read_int::<i64, _>(bytes).map_err(|_| unreadable())?;
+            0
+        }
+    };
+    *bytes = bytes
+        .get(length as usize..)
+        .ok_or_else(|| damaged("it ends in the middle of a cell"))?;
+    Ok(())
+}
+
+/// Fails if the rows of a chunk are encoded in another way.
+pub(crate) fn must_be_ours(chunk: &Chunk) -> Result<()> {
+    if chunk.encoding.0 == ENCODING {
+        return Ok(());
+    }
+    Err(Error::unsupported(
+        format!("the encoding `{}` of rows", chunk.encoding.0),
+        "this version of the SQLite engine",
+    )
+    .hint("it was written by another engine or by a newer walkback: restore it with that one"))
+}
+
+/// Fails if a chunk does not hold the number of rows it should.
+pub(crate) fn must_be_as_many(chunk: &Chunk, count: u64) -> Result<()> {
+    if count == chunk.rows {
+        return Ok(());
+    }
+    Err(damaged(&format!(
+        "it should hold {} rows, and holds {count}",
+        chunk.rows
+    )))
 }
 
 fn decode_value(bytes: &mut &[u8]) -> Result<Cell> {

@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::bulk::{ChunkStream, Division, ImportTarget, TableSlice};
+use crate::bulk::{Chunk, ChunkStream, Division, ImportTarget, TableSlice};
 use crate::capability::Capability;
 use crate::catalog::{Object, Schema, Table};
 use crate::cx::Cx;
@@ -116,6 +116,14 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Returns its dialect.
     fn dialect(&self) -> Arc<dyn Dialect>;
+
+    /// Returns where each row of a chunk of its own ends, in bytes from the beginning of the chunk. Rows that are the
+    /// same are encoded alike, and rows that differ are not.
+    ///
+    /// # Errors
+    /// `Damaged` if it does not hold as many whole rows of so many columns as it says, `Unsupported` if it is in
+    /// another encoding.
+    fn row_ends(&self, chunk: &Chunk, columns: usize) -> Result<Vec<usize>>;
 
     /// Opens a session.
     async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>>;

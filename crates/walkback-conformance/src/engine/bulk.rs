@@ -113,6 +113,40 @@ pub(super) async fn an_export_imports_to_the_same_rows(fixture: EngineFixture) -
     Ok(())
 }
 
+pub(super) async fn the_rows_of_a_chunk_are_told_apart(fixture: EngineFixture) -> Result<()> {
+    let mut session = fixture.with_table(1000).await?;
+    run(&mut *session, "UPDATE t SET note = NULL WHERE id = 1").await?;
+    run(&mut *session, "UPDATE t SET note = '' WHERE id = 2").await?;
+    let odd = format!("UPDATE t SET note = {} WHERE id = 3", fixture.holes(1));
+    session.execute(&cx(), &odd, &[text("😀'\"\\\t\n\\N")]).await?;
+    run(&mut *session, &fixture.create_table("u")).await?;
+    let exported = export(&mut *session, &slice("t")).await?;
+    let columns = slice("t").columns.len();
+    // Each row is a chunk of its own, the last one first.
+    let mut single = Vec::new();
+    for chunk in &exported {
+        let ends = fixture.engine.row_ends(chunk, columns)?;
+        assert_eq!(ends.len() as u64, chunk.rows);
+        assert_eq!(ends.last(), Some(&chunk.bytes.len()));
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let rows = starts
+            .zip(&ends)
+            .map(|(start, end)| chunk.bytes.slice(start..*end));
+        single.extend(rows.map(|row| Chunk::new(chunk.encoding.clone(), 1, row)));
+        let cut = chunk.bytes.slice(..chunk.bytes.len() - 1);
+        let cut = Chunk::new(chunk.encoding.clone(), chunk.rows, cut);
+        let error = refused(fixture.engine.row_ends(&cut, columns), "a chunk that is cut");
+        assert_eq!(error.kind(), ErrorKind::Damaged);
+    }
+    single.reverse();
+    assert_eq!(session.import(&cx(), &target("u"), chunks(&single)).await?, 1000);
+    assert!(
+        export(&mut *session, &slice("u")).await? == exported,
+        "row by row they are not the same"
+    );
+    Ok(())
+}
+
 pub(super) async fn the_same_rows_give_the_same_chunks(fixture: EngineFixture) -> Result<()> {
     let mut session = fixture.with_table(MANY).await?;
     let first = export(&mut *session, &slice("t")).await?;

@@ -164,6 +164,7 @@ pub static CHECKS: &[Check<EngineFixture>] = crate::checks![
     fingerprints::every_cell_matters,
     fingerprints::values_that_only_look_alike_differ,
     bulk::an_export_imports_to_the_same_rows,
+    bulk::the_rows_of_a_chunk_are_told_apart,
     bulk::the_same_rows_give_the_same_chunks,
     bulk::one_changed_row_changes_at_most_two_chunks,
     bulk::an_export_says_what_its_rows_add_up_to,

@@ -10,6 +10,7 @@ mod keep;
 mod merge;
 mod questions;
 mod rescue;
+mod sift;
 mod sql;
 mod undo;
 

@@ -4,6 +4,7 @@ use walkback_core::engine::Begin;
 use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
 
+use super::sift::Side;
 use super::sql::{Others, Sql};
 use super::{Changed, ChangesPlan, OnConflict, TableChanges};
 use crate::execute::Execution;
@@ -95,21 +96,14 @@ impl Execution<'_> {
         (before, after): (&Manifest, &Manifest),
         (changed, pairs): (&[Changed], &[Pair]),
     ) -> Result<()> {
-        let vault = self.runner.needed_vault()?;
         for (one, pair) in changed.iter().zip(pairs) {
-            for (manifest, shadow, ranges) in [(before, &pair.was, &one.gone), (after, &pair.left, &one.new)]
-            {
-                self.session
-                    .create_shadow(cx, &shadow.table, &shadow.name)
-                    .await?;
-                for range in ranges {
-                    let chunks = vault.read_chunks(cx, manifest, &one.table.name, range.clone())?;
-                    self.session.import(cx, &shadow.target(), chunks).await?;
-                }
-                self.session
-                    .index_shadow(cx, &shadow.table, &shadow.name, &[])
-                    .await?;
-            }
+            let sides = [(before, &pair.was, &one.gone), (after, &pair.left, &one.new)];
+            let sides = sides.map(|(manifest, shadow, ranges)| Side {
+                manifest,
+                shadow,
+                ranges,
+            });
+            self.load_difference(cx, sides).await?;
         }
         Ok(())
     }

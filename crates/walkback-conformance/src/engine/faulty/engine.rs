@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use walkback_core::bulk::Chunk;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
@@ -49,6 +50,14 @@ impl Engine for Faulty {
 
     fn dialect(&self) -> Arc<dyn Dialect> {
         self.inner.dialect()
+    }
+
+    fn row_ends(&self, chunk: &Chunk, columns: usize) -> Result<Vec<usize>> {
+        let mut ends = self.inner.row_ends(chunk, columns)?;
+        if self.fault == Fault::RowsRunTogether && ends.len() > 1 {
+            ends.remove(ends.len() - 2);
+        }
+        Ok(ends)
     }
 
     async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>> {

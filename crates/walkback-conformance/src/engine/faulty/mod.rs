@@ -80,6 +80,8 @@ pub enum Fault {
     CutsBySize,
     /// An import drops the last row.
     ImportDropsLastRow,
+    /// The last two rows of a chunk are one.
+    RowsRunTogether,
     /// An import commits by itself.
     ImportCommits,
     /// An import takes any chunk for one it knows.
@@ -221,6 +223,7 @@ pub const FAULTS: &[(Fault, &str)] = &[
     (Fault::ExportsUnordered, "the_same_rows_give_the_same_chunks"),
     (Fault::CutsBySize, "one_changed_row_changes_at_most_two_chunks"),
     (Fault::ImportDropsLastRow, "an_export_imports_to_the_same_rows"),
+    (Fault::RowsRunTogether, "the_rows_of_a_chunk_are_told_apart"),
     (
         Fault::ImportCommits,
         "an_import_belongs_to_the_transaction_around_it",

@@ -8,6 +8,7 @@ use walkback_vault::Manifest;
 
 use super::Rescued;
 use super::lost::{Lost, lost, triggers};
+use crate::changes::sift::Side;
 use crate::changes::{TableChanges, no_way};
 use crate::execute::Execution;
 use crate::journal::RescueRow;
@@ -178,24 +179,22 @@ impl Execution<'_> {
             self.note_homes(one.point, &now);
         }
         self.clear_shadows(cx).await?;
-        let vault = self.runner.needed_vault()?;
         for one in lost {
             let sides = [
-                (Some(one.point), &one.was, &one.gone),
-                (base, &one.left, &one.new),
+                (one.point, &one.was, &one.gone),
+                (base.unwrap_or(one.point), &one.left, &one.new),
             ];
-            for (manifest, shadow, ranges) in sides {
-                self.session
-                    .create_shadow(cx, &shadow.table, &shadow.name)
-                    .await?;
-                for range in ranges {
-                    let Some(manifest) = manifest else { continue };
-                    let chunks = vault.read_chunks(cx, manifest, &shadow.entry.table, range.clone())?;
-                    self.session.import(cx, &shadow.target(), chunks).await?;
+            let sides = sides.map(|(manifest, shadow, ranges)| Side {
+                manifest,
+                shadow,
+                ranges,
+            });
+            if one.was.entry.columns == one.left.entry.columns {
+                self.load_difference(cx, sides).await?;
+            } else {
+                for side in sides {
+                    self.load_side(cx, side).await?;
                 }
-                self.session
-                    .index_shadow(cx, &shadow.table, &shadow.name, &[])
-                    .await?;
             }
             if let Some((manifest, shadow)) = &one.without {
                 self.session
