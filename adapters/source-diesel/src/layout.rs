@@ -24,6 +24,7 @@ pub(crate) struct Folder {
     pub(crate) slug: String,
     pub(crate) path: PathBuf,
     pub(crate) has_down: bool,
+    pub(crate) has_empty_down: bool,
     pub(crate) has_metadata: bool,
 }
 
@@ -93,14 +94,18 @@ impl Layout {
 
     fn folder(&mut self, name: &str, path: PathBuf) -> Result<()> {
         let (mut has_up, mut has_down, mut has_metadata) = (false, false, false);
+        let mut has_empty_down = false;
         let mut strangers = Vec::new();
         for file in entries(&path).map_err(|error| Error::io("read the folder", &path, error))? {
             match file.file_name().and_then(|name| name.to_str()) {
                 Some("up.sql") => has_up = true,
-                Some("down.sql") if is_empty(&file)? => self.report(
-                    file,
-                    "the file is empty, which diesel refuses to run, so it counts as not written",
-                ),
+                Some("down.sql") if is_empty(&file)? => {
+                    has_empty_down = true;
+                    self.report(
+                        file,
+                        "the file is empty, which diesel refuses to run, so it counts as not written",
+                    );
+                }
                 Some("down.sql") => has_down = true,
                 Some("metadata.toml") => has_metadata = true,
                 _ => strangers.push(file),
@@ -132,6 +137,7 @@ impl Layout {
             slug: slug.to_owned(),
             path,
             has_down,
+            has_empty_down,
             has_metadata,
         });
         Ok(())

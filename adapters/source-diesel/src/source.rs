@@ -135,6 +135,7 @@ fn load(layout: &Layout) -> Result<Loaded> {
             .into_iter()
             .collect();
         migration.has_down = folder.has_down;
+        migration.empty_down = folder.has_empty_down.then(|| folder.script(Direction::Down));
         migrations.push(migration);
     }
     Ok(Loaded {

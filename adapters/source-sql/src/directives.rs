@@ -8,7 +8,7 @@ use walkback_core::{Direction, Error, MigrationId, Result};
 
 use crate::error::at;
 
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "parents",
     "label",
     "depends_on",
@@ -17,10 +17,20 @@ const KNOWN: [&str; 8] = [
     "protect",
     "lock_timeout",
     "statement_timeout",
+    ALLOW,
 ];
 
+/// Silences rules of `walkback lint`. What reads it is there; here it must only stand where it may.
+const ALLOW: &str = "allow";
+
 /// Directives that concern one direction, and so may stand in a way down.
-const OF_A_SCRIPT: [&str; 4] = ["transaction", "protect", "lock_timeout", "statement_timeout"];
+const OF_A_SCRIPT: [&str; 5] = [
+    "transaction",
+    "protect",
+    "lock_timeout",
+    "statement_timeout",
+    ALLOW,
+];
 const PROTECT: [&str; 5] = ["auto", "soft-delete", "backup-table", "vault", "off"];
 
 /// What the header of a script says.
@@ -119,9 +129,17 @@ impl<'a> Reader<'a> {
             Some(Ok(_)) if self.in_comment => {}
             Some(Ok(Speech::Touches)) => {}
             Some(Ok(Speech::Section(direction, rest))) => self.section(number, direction, rest)?,
+            // Behind a statement it belongs to the next one.
+            Some(Ok(Speech::Directives(text))) if self.state == State::Body && text.starts_with(ALLOW) => {
+                for (key, value) in items(self.file, number, text)? {
+                    if key != ALLOW {
+                        return Err(behind(self.file, number));
+                    }
+                    names(self.file, number, key, &value)?;
+                }
+            }
             Some(Ok(Speech::Directives(_))) if self.state == State::Body => {
-                return Err(at(self.file, number, "a directive stands behind a statement")
-                    .hint("move it into the comments before the first statement"));
+                return Err(behind(self.file, number));
             }
             Some(Ok(Speech::Directives(text))) => self.directives(number, text)?,
             Some(Err(spelling)) => {
@@ -283,6 +301,7 @@ impl Header {
         let list = || names(file, line, key, &value);
         let ids = || Ok(list()?.into_iter().map(MigrationId::new).collect());
         match key {
+            ALLOW => list().map(|_| ()),
             "parents" if value == "none" => put(&mut self.parents, Vec::new(), again),
             "parents" => put(&mut self.parents, ids()?, again),
             "depends_on" => put(&mut self.depends_on, ids()?, again),
@@ -304,6 +323,11 @@ impl Header {
             _ => put(&mut self.irreversible, value, again),
         }
     }
+}
+
+fn behind(file: &Path, line: usize) -> Error {
+    at(file, line, "a directive stands behind a statement")
+        .hint("move it into the comments before the first statement")
 }
 
 fn put<T>(slot: &mut Option<T>, value: T, again: impl Fn() -> Error) -> Result<()> {

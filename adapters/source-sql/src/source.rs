@@ -142,7 +142,12 @@ fn load(cx: &Cx, layout: &Layout, dialect: DialectKind) -> Result<Loaded> {
         migration.labels = header.labels.unwrap_or_default();
         migration.depends_on = header.depends_on.unwrap_or_default();
         migration.irreversible = header.irreversible;
-        migration.has_down = find_down(files, dialect, &mut unmatched)?.is_some();
+        let downs = find_downs(files, dialect)?;
+        migration.has_down = downs.written.is_some();
+        if !migration.has_down {
+            migration.empty_down = downs.empty.first().map(|part| part.path.clone());
+        }
+        unmatched.extend(unused_downs(files, dialect, &downs));
         migrations.push(migration);
     }
     unmatched.sort();
@@ -187,40 +192,55 @@ fn beside(files: &Files, other: &Path, dialect: DialectKind) -> PathBuf {
     }
 }
 
-/// Finds the down script for a dialect. What looks like one and is none is reported.
-fn find_down<'f>(
-    files: &'f Files,
-    dialect: DialectKind,
-    unmatched: &mut Vec<(PathBuf, String)>,
-) -> Result<Option<&'f Part>> {
-    let mut found: Option<&Part> = None;
+/// What there is of a way down.
+pub(crate) struct Downs<'f> {
+    pub(crate) written: Option<&'f Part>,
+    /// What looks like one and holds no statement, the most specific first.
+    pub(crate) empty: Vec<&'f Part>,
+}
+
+/// Finds the down script for a dialect.
+pub(crate) fn find_downs(files: &Files, dialect: DialectKind) -> Result<Downs<'_>> {
+    let mut downs = Downs {
+        written: None,
+        empty: Vec::new(),
+    };
     for part in files.downs(dialect) {
         let Some(section) = head(part, Direction::Down)? else {
             continue;
         };
         if !section.has_statement {
-            unmatched.push((part.path.clone(), NO_STATEMENT.to_owned()));
+            downs.empty.push(part);
             continue;
         }
-        match found {
+        match downs.written {
             Some(found) if found.dialect == part.dialect => {
                 return Err(twice("down", &files.id, &found.path, &part.path));
             }
             Some(_) => {}
-            None => found = Some(part),
+            None => downs.written = Some(part),
         }
     }
-    if found.is_none() && files.downs(dialect).is_empty() {
+    Ok(downs)
+}
+
+/// Returns what looks like a way down and is not used, with the reason.
+fn unused_downs(files: &Files, dialect: DialectKind, downs: &Downs<'_>) -> Vec<(PathBuf, String)> {
+    let reported = |part: &Part, why: String| (part.path.clone(), why);
+    let mut unused: Vec<_> = downs
+        .empty
+        .iter()
+        .map(|part| reported(part, NO_STATEMENT.to_owned()))
+        .collect();
+    if downs.written.is_none() && files.downs(dialect).is_empty() {
         let others = files
             .parts
             .iter()
             .filter(|part| part.holds == Holds::Only(Direction::Down));
-        unmatched.extend(others.map(|part| {
-            let why = format!("it is for another engine, and there is no down script for {dialect}");
-            (part.path.clone(), why)
-        }));
+        let why = || format!("it is for another engine, and there is no down script for {dialect}");
+        unused.extend(others.map(|part| reported(part, why())));
     }
-    Ok(found)
+    unused
 }
 
 const NO_STATEMENT: &str = "the down script holds no statement, so it counts as not written; `SELECT 1;` would say that nothing is to be done";
@@ -308,7 +328,7 @@ fn read_up(files: &Files, dialect: DialectKind) -> Result<SqlScript> {
 }
 
 fn read_down(files: &Files, dialect: DialectKind) -> Result<Option<SqlScript>> {
-    match find_down(files, dialect, &mut Vec::new())? {
+    match find_downs(files, dialect)?.written {
         Some(part) => read_script(part, Direction::Down),
         None => Ok(None),
     }

@@ -69,6 +69,9 @@ pub struct Migration {
     pub file: PathBuf,
     /// Whether its author wrote a way back.
     pub has_down: bool,
+    /// A file for its way back that holds no statement, and so counts as not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_down: Option<PathBuf>,
     /// Why its author says that it cannot be walked back.
     pub irreversible: Option<String>,
 }
@@ -84,6 +87,7 @@ impl Migration {
             labels: Vec::new(),
             file: file.into(),
             has_down: false,
+            empty_down: None,
             irreversible: None,
         }
     }

@@ -120,11 +120,42 @@ async fn touches_belongs_to_a_statement_and_is_left_alone() {
 }
 
 #[tokio::test]
+async fn an_allow_may_stand_at_the_head_of_both_scripts_and_before_any_statement() {
+    let text = "-- walkback: allow=a-rule transaction=off\nSELECT 1;\n-- walkback: allow=a,b\nSELECT 2;\n";
+    let single = format!("-- walkback: up\n{text}-- walkback: down allow=c\n{text}");
+    let folder = Folder::of(&[("1_a/up.sql", text), ("1_a/down.sql", text), ("2_b.sql", &single)]);
+    folder.load().await;
+    assert_eq!(folder.up("1").await.text, text);
+    assert_eq!(folder.down("1").await.text, text);
+    assert!(!folder.up("2").await.transaction);
+    for (line, message) in [
+        (
+            "-- walkback: allow=a transaction=off",
+            "a directive stands behind a statement",
+        ),
+        ("-- walkback: allow", "the directive `allow` has no value"),
+        ("-- walkback: allow=a,,b", "`allow=a,,b` leaves a name out"),
+    ] {
+        let folder = Folder::of(&[("1_a/up.sql", &format!("SELECT 1;\n{line}\nSELECT 2;"))]);
+        let error = folder
+            .script_for(DialectKind::Sqlite, "1", Direction::Up)
+            .await
+            .unwrap_err();
+        assert_eq!(folder.told(error).0, format!("{message} (1_a/up.sql:2)"));
+    }
+}
+
+#[tokio::test]
 async fn a_down_script_without_a_statement_counts_as_not_written() {
     for down in ["", "\n \n", "-- the way back\n", "/* to do */", "\u{feff}-- x"] {
         let folder = Folder::of(&[("1_a/up.sql", UP), ("1_a/down.sql", down)]);
         let loaded = folder.load().await;
         assert!(!get(&loaded, "1").has_down, "{down:?}");
+        let empty = get(&loaded, "1").empty_down.as_deref();
+        assert!(
+            empty.is_some_and(|file| file.ends_with("1_a/down.sql")),
+            "{empty:?}"
+        );
         assert_eq!(loaded.unmatched.len(), 1);
         assert_eq!(folder.script("1", Direction::Down).await, None);
     }
@@ -138,7 +169,7 @@ async fn a_down_script_without_a_statement_counts_as_not_written() {
 async fn a_directive_that_is_wrong_is_told_with_its_line() {
     let told = async |up: &str| Folder::of(&[("1_a/up.sql", up)]).refuse().await;
     let both = |message: &str, hint: &str| (format!("{message} (1_a/up.sql:2)"), hint.to_owned());
-    let all = "the directives are parents, label, depends_on, transaction, irreversible, protect, lock_timeout, statement_timeout";
+    let all = "the directives are parents, label, depends_on, transaction, irreversible, protect, lock_timeout, statement_timeout, allow";
     for (line, message, hint) in [
         (
             "parent=1",
