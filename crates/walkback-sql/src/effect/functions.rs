@@ -3,7 +3,7 @@
 use walkback_core::DialectKind;
 
 /// Returns whether calling the function changes nothing that lasts.
-pub(super) fn writes_nothing(kind: DialectKind, schema: Option<&str>, name: &str) -> bool {
+pub(crate) fn writes_nothing(kind: DialectKind, schema: Option<&str>, name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     match kind {
         // Functions of SQLite are code of the host, and the host is walkback, which registers none.
@@ -25,7 +25,7 @@ pub(super) fn moves_a_sequence(name: &str) -> bool {
 }
 
 /// Returns whether a word before a parenthesis is no function: a keyword, or a type with its size.
-pub(super) fn is_syntax(name: &str) -> bool {
+pub(crate) fn is_syntax(name: &str) -> bool {
     holds(SYNTAX, name)
 }
 

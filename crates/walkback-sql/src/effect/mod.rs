@@ -6,7 +6,7 @@
 mod alter;
 mod create;
 mod drop;
-mod functions;
+pub(crate) mod functions;
 mod parsed;
 mod query;
 mod rows;
