@@ -12,8 +12,9 @@ use crate::changes::Waiting;
 use crate::loss::Loss;
 
 pub(crate) use build::Planner;
-pub(crate) use script::ReadScript;
+pub(crate) use script::{Protection, ReadScript};
 pub use verdict::Verdict;
+pub(crate) use verdict::created as creates;
 
 /// What sort of run it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

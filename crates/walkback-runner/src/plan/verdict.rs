@@ -156,7 +156,8 @@ fn loss(action: &Action, earlier: &[&Action]) -> Option<String> {
     (!created(&table.name, earlier)).then(|| format!("the rows of table `{table}`"))
 }
 
-fn created(table: &str, earlier: &[&Action]) -> bool {
+/// Returns whether a script has created a table before, under this name or another.
+pub(crate) fn created(table: &str, earlier: &[&Action]) -> bool {
     earlier.iter().any(|action| match action {
         Action::Create {
             kind: ObjectKind::Table,
