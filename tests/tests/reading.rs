@@ -47,6 +47,7 @@ const READING: &[&[&str]] = &[
     &["rollback", "--to", "base", "--type", "full", "--dry-run"],
     &["recover", "--dry-run"],
     &["verify", "20240108"],
+    &["lint"],
     &["backup", "create"],
 ];
 

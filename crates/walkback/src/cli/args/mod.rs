@@ -166,6 +166,8 @@ pub(crate) enum Command {
     /// Make, look at and remove rollback points.
     #[command(subcommand)]
     Point(Point),
+    /// Read migrations in both directions, and name what will hurt: without running them.
+    Lint(Lint),
     /// Prove the way back: up, down, compare schema and data, up; on a copy.
     Verify(Verify),
     /// Put an unfinished run right.
@@ -215,6 +217,7 @@ impl Command {
             Self::Point(Point::List) => "point list",
             Self::Point(Point::Show(_)) => "point show",
             Self::Point(Point::Remove(_)) => "point remove",
+            Self::Lint(_) => "lint",
             Self::Verify(_) => "verify",
             Self::Recover(_) => "recover",
             Self::Purge(_) => "purge",

@@ -14,6 +14,7 @@ mod graph;
 mod heads;
 mod history;
 mod init;
+mod lint;
 mod maintenance;
 mod man;
 mod merge;
@@ -58,6 +59,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8> {
         Command::Restore(args) => restore::run(context, &args).await,
         Command::Backup(command) => backup::run(context, &command).await,
         Command::Point(command) => point::run(context, &command).await,
+        Command::Lint(args) => lint::run(context, &args).await,
         Command::Verify(args) => verify::run(context, &args).await,
         Command::Recover(args) => recover::run(context, &args).await,
         Command::Purge(args) => purge::run(context, &args).await,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use walkback_core::{Error, Result};
+use walkback_core::Result;
 use walkback_runner::{ScriptOrigin, Verdict, VerifyOutcome};
 
 use crate::cli::args::Verify;
@@ -16,9 +16,8 @@ pub(super) async fn run(context: &Context, args: &Verify) -> Result<u8> {
     let mut show = |outcome: &VerifyOutcome| context.out.text(text(outcome));
     let outcomes = Box::pin(runner.verify(&context.cx, &args.ids, &mut show)).await?;
     if let Some(file) = &args.junit {
-        let plain = |outcome: &VerifyOutcome| anstream::adapter::strip_str(&text(outcome)).to_string();
-        let report = junit::report(&runner.settings().environment, &outcomes, plain)?;
-        std::fs::write(file, report).map_err(|error| Error::io("write", file, error))?;
+        let cases = outcomes.iter().map(case).collect();
+        junit::write(file, "walkback verify", &runner.settings().environment, cases)?;
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
     context.out.text(summary(&outcomes, failed));
@@ -31,6 +30,16 @@ pub(super) async fn run(context: &Context, args: &Verify) -> Result<u8> {
     } else {
         exit::CHECK_FAILED
     })
+}
+
+fn case(outcome: &VerifyOutcome) -> junit::Case<'_> {
+    let word = outcome.verdict.word();
+    let message = || outcome.error.clone().unwrap_or_else(|| word.to_owned());
+    junit::Case {
+        name: &outcome.name,
+        failure: (!outcome.passed).then(|| (word, message())),
+        said: text(outcome),
+    }
 }
 
 fn text(outcome: &VerifyOutcome) -> String {

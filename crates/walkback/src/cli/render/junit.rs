@@ -1,33 +1,46 @@
-//! Outcomes of `verify` as JUnit writes them, for what shows the tests of a CI run.
+//! Outcomes of checks as JUnit writes them, for what shows the tests of a CI run.
+
+use std::path::Path;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use walkback_core::{Error, Result};
-use walkback_runner::VerifyOutcome;
 
-/// Returns the file: a test suite of the environment, a test case for each migration. `text` says what was seen.
-pub(crate) fn report(
-    environment: &str,
-    outcomes: &[VerifyOutcome],
-    text: impl Fn(&VerifyOutcome) -> String,
-) -> Result<String> {
+/// What was seen of one migration.
+pub(crate) struct Case<'c> {
+    /// Its name.
+    pub(crate) name: &'c str,
+    /// The sort of failure and a line about it, if it has not passed.
+    pub(crate) failure: Option<(&'c str, String)>,
+    /// All that was said of it.
+    pub(crate) said: String,
+}
+
+/// Writes the file: a test suite of the environment, a test case for each migration. Colours are left out.
+pub(crate) fn write(file: &Path, program: &str, environment: &str, cases: Vec<Case<'_>>) -> Result<()> {
+    let report = report(program, environment, cases)?;
+    std::fs::write(file, report).map_err(|error| Error::io("write", file, error))
+}
+
+fn report(program: &str, environment: &str, cases: Vec<Case<'_>>) -> Result<String> {
     let mut suite = TestSuite::new(environment);
-    for outcome in outcomes {
-        let said = text(outcome);
-        let status = if outcome.passed {
-            TestCaseStatus::success()
-        } else {
-            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status
-                .set_type(outcome.verdict.word())
-                .set_message(outcome.error.as_deref().unwrap_or(outcome.verdict.word()))
-                .set_description(said.clone());
-            status
+    for case in cases {
+        let said = anstream::adapter::strip_str(&case.said).to_string();
+        let status = match case.failure {
+            None => TestCaseStatus::success(),
+            Some((sort, message)) => {
+                let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                status
+                    .set_type(sort)
+                    .set_message(message)
+                    .set_description(said.clone());
+                status
+            }
         };
-        let mut case = TestCase::new(&*outcome.name, status);
-        case.set_classname("walkback verify").set_system_out(said);
-        suite.add_test_case(case);
+        let mut test = TestCase::new(case.name, status);
+        test.set_classname(program).set_system_out(said);
+        suite.add_test_case(test);
     }
-    let mut report = Report::new("walkback verify");
+    let mut report = Report::new(program);
     report.add_test_suite(suite);
     report
         .to_string()
