@@ -5,10 +5,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use walkback_core::source::NewMigration;
-use walkback_core::{Cx, Error, ErrorKind, Result};
+use walkback_core::{Cx, Direction, Error, ErrorKind, Result};
 
-use crate::layout::{Layout, scan, split_name};
+use crate::layout::{Folder, Layout, scan, split_name};
 use crate::ledger::LONGEST_VERSION;
+use crate::source::read_text;
 
 /// Writes the files of a new migration.
 pub(crate) fn create(cx: &Cx, root: &Path, new: &NewMigration) -> Result<Vec<PathBuf>> {
@@ -39,6 +40,39 @@ pub(crate) fn create(cx: &Cx, root: &Path, new: &NewMigration) -> Result<Vec<Pat
         written.push(path);
     }
     Ok(written)
+}
+
+/// Writes the way down of a migration whose own holds nothing but comments, as a new one does.
+pub(crate) fn write_down(folder: &Folder, text: &str) -> Result<PathBuf> {
+    let path = folder.script(Direction::Down);
+    if folder.has_down {
+        let before = read_text(&path)?;
+        let is_nothing = |line: &str| line.trim().is_empty() || line.trim_start().starts_with("--");
+        if !before.lines().all(is_nothing) {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!(
+                    "migration `{}` has a way down ({})",
+                    folder.version,
+                    path.display()
+                ),
+            )
+            .hint(
+                "walkback never overwrites one; take its statements out first, if it is to be written anew",
+            ));
+        }
+    }
+    let beside = path.with_file_name("down.sql.walkback-new");
+    let written = fs::File::create(&beside)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&beside, &path));
+    match written {
+        Ok(()) => Ok(path),
+        Err(error) => {
+            fs::remove_file(&beside).ok();
+            Err(Error::io("write", &path, error))
+        }
+    }
 }
 
 /// Returns the name of the folder. A version of 14 digits is a time, and written as diesel writes it.

@@ -95,14 +95,7 @@ impl MigrationSource for DieselSource {
         cx.check()?;
         let layout = self.known(cx).await?;
         let (id, root) = (id.clone(), self.root.clone());
-        blocking(move || {
-            let folder = layout.find(id.as_str()).ok_or_else(|| {
-                Error::not_found(format!("there is no migration `{id}` in `{}`", root.display()))
-                    .hint("`walkback history` lists all migrations")
-            })?;
-            read(folder, direction)
-        })
-        .await
+        blocking(move || read(found(&layout, &id, &root)?, direction)).await
     }
 
     fn ledger(&self) -> LedgerFormat {
@@ -115,6 +108,21 @@ impl MigrationSource for DieselSource {
         let (cx, root, migration) = (cx.clone(), self.root.clone(), migration.clone());
         blocking(move || crate::create::create(&cx, &root, &migration)).await
     }
+
+    async fn write_down(&self, cx: &Cx, _: DialectKind, id: &MigrationId, text: &str) -> Result<PathBuf> {
+        cx.check()?;
+        let layout = self.scan(cx).await?;
+        self.remember(None);
+        let (id, root, text) = (id.clone(), self.root.clone(), text.to_owned());
+        blocking(move || crate::create::write_down(found(&layout, &id, &root)?, &text)).await
+    }
+}
+
+fn found<'l>(layout: &'l Layout, id: &MigrationId, root: &Path) -> Result<&'l Folder> {
+    layout.find(id.as_str()).ok_or_else(|| {
+        Error::not_found(format!("there is no migration `{id}` in `{}`", root.display()))
+            .hint("`walkback history` lists all migrations")
+    })
 }
 
 /// Runs file operations where they do not hold up anything else.
@@ -160,7 +168,7 @@ fn run_in_transaction(file: &Path) -> Result<bool> {
     Ok(parsed.run_in_transaction)
 }
 
-fn read_text(path: &Path) -> Result<String> {
+pub(crate) fn read_text(path: &Path) -> Result<String> {
     let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];

@@ -114,7 +114,8 @@ fn up_text(new: &NewMigration, parents: &[MigrationId]) -> String {
     )
 }
 
-fn down_text(new: &NewMigration) -> String {
+/// Returns what is written for a way down that nobody has thought of yet.
+pub(crate) fn down_text(new: &NewMigration) -> String {
     format!(
         "-- {}: the way back. `walkback verify {}` shows whether it brings everything back.\n\
          -- As long as there is no statement in this file, the way back is derived. If there is nothing\n\

@@ -19,6 +19,7 @@
 mod config;
 mod create;
 mod directives;
+mod down;
 mod error;
 mod layout;
 mod source;

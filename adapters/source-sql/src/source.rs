@@ -90,10 +90,7 @@ impl MigrationSource for SqlSource {
         let layout = self.known(cx).await?;
         let (id, root) = (id.clone(), self.root.clone());
         blocking(move || {
-            let files = layout.find(id.as_str()).ok_or_else(|| {
-                Error::not_found(format!("there is no migration `{id}` in `{}`", root.display()))
-                    .hint("`walkback history` lists all migrations")
-            })?;
+            let files = found(&layout, &id, &root)?;
             let script = match direction {
                 Direction::Up => Some(read_up(files, dialect)?),
                 Direction::Down => read_down(files, dialect)?,
@@ -113,6 +110,28 @@ impl MigrationSource for SqlSource {
         let (cx, root, migration) = (cx.clone(), self.root.clone(), migration.clone());
         blocking(move || crate::create::create(&cx, &root, &migration)).await
     }
+
+    async fn write_down(
+        &self,
+        cx: &Cx,
+        dialect: DialectKind,
+        id: &MigrationId,
+        text: &str,
+    ) -> Result<PathBuf> {
+        cx.check()?;
+        // What another program has written since must not be overlooked.
+        let layout = self.scan(cx).await?;
+        self.remember(None);
+        let (id, root, text) = (id.clone(), self.root.clone(), text.to_owned());
+        blocking(move || crate::down::write(found(&layout, &id, &root)?, dialect, &text)).await
+    }
+}
+
+fn found<'l>(layout: &'l Layout, id: &MigrationId, root: &Path) -> Result<&'l Files> {
+    layout.find(id.as_str()).ok_or_else(|| {
+        Error::not_found(format!("there is no migration `{id}` in `{}`", root.display()))
+            .hint("`walkback history` lists all migrations")
+    })
 }
 
 /// Runs file operations where they do not hold up anything else.
@@ -157,7 +176,7 @@ fn load(cx: &Cx, layout: &Layout, dialect: DialectKind) -> Result<Loaded> {
     })
 }
 
-fn up_part(files: &Files, dialect: DialectKind) -> Result<&Part> {
+pub(crate) fn up_part(files: &Files, dialect: DialectKind) -> Result<&Part> {
     files.up(dialect).ok_or_else(|| {
         let other = files
             .parts
@@ -295,7 +314,7 @@ fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
-fn read_text(part: &Part) -> Result<String> {
+pub(crate) fn read_text(part: &Part) -> Result<String> {
     let bytes = fs::read(&part.path).map_err(|error| Error::io("read", &part.path, error))?;
     match str::from_utf8(without_mark(&bytes)) {
         Ok(text) => Ok(text.to_owned()),
@@ -308,7 +327,7 @@ fn read_text(part: &Part) -> Result<String> {
 }
 
 /// Reads all of a script: its sections, and every line that speaks to walkback where it must not.
-fn sections(part: &Part, text: &str) -> Result<Vec<Section>> {
+pub(crate) fn sections(part: &Part, text: &str) -> Result<Vec<Section>> {
     let only = match part.holds {
         Holds::Only(direction) => Some(direction),
         Holds::Both => None,

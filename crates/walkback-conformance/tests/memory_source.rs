@@ -125,6 +125,23 @@ const FAULTS: &[(Fault, &[&str])] = &[
         Fault::CreateAcceptsPaths,
         &["create_refuses_what_leads_out_of_the_folder"],
     ),
+    (
+        Fault::WriteDownDoesNothing,
+        &["write_down_gives_a_migration_the_way_down_it_had_not"],
+    ),
+    (
+        Fault::WriteDownRefusesEmpty,
+        &["write_down_fills_the_empty_one_of_a_new_migration"],
+    ),
+    (
+        Fault::WriteDownChangesUp,
+        &["write_down_leaves_everything_else_as_it_is"],
+    ),
+    (Fault::WriteDownOverwrites, &["write_down_never_overwrites"]),
+    (
+        Fault::WriteDownInventsMigration,
+        &["write_down_of_an_unknown_migration_is_not_found"],
+    ),
 ];
 
 /// Returns whether the check fails, by an error or a panic.

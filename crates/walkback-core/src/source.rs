@@ -57,7 +57,10 @@ impl NewMigration {
 /// - `script` reads one script; `None` means the author wrote none for this direction.
 /// - `script` of an unknown migration is `NotFound`.
 /// - Two loads of the same files give the same graph.
-/// - Nothing but `create` writes.
+/// - `write_down` writes a way down for a migration that has none, where its layout has it: `load` and `script` find it, the
+///   up script stays the same to the byte, and the file is returned. A way down that holds a statement is never
+///   overwritten; that is `AlreadyExists`.
+/// - Nothing but `create` and `write_down` writes.
 #[async_trait]
 pub trait MigrationSource: fmt::Debug + Send + Sync {
     /// Returns where the migrations are, for messages.
@@ -80,4 +83,13 @@ pub trait MigrationSource: fmt::Debug + Send + Sync {
 
     /// Writes the files of a new migration and returns them. Existing files are never overwritten.
     async fn create(&self, cx: &Cx, migration: &NewMigration) -> Result<Vec<PathBuf>>;
+
+    /// Writes the way down of a migration that has none, for one dialect, and returns its file.
+    async fn write_down(
+        &self,
+        cx: &Cx,
+        dialect: DialectKind,
+        id: &MigrationId,
+        text: &str,
+    ) -> Result<PathBuf>;
 }

@@ -106,6 +106,16 @@ pub enum Fault {
     CreateDoublesIdentity,
     /// Separators in a slug are accepted.
     CreateAcceptsPaths,
+    /// A way down is not written, although it is said to be.
+    WriteDownDoesNothing,
+    /// A way down that holds only comments counts as written.
+    WriteDownRefusesEmpty,
+    /// The up script changes along with the way down.
+    WriteDownChangesUp,
+    /// A way down that is there is overwritten.
+    WriteDownOverwrites,
+    /// A way down is written for a migration that does not exist.
+    WriteDownInventsMigration,
 }
 
 /// Migrations in memory. Identities are numbers; a clone is a view of the same files.
@@ -447,6 +457,44 @@ impl MigrationSource for MemorySource {
             Some(Fault::CreateReturnsTooMany) => vec![path(&up), path(&down), path("index")],
             _ => vec![path(&up), path(&down)],
         })
+    }
+
+    async fn write_down(&self, cx: &Cx, _: DialectKind, id: &MigrationId, text: &str) -> Result<PathBuf> {
+        self.check(cx)?;
+        let mut state = self.lock();
+        let begin = format!("{id}_");
+        let mut stems = state.files.keys().filter_map(|name| name.strip_suffix(".up"));
+        let stem = match stems.find(|stem| stem.starts_with(&begin)) {
+            Some(stem) => stem.to_owned(),
+            None if self.is(Fault::WriteDownInventsMigration) => format!("{id}_new"),
+            None => {
+                return Err(Error::not_found(format!(
+                    "there is no migration `{id}` in memory"
+                )));
+            }
+        };
+        let down = format!("{stem}.down");
+        let is_empty = |bytes: &Vec<u8>| {
+            let text = String::from_utf8_lossy(bytes);
+            let only_comments = text.lines().all(|line| line.is_empty() || line.starts_with("--"));
+            only_comments && !self.is(Fault::WriteDownRefusesEmpty)
+        };
+        let is_written = state.files.get(&down).is_some_and(|bytes| !is_empty(bytes));
+        if is_written && !self.is(Fault::WriteDownOverwrites) {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("migration `{id}` has a way down"),
+            ));
+        }
+        if !self.is(Fault::WriteDownDoesNothing) {
+            state.files.insert(down.clone(), text.as_bytes().to_owned());
+        }
+        if self.is(Fault::WriteDownChangesUp)
+            && let Some(up) = state.files.get_mut(&format!("{stem}.up"))
+        {
+            up.push(b'\n');
+        }
+        Ok(path(&down))
     }
 }
 

@@ -28,6 +28,7 @@ use crate::checks;
 use crate::runner::{Check, Fixture, run, trials};
 
 mod create;
+mod down;
 mod folder;
 mod load;
 pub mod memory_source;
@@ -89,6 +90,11 @@ pub const CHECKS: &[Check<Subject>] = checks![
     create::create_never_overwrites,
     create::create_of_a_known_identity_writes_nothing,
     create::create_refuses_what_leads_out_of_the_folder,
+    down::write_down_gives_a_migration_the_way_down_it_had_not,
+    down::write_down_fills_the_empty_one_of_a_new_migration,
+    down::write_down_leaves_everything_else_as_it_is,
+    down::write_down_never_overwrites,
+    down::write_down_of_an_unknown_migration_is_not_found,
 ];
 
 /// Runs the checks as the `main` of a test binary.
