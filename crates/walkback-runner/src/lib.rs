@@ -9,6 +9,7 @@
 mod backup;
 mod changes;
 mod delta;
+mod derive;
 mod detail;
 mod doctor;
 mod dump;
@@ -45,6 +46,7 @@ mod status;
 mod verify;
 
 pub use changes::{ChangesPlan, Conflict, KeptWrites, OnConflict, PutAside, Rescued, TableChanges, Waiting};
+pub use derive::{CatalogOrigin, DerivedDown, DerivedStep};
 pub use detail::{GraphNode, GraphView, HistoryEntry, MigrationDetail, MigrationState, ScriptView};
 pub use doctor::{Check, CheckState};
 pub use dump::{DumpCompression, DumpInfo, DumpReport, Imported};

@@ -32,7 +32,7 @@ use crate::{gate, identity, lock, rights};
 
 pub(crate) use statement::excerpt;
 pub(crate) use undo::{ByJournal, has_ways_back, may_have_happened};
-pub(crate) use up::Outcome;
+pub(crate) use up::{Outcome, changes_schema};
 
 /// A run under way: the lock, a session to work on, its row in the journal.
 pub(crate) struct Execution<'a> {

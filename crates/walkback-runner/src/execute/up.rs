@@ -405,7 +405,7 @@ fn missing(outcome: &Outcome, scope: &PointScope) -> Vec<TableName> {
 }
 
 /// Returns whether the schema has to be read again after a statement.
-pub(super) fn changes_schema(statement: &PlannedStatement) -> bool {
+pub(crate) fn changes_schema(statement: &PlannedStatement) -> bool {
     use walkback_core::statement::Action;
     !statement.effect.actions.iter().all(|action| {
         matches!(

@@ -41,8 +41,8 @@ pub struct VerifyOutcome {
 }
 
 /// A runner on a scratch database, which goes with it.
-struct Bench {
-    runner: Runner,
+pub(crate) struct Bench {
+    pub(crate) runner: Runner,
     // Held for its drop.
     _database: Box<dyn ScratchDatabase>,
 }
@@ -110,7 +110,7 @@ impl Runner {
     }
 
     /// Returns a runner on an empty scratch database.
-    async fn bench(&self, cx: &Cx) -> Result<Bench> {
+    pub(crate) async fn bench(&self, cx: &Cx) -> Result<Bench> {
         let scratch = self
             .engine()
             .scratch()
@@ -198,7 +198,8 @@ impl Runner {
         Ok(Seen::Outcome(outcome))
     }
 
-    async fn scratch_up(&self, cx: &Cx, id: &MigrationId) -> Result<()> {
+    /// Applies a migration and what it builds on.
+    pub(crate) async fn scratch_up(&self, cx: &Cx, id: &MigrationId) -> Result<()> {
         let plan = self.plan_up(cx, UpTarget::To(id.0.clone())).await?;
         self.run(cx, &plan, &Consent::default()).await.map(|_| ())
     }

@@ -14,6 +14,7 @@ use walkback_core::{Dialect, Statement};
 
 use super::Finding;
 use super::subject::Subject;
+use crate::derive::{asks_catalog, changes_rows};
 use crate::plan::{PlannedStatement, ReadScript};
 
 /// Looks at a migration by all rules.
@@ -46,32 +47,15 @@ fn first_underivable<'s>(
 /// the catalog then is taken to be there.
 fn underivable(dialect: &dyn Dialect, statement: &PlannedStatement) -> Option<String> {
     let actions = &statement.effect.actions;
-    let of_rows = |action: &&Action| {
-        matches!(
-            action,
-            Action::Insert { .. } | Action::Update { .. } | Action::Delete { .. } | Action::Truncate { .. }
-        )
-    };
     if let Some(Action::Unknown { why }) = actions
         .iter()
         .find(|action| matches!(action, Action::Unknown { .. }))
     {
         return Some(format!("a statement cannot be read: {why}"));
     }
-    if let Some(action) = actions.iter().find(of_rows) {
+    if let Some(action) = actions.iter().find(|action| changes_rows(action)) {
         return Some(format!("it {action}, and rows have no derived inverse"));
     }
-    let asks_catalog = |action: &Action| {
-        matches!(
-            action,
-            Action::Drop { .. }
-                | Action::DropTable { .. }
-                | Action::DropColumn { .. }
-                | Action::AlterColumn { .. }
-                | Action::RenameTable { .. }
-                | Action::Create { or_replace: true, .. }
-        )
-    };
     if actions.iter().any(asks_catalog) {
         return None;
     }
