@@ -85,11 +85,14 @@ pub(crate) struct Init {
 /// Arguments of `new`.
 #[derive(Debug, Args)]
 pub(crate) struct New {
-    /// What it is about: `add_users`.
+    /// What it is about: `add_users`. With `--down-from-up` the migration: its id, its name or its slug.
     pub(crate) slug: String,
     /// What it follows, instead of the only head.
     #[arg(long, value_name = "ID")]
     pub(crate) parent: Vec<String>,
+    /// Write the way back of a migration that is there and has none, derived from its up script.
+    #[arg(long, conflicts_with = "parent")]
+    pub(crate) down_from_up: bool,
 }
 
 /// Arguments of `merge`.
@@ -427,34 +430,6 @@ pub(crate) struct Verify {
     /// Also write the outcomes into this file, in the form of JUnit.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
-}
-
-/// Arguments of `lint`.
-#[derive(Debug, Args)]
-pub(crate) struct Lint {
-    /// Migrations; none means all.
-    #[arg(value_name = "ID")]
-    pub(crate) ids: Vec<String>,
-    /// Exit with 3 also if there are only warnings.
-    #[arg(long)]
-    pub(crate) strict: bool,
-    /// Read the scripts in this dialect, and ask no database how large its tables are.
-    #[arg(long, value_name = "DIALECT", conflicts_with = "url")]
-    pub(crate) dialect: Option<LintDialect>,
-    /// Also write the findings into this file, in the form of JUnit.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-}
-
-/// What scripts are written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LintDialect {
-    /// SQLite.
-    Sqlite,
-    /// PostgreSQL.
-    Postgres,
-    /// MySQL and MariaDB.
-    Mysql,
 }
 
 /// Arguments of `recover`.

@@ -1,6 +1,7 @@
 //! The command line: what may be typed.
 
 mod commands;
+mod lint;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use commands::*;
+pub(crate) use lint::{Lint, LintDialect};
 
 /// The whole command line.
 #[derive(Debug, Parser)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use walkback_core::source::NewMigration;
 use walkback_core::{DialectKind, Error, ErrorKind, MigrationGraph, MigrationId, MigrationSource, Result};
+use walkback_runner::CatalogOrigin;
 
 use crate::cli::args::New;
 use crate::cli::context::{Context, json};
@@ -14,12 +15,48 @@ use crate::cli::exit;
 use crate::cli::render::table::names;
 
 pub(super) async fn run(context: &Context, args: &New) -> Result<u8> {
+    if args.down_from_up {
+        return Box::pin(down_from_up(context, &args.slug)).await;
+    }
     let slug = slug(&args.slug)?;
     let (source, graph) = sources(context).await?;
     let parents = parents(&graph, &args.parent)?;
     let migration = NewMigration::new(free_id(context.cx.now(), &graph), slug, parents);
     let files = source.create(&context.cx, &migration).await?;
     tell(context, &migration, &files)
+}
+
+/// Writes the derived way back of a migration, and tells what is left to a person.
+async fn down_from_up(context: &Context, migration: &str) -> Result<u8> {
+    let runner = context.runner()?;
+    let down = runner.derive_down(&context.cx, migration).await?;
+    let file = runner.write_down(&context.cx, &down).await?;
+    for (step, why) in down.gaps() {
+        context.out.warn(format!(
+            "the statement at {} has no inverse that could be derived; write what takes it back: {why}",
+            step.at
+        ));
+    }
+    for loss in down.loses() {
+        context
+            .out
+            .warn(format!("the way back does not bring back {loss}"));
+    }
+    context.out.text(format!("wrote {}", file.display()));
+    context.out.detail(match down.catalog {
+        CatalogOrigin::Database => "what it re-creates is as the database has it now".to_owned(),
+        CatalogOrigin::Scratch => "what it re-creates is as the earlier migrations leave it".to_owned(),
+        _ => format!("`walkback verify {}` shows whether it leads back", down.id),
+    });
+    context.object([
+        ("id", json(&down.id)),
+        ("name", json(&down.name)),
+        ("file", json(&file)),
+        ("catalog", json(&down.catalog)),
+        ("steps", json(&down.steps)),
+        ("complete", Ok(down.gaps().next().is_none().into())),
+    ])?;
+    Ok(exit::DONE)
 }
 
 /// Tells which files were written.
