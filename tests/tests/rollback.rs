@@ -24,6 +24,7 @@ fn main() -> ExitCode {
                 goto_redo_and_stamp_do_what_they_say,
                 type_down_runs_the_script_and_nothing_else,
                 a_loose_script_that_leaves_its_own_transaction_open_is_undone,
+                what_a_new_table_is_filled_with_goes_with_it,
             ],
             &[Backend::Sqlite] => [a_table_rebuild_keeps_the_rows_of_children_that_would_cascade],
         },
@@ -370,4 +371,37 @@ fn a_loose_script_that_leaves_its_own_transaction_open_is_undone(backend: Backen
     sandbox.ok(&["up", "-y"]);
     sandbox.ok(&["rollback", "-y"]);
     sandbox.assert_contents(&before, "");
+}
+
+fn what_a_new_table_is_filled_with_goes_with_it(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration("001_begin", "CREATE TABLE s (a INTEGER);", "");
+    sandbox.ok(&["up", "-y"]);
+    let before = sandbox.contents();
+    sandbox.migration(
+        "002_colors",
+        "CREATE TABLE colors (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(20));\n\
+         INSERT INTO colors VALUES (1, 'red'), (2, 'green');\nUPDATE colors SET name = 'blue' WHERE id = 2;",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    let filled = sandbox.contents();
+    let down = sandbox.ok(&["down", "-y", "--json"]).json();
+    assert_eq!(down["plan"]["steps"][0]["origin"], "derived", "{down}");
+    sandbox.assert_contents(&before, "after the derived way back");
+    sandbox.ok(&["up", "-y"]);
+    // Rows that were there before have no derived inverse, in the same script or not.
+    sandbox.migration(
+        "003_more",
+        "CREATE TABLE shades (id INTEGER NOT NULL PRIMARY KEY);\nINSERT INTO colors VALUES (3, 'grey');",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(
+        sandbox.run(&["down", "-y"]).code,
+        Some(2),
+        "nobody knows what to run"
+    );
+    sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    sandbox.assert_contents(&filled, "after the rollback");
 }

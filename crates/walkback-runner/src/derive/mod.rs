@@ -19,7 +19,7 @@ use crate::runner::Runner;
 
 pub use catalog::CatalogOrigin;
 pub use step::DerivedStep;
-pub(crate) use step::{asks_catalog, changes_rows};
+pub(crate) use step::{asks_catalog, changes_rows, is_of_new_table};
 
 /// A way down that was derived, and not written anywhere yet.
 #[derive(Debug, Clone, Serialize)]

@@ -89,7 +89,7 @@ fn one(
 }
 
 /// Returns whether a statement changes nothing but rows of tables that its own script has created.
-fn is_of_new_table(actions: &[Action], earlier: &[&Action]) -> bool {
+pub(crate) fn is_of_new_table(actions: &[Action], earlier: &[&Action]) -> bool {
     !actions.is_empty()
         && actions.iter().all(|action| {
             let table = action.changed_table().filter(|_| changes_rows(action));

@@ -1,13 +1,18 @@
 //! Applying one migration.
 
+use std::collections::BTreeSet;
+
 use walkback_core::catalog::Schema;
 use walkback_core::dialect::Inverse;
 use walkback_core::engine::Begin;
+use walkback_core::name::ObjectKind;
+use walkback_core::statement::Action;
 use walkback_core::{Cx, Error, ErrorKind, Result, ResultExt as _, Statement, TableName};
 use walkback_vault::{Manifest, PointKind};
 
 use super::Execution;
 use crate::delta::SchemaDelta;
+use crate::derive::changes_rows;
 use crate::identity;
 use crate::journal::{StatementState, StoredMigration, TableThen};
 use crate::ledger::{Applied, NewRow};
@@ -22,6 +27,8 @@ pub(crate) struct Derivation {
     loses: Vec<String>,
     /// Why there is none.
     broken: Option<String>,
+    /// The tables that were there before the first statement.
+    tables: Option<BTreeSet<TableName>>,
 }
 
 /// What applying a migration found out about it.
@@ -359,7 +366,12 @@ impl Derivation {
             line: statement.at.line,
             touches: Vec::new(),
         };
-        let inverse = if statement.severity == walkback_core::statement::Severity::Unknown {
+        let tables = || before.tables.iter().map(|table| table.name.clone());
+        let earlier = self.tables.get_or_insert_with(|| tables().collect());
+        let inverse = if is_of_new_table(statement, earlier, before) {
+            // Its rows go with the table.
+            Inverse::Nothing
+        } else if statement.severity == walkback_core::statement::Severity::Unknown {
             let why = statement.effect.to_string();
             Inverse::NotDerivable { why }
         } else {
@@ -387,6 +399,27 @@ impl Derivation {
     }
 }
 
+/// Returns whether a statement changes nothing but rows of tables that its own migration has made, and that nothing
+/// hands on to others.
+fn is_of_new_table(statement: &PlannedStatement, earlier: &BTreeSet<TableName>, now: &Schema) -> bool {
+    let is_new = |action: &Action| {
+        let table = action.changed_table().filter(|_| changes_rows(action));
+        let Some(table) = table.and_then(|table| crate::reach::find(now, table)) else {
+            return false;
+        };
+        let is_fired = now
+            .objects_on(&table.name)
+            .any(|object| object.kind == ObjectKind::Trigger);
+        let others = now.tables.iter().filter(|other| earlier.contains(&other.name));
+        let is_referred_to = others
+            .flat_map(|other| &other.foreign_keys)
+            .any(|key| key.references == table.name);
+        !earlier.contains(&table.name) && !is_fired && !is_referred_to
+    };
+    let actions = &statement.effect.actions;
+    !actions.is_empty() && actions.iter().all(is_new)
+}
+
 /// Returns the tables that a migration has altered and its point does not hold.
 fn missing(outcome: &Outcome, scope: &PointScope) -> Vec<TableName> {
     let PointScope::Tables(held) = scope else {
@@ -406,7 +439,6 @@ fn missing(outcome: &Outcome, scope: &PointScope) -> Vec<TableName> {
 
 /// Returns whether the schema has to be read again after a statement.
 pub(crate) fn changes_schema(statement: &PlannedStatement) -> bool {
-    use walkback_core::statement::Action;
     !statement.effect.actions.iter().all(|action| {
         matches!(
             action,

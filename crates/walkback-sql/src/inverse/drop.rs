@@ -17,11 +17,11 @@ impl Context<'_> {
             };
         };
         // A sequence its columns draw from must be there before the table; everything else after it, also the
-        // position of an `AUTO_INCREMENT`.
+        // position of an `AUTO_INCREMENT` or `AUTOINCREMENT`.
         let (first, then): (Vec<_>, Vec<_>) = self
             .before
             .objects_on(&table.name)
-            .partition(|object| object.kind == ObjectKind::Sequence && self.kind != DialectKind::Mysql);
+            .partition(|object| object.kind == ObjectKind::Sequence && self.kind == DialectKind::Postgres);
         let mut piece = Piece::default();
         piece
             .statements

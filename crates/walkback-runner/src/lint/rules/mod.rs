@@ -14,7 +14,7 @@ use walkback_core::{Dialect, Statement};
 
 use super::Finding;
 use super::subject::Subject;
-use crate::derive::{asks_catalog, changes_rows};
+use crate::derive::{asks_catalog, changes_rows, is_of_new_table};
 use crate::plan::{PlannedStatement, ReadScript};
 
 /// Looks at a migration by all rules.
@@ -37,10 +37,13 @@ fn first_underivable<'s>(
     dialect: &dyn Dialect,
     script: &'s ReadScript,
 ) -> Option<(&'s PlannedStatement, String)> {
-    script
-        .statements
-        .iter()
-        .find_map(|statement| Some((statement, underivable(dialect, statement)?)))
+    let mut earlier: Vec<&Action> = Vec::new();
+    script.statements.iter().find_map(|statement| {
+        let is_of_new_table = is_of_new_table(&statement.effect.actions, &earlier);
+        earlier.extend(&statement.effect.actions);
+        let why = (!is_of_new_table).then(|| underivable(dialect, statement));
+        Some((statement, why??))
+    })
 }
 
 /// Says why a statement has no derived inverse, whatever the catalog holds when it runs. What would be read from
