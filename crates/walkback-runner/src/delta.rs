@@ -55,6 +55,13 @@ impl SchemaDelta {
             .map(|changed| &changed.name)
     }
 
+    /// Returns whether the migration left a table of that name that is not the one from before: it made it, or made it anew.
+    pub(crate) fn leaves_table(&self, table: &TableName) -> bool {
+        self.0.iter().any(|changed| {
+            changed.kind == ObjectKind::Table && changed.name == *table && changed.after.is_some()
+        })
+    }
+
     /// Returns the names of the columns that the migration added to a table that was there.
     pub(crate) fn added_columns(&self, table: &TableName) -> Vec<String> {
         let of_table = |changed: &&Changed| changed.kind == ObjectKind::Table && changed.name == *table;

@@ -1,14 +1,16 @@
 //! What restores replaced: kept for a time in tables of its own, and dropped for good by a purge.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use walkback_core::catalog::Schema;
 use walkback_core::engine::Begin;
 use walkback_core::statement::Action;
-use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
+use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result, TableName};
 
 use crate::execute::Execution;
-use crate::journal::{Journal, KeptRow};
+use crate::journal::{DeprecatedRow, Journal, KeptRow};
 use crate::plan::RunKind;
 use crate::report::RunReport;
 use crate::restore::Exchange;
@@ -26,8 +28,11 @@ pub struct KeptTable {
     pub replaced: String,
     /// The run that replaced them.
     pub run: String,
-    /// How many rows.
-    pub rows: u64,
+    /// How many rows; `None` where nobody has counted them: a table that was moved aside as it was.
+    pub rows: Option<u64>,
+    /// The migration that dropped it, if it was moved aside and nothing replaced it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub migration: Option<MigrationId>,
     /// Since when, RFC 3339 in UTC.
     pub kept_at: String,
     /// Until when, RFC 3339 in UTC.
@@ -40,8 +45,23 @@ impl From<KeptRow> for KeptTable {
             table: row.table,
             replaced: row.replaced,
             run: row.run_id,
-            rows: row.rows.unsigned_abs(),
+            rows: Some(row.rows.unsigned_abs()),
+            migration: None,
             kept_at: row.kept_at,
+            deadline: row.deadline,
+        }
+    }
+}
+
+impl From<DeprecatedRow> for KeptTable {
+    fn from(row: DeprecatedRow) -> Self {
+        Self {
+            table: row.table,
+            replaced: row.original.to_string(),
+            run: row.run_id,
+            rows: None,
+            migration: Some(row.migration),
+            kept_at: row.noted_at,
             deadline: row.deadline,
         }
     }
@@ -63,7 +83,8 @@ impl Runner {
     /// # Errors
     /// Fails if the journal cannot be read, and while a run is half-done: it may need what was kept.
     pub async fn plan_purge(&self, cx: &Cx, even_before_deadline: bool) -> Result<PurgePlan> {
-        self.state(cx).await?.refuse_half_done()?;
+        let state = self.state(cx).await?;
+        state.refuse_half_done()?;
         let mut session = self.connect(cx, walkback_core::Access::Read).await?;
         let dialect = self.dialect();
         let mut journal = Journal::new(&mut *session, &*dialect);
@@ -73,12 +94,13 @@ impl Runner {
             Vec::new()
         };
         let now = cx.now();
-        let goes = |row: &KeptRow| even_before_deadline || has_passed(&row.deadline, now);
-        let (drop, stays): (Vec<_>, Vec<_>) = kept.into_iter().partition(goes);
-        Ok(PurgePlan {
-            drop: drop.into_iter().map(KeptTable::from).collect(),
-            stays: stays.into_iter().map(KeptTable::from).collect(),
-        })
+        let aside = state.deprecated.into_iter().filter(|row| row.gone.is_none());
+        let mut all: Vec<_> = kept.into_iter().map(KeptTable::from).collect();
+        all.extend(aside.map(KeptTable::from));
+        all.sort_by(|left, right| left.kept_at.cmp(&right.kept_at));
+        let goes = |kept: &KeptTable| even_before_deadline || has_passed(&kept.deadline, now);
+        let (drop, stays) = all.into_iter().partition(goes);
+        Ok(PurgePlan { drop, stays })
     }
 
     /// Drops what was planned, for good.
@@ -102,6 +124,19 @@ impl Runner {
     }
 }
 
+/// Returns until when something stays that is kept from a moment on.
+pub(crate) fn deadline_after(at: DateTime<Utc>, keep: Duration) -> Result<DateTime<Utc>> {
+    let deadline = TimeDelta::from_std(keep)
+        .ok()
+        .and_then(|keep| at.checked_add_signed(keep));
+    deadline.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Config,
+            "`soft_delete` is longer than any date can tell",
+        )
+    })
+}
+
 /// A deadline that cannot be read has not passed.
 fn has_passed(deadline: &str, now: DateTime<Utc>) -> bool {
     DateTime::parse_from_rfc3339(deadline).is_ok_and(|deadline| deadline <= now)
@@ -112,11 +147,48 @@ impl Execution<'_> {
     async fn purge(&mut self, cx: &Cx, plan: &PurgePlan) -> Result<()> {
         for kept in &plan.drop {
             cx.check()?;
-            self.drop_kept(cx, &kept.table).await?;
+            if kept.migration.is_some() {
+                self.drop_deprecated(cx, kept).await?;
+            } else {
+                self.drop_kept(cx, &kept.table).await?;
+            }
             cx.step("purge.dropped");
             self.report.purged.push(kept.clone());
         }
         Ok(())
+    }
+
+    /// Drops a table that was moved aside, with the schema that was made for it.
+    async fn drop_deprecated(&mut self, cx: &Cx, kept: &KeptTable) -> Result<()> {
+        let rows = self.journal().deprecated(cx).await?;
+        let is_it = |row: &DeprecatedRow| row.table == kept.table && row.gone.is_none();
+        let Some(row) = rows.into_iter().find(is_it) else {
+            return Ok(());
+        };
+        let atomic = self.session.capability().transactional_ddl;
+        if atomic {
+            self.session.begin(cx, Begin::Write).await?;
+        }
+        let outcome = async {
+            if self.session.has_table(cx, &row.table).await? {
+                let sql = format!("DROP TABLE {}", self.dialect.quote_table(&row.table));
+                self.session.execute(cx, &sql, &[]).await?;
+                if let Some(schema) = &row.table.schema {
+                    let sql = format!("DROP SCHEMA {}", self.dialect.quote_identifier(schema));
+                    self.session.execute(cx, &sql, &[]).await?;
+                }
+                cx.step("purge.table");
+            }
+            let at = identity::moment(cx.now());
+            let day = at.split('T').next().unwrap_or(&at);
+            let how = format!("`walkback purge` dropped it on {day}, run `{}`", self.run.id);
+            self.journal().deprecated_is_gone(cx, &row, &how).await
+        }
+        .await;
+        if atomic {
+            return self.end_transaction(cx, outcome).await;
+        }
+        outcome
     }
 
     async fn drop_kept(&mut self, cx: &Cx, table: &TableName) -> Result<()> {
@@ -146,15 +218,7 @@ impl Execution<'_> {
             return Ok(());
         }
         let at = cx.now();
-        let deadline = TimeDelta::from_std(keep)
-            .ok()
-            .and_then(|keep| at.checked_add_signed(keep));
-        let deadline = deadline.ok_or_else(|| {
-            Error::new(
-                ErrorKind::Config,
-                "`soft_delete` is longer than any date can tell",
-            )
-        })?;
+        let deadline = deadline_after(at, keep)?;
         let replaced = exchange.replace.iter().map(|entry| &entry.table);
         let goes = replaced
             .chain(&exchange.drop_tables)

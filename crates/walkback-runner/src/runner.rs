@@ -10,6 +10,7 @@ use walkback_vault::VaultSet;
 use crate::gate;
 use crate::lock::Lock;
 use crate::plan::{Plan, Planner, RunKind};
+use crate::protect::Hidden;
 use crate::rollback::RollbackPlan;
 use crate::settings::{Consent, Settings};
 use crate::state::State;
@@ -189,6 +190,7 @@ impl Runner {
         schema
             .objects
             .retain(|object| object.on.as_ref() != Some(&ledger));
+        Hidden::leave_out(cx, session, &*self.dialect(), &mut schema).await?;
         Ok(schema)
     }
 

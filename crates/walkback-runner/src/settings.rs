@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use walkback_vault::Rules;
 
+use crate::protect::Protect;
+
 /// Who runs, for the journal, the lock and the audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
@@ -89,9 +91,11 @@ pub struct Settings {
     pub lock_timeout: Duration,
     /// How many sessions a backup reads with, and a restore writes with, where the engine lets them see the same.
     pub jobs: usize,
-    /// How long the rows that a restore replaces stay in tables beside those that take their place. Zero: they are
-    /// in the safety point only.
+    /// How long the rows that a restore replaces stay in tables beside those that take their place, and the tables that
+    /// are moved aside instead of dropped. Zero: the rows are in the safety point only, and no table is moved aside.
     pub soft_delete: Duration,
+    /// How what a migration destroys is protected, unless its script says something else.
+    pub protect: Protect,
     /// Which points and backups are kept when the vault is pruned.
     pub retention: Rules,
     /// Whether the vault is pruned after each run that adds to it.
@@ -109,6 +113,7 @@ impl Settings {
             lock_timeout: Duration::from_secs(60),
             jobs: 1,
             soft_delete: Duration::from_secs(30 * 24 * 60 * 60),
+            protect: Protect::default(),
             retention: Rules::default(),
             prunes_itself: false,
         }

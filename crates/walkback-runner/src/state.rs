@@ -9,8 +9,11 @@ use walkback_core::{
     Capability, Cx, Error, ErrorKind, Migration, MigrationGraph, MigrationId, Result, Session,
 };
 
-use crate::journal::{Journal, RescueRow, RunRecord, StatementRow, StatementState, StoredMigration};
+use crate::journal::{
+    DeprecatedRow, Journal, RescueRow, RunRecord, StatementRow, StatementState, StoredMigration,
+};
 use crate::ledger::{Applied, Ledger};
+use crate::protect::mark_gone;
 use crate::report::Named;
 use crate::runner::{DownTarget, Runner, UpTarget};
 
@@ -27,6 +30,8 @@ pub(crate) struct State {
     pub(crate) stored: BTreeMap<MigrationId, StoredMigration>,
     /// What rollbacks took away and has not been put back, oldest first.
     pub(crate) rescues: Vec<RescueRow>,
+    /// What migrations have moved aside instead of dropping it, oldest first.
+    pub(crate) deprecated: Vec<DeprecatedRow>,
     /// Runs that never ended.
     pub(crate) unfinished: Vec<RunRecord>,
     /// Statements that were begun outside a transaction and whose migration is not finished.
@@ -45,9 +50,10 @@ impl State {
         let applied = Ledger::new(session, &*dialect, &format).read(cx).await?;
         let mut journal = Journal::new(session, &*dialect);
         let (mut stored, mut unfinished, mut half_done) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let mut rescues = Vec::new();
+        let (mut rescues, mut deprecated) = (Vec::new(), Vec::new());
         if journal.exists(cx).await? {
             rescues = journal.rescues(cx).await?;
+            deprecated = journal.deprecated(cx).await?;
             stored = journal.stored_migrations(cx).await?;
             unfinished = journal.unfinished_runs(cx).await?;
             for run in &unfinished {
@@ -55,6 +61,7 @@ impl State {
                 half_done.extend(half_done_of(statements, &applied));
             }
         }
+        let deprecated = mark_gone(cx, session, deprecated, &mut stored).await?;
         stored.retain(|id, _| applied.iter().any(|row| row.id == *id));
         let in_checkout = loaded
             .graph
@@ -70,6 +77,7 @@ impl State {
             applied,
             stored,
             rescues,
+            deprecated,
             unfinished,
             half_done,
             schema,

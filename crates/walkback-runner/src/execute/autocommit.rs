@@ -85,7 +85,19 @@ impl Execution<'_> {
         let mut current = before.clone();
         let own = controls_transactions(step);
         for (index, statement) in step.statements.iter().enumerate() {
-            let inverse = derivation.add(&*self.dialect, statement, &current);
+            if statement.is_soft() {
+                let aside = self.move_aside_one_by_one(cx, step, index, &current, &mut derivation);
+                match aside.await {
+                    Ok(schema) => current = schema,
+                    Err(error) => return (derivation, Err(error)),
+                }
+                continue;
+            }
+            let inverse = if step.is_soft() && step.fills_its_own(statement, before) {
+                Inverse::Nothing
+            } else {
+                derivation.add(&*self.dialect, statement, &current)
+            };
             let undo = UndoRow {
                 way: way_back(inverse),
                 schema_before: current.hash(),
@@ -106,7 +118,7 @@ impl Execution<'_> {
 
     /// Sends a statement between two durable rows: whatever happens, the next command knows how far it got. A
     /// statement that leaves its transaction to us commits together with its outcome.
-    async fn send_with_intent(
+    pub(crate) async fn send_with_intent(
         &mut self,
         cx: &Cx,
         step: &PlannedStep,

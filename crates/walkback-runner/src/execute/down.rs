@@ -212,6 +212,7 @@ impl Execution<'_> {
 
     async fn record_taken_away(&mut self, cx: &Cx, id: &MigrationId) -> Result<()> {
         self.note_rescue(cx, id, RollbackKind::Down).await?;
+        self.note_moved_back(cx, id).await?;
         self.record_undone(cx, id).await
     }
 

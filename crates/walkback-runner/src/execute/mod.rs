@@ -19,7 +19,7 @@ use walkback_core::{
 use walkback_vault::{Manifest, PointKind, TableEntry};
 
 use crate::changes::Unplaced;
-use crate::journal::{Journal, RunRecord, RunStatus};
+use crate::journal::{DeprecatedRow, Journal, RunRecord, RunStatus};
 use crate::ledger::Ledger;
 use crate::lock::Lock;
 use crate::plan::{Plan, PlannedStep, PointScope, RunKind};
@@ -32,7 +32,7 @@ use crate::{gate, identity, lock, rights};
 
 pub(crate) use statement::excerpt;
 pub(crate) use undo::{ByJournal, has_ways_back, may_have_happened};
-pub(crate) use up::{Outcome, changes_schema};
+pub(crate) use up::{Derivation, Outcome, changes_schema};
 
 /// A run under way: the lock, a session to work on, its row in the journal.
 pub(crate) struct Execution<'a> {
@@ -64,6 +64,12 @@ pub(crate) struct Execution<'a> {
     pub(crate) unplaced: Option<Unplaced>,
     /// How many tables this run has set rows aside in.
     pub(crate) kept_number: usize,
+    /// What the migration under way has moved aside.
+    pub(crate) aside: Vec<DeprecatedRow>,
+    /// How many tables this run has moved aside.
+    pub(crate) aside_number: i64,
+    /// Why the tables of the migration under way cannot be moved aside.
+    pub(crate) not_aside: Option<String>,
     seq: i64,
     started: Instant,
     // Held for its drop.
@@ -173,6 +179,9 @@ impl<'a> Execution<'a> {
             kept: Vec::new(),
             unplaced: None,
             kept_number: 0,
+            aside: Vec::new(),
+            aside_number: 0,
+            not_aside: None,
             seq: 0,
             started: Instant::now(),
             _lock: lock,

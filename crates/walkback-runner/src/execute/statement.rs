@@ -9,6 +9,7 @@ use super::Execution;
 use crate::identity;
 use crate::journal::{StatementRow, StatementState};
 use crate::plan::{PlannedStatement, PlannedStep, ScriptOrigin};
+use crate::protect::names_aside;
 
 impl Execution<'_> {
     /// Sends a statement of a step.
@@ -92,6 +93,7 @@ impl Execution<'_> {
 pub(super) fn statement_failed(step: &PlannedStep, index: usize, error: Error) -> Error {
     let statement = &step.statements[index];
     let kind = error.kind();
+    let is_held = names_aside(&error);
     let failed = error
         .wrap(format!(
             "statement {} of `{}` failed ({}): {}",
@@ -101,6 +103,11 @@ pub(super) fn statement_failed(step: &PlannedStep, index: usize, error: Error) -
             excerpt(&statement.sql)
         ))
         .with_operation("execute");
+    let failed = if is_held {
+        failed.hint("a table that a migration dropped was moved aside, and uses it still; `walkback purge` lists such tables, and `walkback purge --all` drops them for good")
+    } else {
+        failed
+    };
     match kind {
         ErrorKind::Interrupted => failed.with_kind(ErrorKind::Interrupted),
         ErrorKind::Database if step.origin == ScriptOrigin::File => {

@@ -83,6 +83,14 @@ impl Execution<'_> {
             .journal()
             .forget_statements(cx, run, migration.as_str())
             .await;
+        let forgotten = match forgotten {
+            Ok(()) => {
+                self.journal()
+                    .forget_deprecated(cx, run, migration.as_str())
+                    .await
+            }
+            failed => failed,
+        };
         self.end_transaction(cx, forgotten).await?;
         Ok(ByJournal::Undone)
     }

@@ -18,6 +18,8 @@ use crate::journal::{StatementState, StoredMigration, TableThen};
 use crate::ledger::{Applied, NewRow};
 use crate::plan::{PlannedStatement, PlannedStep, PointScope, ReadScript};
 use crate::point;
+use crate::protect::Move;
+use crate::purge::KeptTable;
 
 /// The way back as it is derived, statement by statement.
 #[derive(Debug, Default)]
@@ -46,6 +48,8 @@ enum Attempt {
     Applied,
     /// It was rolled back: it changed these tables too, and the point does not hold them.
     NeedsMore(Vec<TableName>),
+    /// It was rolled back: what it drops cannot be moved aside, for this reason, and the point has to hold it.
+    NeedsPoint(String),
 }
 
 impl Execution<'_> {
@@ -56,19 +60,44 @@ impl Execution<'_> {
             let schema = self.runner.schema(cx, &mut *self.session).await?;
             step.look(self.runner, &schema, &[]);
         }
-        let step = &step;
         let mut scope = step.scope();
         loop {
-            let point = self.point_before(cx, step, &scope).await?;
+            self.aside.clear();
+            let point = self.point_before(cx, &step, &scope).await?;
             if !step.transaction {
-                return self.up_statement_by_statement(cx, step, &scope, point).await;
+                return self.up_statement_by_statement(cx, &step, &scope, point).await;
             }
-            match self.up_in_transaction(cx, step, &scope, point).await? {
+            match self.up_in_transaction(cx, &step, &scope, point).await? {
                 Attempt::Applied => return Ok(()),
                 // A rename reaches into tables that no statement names. The second point holds them.
                 Attempt::NeedsMore(tables) => scope = scope.and(PointScope::Tables(tables)),
+                Attempt::NeedsPoint(why) => {
+                    step.give_up_soft(&why);
+                    self.must_have_vault(&step, &why)?;
+                    scope = step.scope();
+                }
             }
         }
+    }
+
+    /// Says that a table could not be moved aside, and refuses to drop it where no point can hold it.
+    fn must_have_vault(&mut self, step: &PlannedStep, why: &str) -> Result<()> {
+        if self.runner.vault().is_some() {
+            self.report.warnings.push(format!(
+                "what `{}` drops could not be moved aside, and is kept in its point: {why}",
+                step.name
+            ));
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Refused,
+            format!(
+                "what `{}` drops cannot be moved aside, and there is no vault to keep it in: {why}",
+                step.name
+            ),
+        )
+        .hint("nothing was changed; name a store in `stores` of the environment")
+        .hint("or write `-- walkback: protect=off` at the head of the script, if nobody needs it back"))
     }
 
     async fn point_before(
@@ -159,6 +188,10 @@ impl Execution<'_> {
         };
         let outcome = match self.statements_inside(cx, step).await {
             Ok(outcome) => outcome,
+            Err(_) if self.not_aside.is_some() => {
+                self.session.rollback(cx).await?;
+                return Ok(Attempt::NeedsPoint(self.not_aside.take().unwrap_or_default()));
+            }
             Err(error) => {
                 self.taken_back = Some(format!("rolled back the transaction of `{}`", step.name));
                 return self
@@ -198,11 +231,20 @@ impl Execution<'_> {
         let mut derivation = Derivation::default();
         let mut current = before.clone();
         for (index, statement) in step.statements.iter().enumerate() {
-            derivation.add(&*self.dialect, statement, &current);
-            self.send(cx, step, index).await?;
+            if statement.is_soft() {
+                current = self
+                    .move_aside(cx, step, index, &current, &mut derivation)
+                    .await?;
+            } else {
+                if !(step.is_soft() && step.fills_its_own(statement, &before)) {
+                    derivation.add(&*self.dialect, statement, &current);
+                }
+                let sent = self.send(cx, step, index).await;
+                self.notice_what_holds(sent)?;
+            }
             let row = self.statement_row(cx, step, index, StatementState::Done)?;
             self.journal().note_statement(cx, &row).await?;
-            if changes_schema(statement) {
+            if changes_schema(statement) && !statement.is_soft() {
                 current = self.runner.schema(cx, &mut *self.session).await?;
             }
         }
@@ -350,12 +392,14 @@ impl Execution<'_> {
         });
         let named = self.named(&step.id);
         self.report.applied.push(named);
+        let aside = std::mem::take(&mut self.aside);
+        self.report.kept.extend(aside.into_iter().map(KeptTable::from));
     }
 }
 
 impl Derivation {
     /// Derives the inverse of a statement that is about to run, and returns it.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         dialect: &dyn walkback_core::Dialect,
         statement: &PlannedStatement,
@@ -386,6 +430,11 @@ impl Derivation {
             _ => {}
         }
         inverse
+    }
+
+    /// Adds what takes back the moves that stand for a statement.
+    pub(crate) fn add_moves(&mut self, moves: &[Move]) {
+        self.inverses.extend(moves.iter().map(|one| one.back.clone()));
     }
 
     fn finish(self) -> (Option<Vec<String>>, Vec<String>) {

@@ -10,10 +10,12 @@
 //! | `_walkback_after` | one table as a run left it, to tell what was written since |
 //! | `_walkback_kept` | one table that holds what a restore replaced, and how long it stays |
 //! | `_walkback_rescues` | what the rollback of one migration took away, and the next up puts back |
+//! | `_walkback_deprecated` | one table that a migration dropped and that was moved aside instead |
 //! | `_walkback_undo` | the way back of one statement outside a transaction, noted before it was sent |
 
 mod after;
 mod changes;
+mod deprecated;
 mod kept;
 mod migrations;
 mod points;
@@ -28,6 +30,7 @@ use walkback_core::value::{Row, Value};
 use walkback_core::{Cx, Dialect, Result, Session, TableName};
 
 pub(crate) use after::TableThen;
+pub(crate) use deprecated::DeprecatedRow;
 pub(crate) use kept::KeptRow;
 pub(crate) use migrations::StoredMigration;
 pub(crate) use points::PointRow;

@@ -13,6 +13,7 @@ pub(crate) const UNDO: &str = "_walkback_undo";
 pub(crate) const KEPT: &str = "_walkback_kept";
 pub(crate) const CHANGES: &str = "_walkback_changes";
 pub(crate) const RESCUES: &str = "_walkback_rescues";
+pub(crate) const DEPRECATED: &str = "_walkback_deprecated";
 
 /// A table of the journal. Its first `key` columns are its primary key; all other columns may be `NULL`.
 pub(crate) struct JournalTable {
@@ -141,6 +142,22 @@ pub(crate) const ALL: &[JournalTable] = &[
             ("changes", Key(200)),
             ("tables", Text),
             ("noted_at", Key(40)),
+        ],
+    },
+    JournalTable {
+        name: DEPRECATED,
+        key: 2,
+        columns: &[
+            ("run_id", Key(64)),
+            ("seq", Integer),
+            ("migration", Key(255)),
+            ("schema_name", Key(255)),
+            ("name", Key(255)),
+            ("original_schema", Key(255)),
+            ("original", Key(255)),
+            ("noted_at", Key(40)),
+            ("deadline", Key(40)),
+            ("gone", Text),
         ],
     },
     JournalTable {

@@ -7,13 +7,14 @@ use walkback_core::catalog::{Object, Schema};
 use walkback_core::dialect::DialectKind;
 use walkback_core::migration::SqlScript;
 use walkback_core::name::ObjectKind;
-use walkback_core::statement::{Action, Severity};
+use walkback_core::statement::Action;
 use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Result, TableName};
 
-use super::script::{Protection, ReadScript};
+use super::script::ReadScript;
 use super::{Plan, PlannedStatement, PlannedStep, PointScope, RunKind, ScriptOrigin, Verdict};
 use crate::changes::Waiting;
 use crate::journal::StoredMigration;
+use crate::protect::Protect;
 use crate::reach::Reach;
 use crate::runner::Runner;
 use crate::state::{State, journal_path};
@@ -124,6 +125,7 @@ impl<'a> Planner<'a> {
             statements: script.statements.clone(),
             verdict,
             touched: named_tables(&script.statements),
+            protect: script.protect.unwrap_or(self.runner.settings().protect),
             script,
             paired_down,
         })
@@ -140,8 +142,14 @@ impl<'a> Planner<'a> {
     /// Refuses a script that changes the tables of walkback itself: what they say would no longer be true.
     fn refuse_own_tables(&self, script: &ReadScript) -> Result<()> {
         let ledger = self.runner.ledger().table;
+        let is_own_schema = |schema: &String| {
+            schema
+                .get(..OWN.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(OWN))
+        };
         let own = |table: &TableName| {
-            table.name.eq_ignore_ascii_case(&ledger.name)
+            table.schema.as_ref().is_some_and(is_own_schema)
+                || table.name.eq_ignore_ascii_case(&ledger.name)
                 || table
                     .name
                     .get(..OWN.len())
@@ -202,6 +210,7 @@ impl<'a> Planner<'a> {
             statements: script.statements.clone(),
             verdict: self.verdict_of_down(id, script.origin),
             touched: named_tables(&script.statements),
+            protect: script.protect.unwrap_or_default(),
             script,
             paired_down: None,
         }
@@ -346,12 +355,18 @@ impl<'a> Planner<'a> {
         }
         for (step, _) in plan
             .destructive()
-            .filter(|(step, _)| step.script.protect == Protection::Off)
+            .filter(|(step, _)| step.protect == Protect::Off)
         {
-            let warning = format!(
-                "`{}` says `protect=off`: what it destroys cannot be brought back",
-                step.name
-            );
+            let warning = match step.script.protect {
+                Some(_) => format!(
+                    "`{}` says `protect=off`: what it destroys cannot be brought back",
+                    step.name
+                ),
+                None => format!(
+                    "the environment says `protect = \"off\"`: what `{}` destroys cannot be brought back",
+                    step.name
+                ),
+            };
             if !warnings.contains(&warning) {
                 warnings.push(warning);
             }
@@ -456,35 +471,6 @@ impl<'a> Planner<'a> {
 }
 
 impl PlannedStep {
-    /// Returns what must be kept before this step so that it can be undone without any script.
-    pub(crate) fn scope(&self) -> PointScope {
-        let worst = self.statements.iter().map(|statement| statement.severity).max();
-        let destroys = worst >= Some(Severity::AddsRows);
-        // Outside a transaction also half of an addition has to be taken back.
-        let needs = destroys || !self.transaction && worst > Some(Severity::None);
-        match self.script.protect {
-            Protection::Off => PointScope::None,
-            Protection::Auto if !needs => PointScope::None,
-            // Outside a transaction nobody can look at what it did and take it back to keep more.
-            _ if !self.transaction && destroys && self.keeps_everything => PointScope::Everything,
-            // What only adds is undone by the journal, statement by statement, and no row is needed for it.
-            Protection::Auto if !destroys && !self.keeps_everything => PointScope::Tables(Vec::new()),
-            Protection::Auto | Protection::Vault => {
-                self.touched().map_or(PointScope::Everything, PointScope::Tables)
-            }
-        }
-    }
-
-    /// Returns what must be kept before this step so that walking it back can itself be walked back: every
-    /// table it changes in any way.
-    pub(crate) fn safety_scope(&self) -> PointScope {
-        match self.touched() {
-            Some(tables) if tables.is_empty() => PointScope::None,
-            Some(tables) => PointScope::Tables(tables),
-            None => PointScope::Everything,
-        }
-    }
-
     /// Returns the tables it changes, without repeats; `None` if that cannot be read.
     pub(crate) fn touched(&self) -> Option<Vec<TableName>> {
         self.touched.clone()
@@ -498,6 +484,7 @@ impl PlannedStep {
         let mut reach = Reach::new(&*dialect, schema, !off);
         reach.add_triggers(&*dialect, extra);
         self.touched = reach.of(&*dialect, &self.statements);
+        self.decide_protection(runner, schema);
         if !self.transaction {
             self.add_referring(schema);
         }
@@ -568,23 +555,4 @@ fn named_tables(statements: &[PlannedStatement]) -> Option<Vec<TableName>> {
         }
     }
     Some(tables)
-}
-
-impl PointScope {
-    /// Returns what covers both.
-    #[must_use]
-    pub(crate) fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Everything, _) | (_, Self::Everything) => Self::Everything,
-            (Self::None, scope) | (scope, Self::None) => scope,
-            (Self::Tables(mut tables), Self::Tables(more)) => {
-                tables.extend(
-                    more.into_iter()
-                        .filter(|table| !tables.contains(table))
-                        .collect::<Vec<_>>(),
-                );
-                Self::Tables(tables)
-            }
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Plans: what a run would do, as data, before it does anything.
 
 mod build;
+mod scope;
 mod script;
 mod verdict;
 
@@ -10,9 +11,10 @@ use walkback_core::{Direction, MigrationId, TableName};
 
 use crate::changes::Waiting;
 use crate::loss::Loss;
+use crate::protect::{Protect, StatementProtection};
 
 pub(crate) use build::Planner;
-pub(crate) use script::{Protection, ReadScript};
+pub(crate) use script::ReadScript;
 pub use verdict::Verdict;
 pub(crate) use verdict::created as creates;
 
@@ -120,6 +122,9 @@ pub struct PlannedStep {
     /// The script, as it will be recorded.
     #[serde(skip)]
     pub(crate) script: ReadScript,
+    /// How it is protected: as its author says, else as the environment does.
+    #[serde(skip)]
+    pub(crate) protect: Protect,
     /// The down that will be stored with it (up only).
     #[serde(skip)]
     pub(crate) paired_down: Option<ReadScript>,
@@ -143,6 +148,9 @@ pub struct PlannedStatement {
     pub effect: Effect,
     /// How bad that can be.
     pub severity: Severity,
+    /// How what it destroys is protected, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection: Option<StatementProtection>,
     /// Whether the server runs it outside of any transaction: it refuses one, or ends it.
     #[serde(skip)]
     pub(crate) alone: bool,

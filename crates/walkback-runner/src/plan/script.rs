@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use walkback_core::migration::SqlScript;
+use walkback_core::name::ObjectKind;
 use walkback_core::statement::{Action, Location};
 use walkback_core::{Dialect, DialectKind, Error, ErrorKind, Result, Script, Statement};
 
 use super::{PlannedStatement, ScriptOrigin};
+use crate::protect::Protect;
 
 /// A script that has been split and understood.
 #[derive(Debug, Clone)]
@@ -16,7 +18,8 @@ pub(crate) struct ReadScript {
     pub(crate) transaction: bool,
     pub(crate) origin: ScriptOrigin,
     pub(crate) statements: Vec<PlannedStatement>,
-    pub(crate) protect: Protection,
+    /// How its author says it is to be protected.
+    pub(crate) protect: Option<Protect>,
     /// How long each statement waits for a lock of another session, if its author says so.
     pub(crate) lock_timeout: Option<Duration>,
     /// How long each statement may take, if its author says so.
@@ -27,30 +30,10 @@ pub(crate) struct ReadScript {
     switches_foreign_keys: bool,
 }
 
-/// How a migration is protected before it destroys something (`protect=..`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protection {
-    /// A point of what its statements change, if they destroy something.
-    Auto,
-    /// A point of what its statements change, in any case.
-    Vault,
-    /// No point.
-    Off,
-}
-
-impl Protection {
-    fn read(sql: &SqlScript) -> Result<Self> {
-        match sql.protect.as_deref() {
-            None | Some("auto") => Ok(Self::Auto),
-            Some("vault") => Ok(Self::Vault),
-            Some("off") => Ok(Self::Off),
-            Some(other) => Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("`protect={other}` ({}) is not built yet", sql.location),
-            )
-            .hint("use `protect=auto`, `protect=vault` or `protect=off`")),
-        }
-    }
+/// Reads how a script says it is to be protected (`protect=..`).
+fn protect_of(sql: &SqlScript) -> Result<Option<Protect>> {
+    let protect = sql.protect.as_deref().map(str::parse::<Protect>).transpose();
+    protect.map_err(|error| error.wrap(format!("`protect` cannot be followed ({})", sql.location)))
 }
 
 impl ReadScript {
@@ -114,7 +97,13 @@ impl ReadScript {
                 if elsewhere.is_none() && changes_names(&statement, dialect) {
                     elsewhere = Some(statement.line);
                 }
+                let effect = if origin == ScriptOrigin::Derived && is_own_business(&effect) {
+                    walkback_core::Effect::of(Action::Maintain)
+                } else {
+                    effect
+                };
                 Ok(PlannedStatement {
+                    protection: None,
                     severity: effect.severity(),
                     alone: dialect.commits_implicitly(&statement) || dialect.refuses_transaction(&statement),
                     effect,
@@ -130,7 +119,7 @@ impl ReadScript {
             unbound_by,
             origin,
             statements: planned,
-            protect: Protection::read(sql)?,
+            protect: protect_of(sql)?,
             lock_timeout: sql.lock_timeout,
             statement_timeout: sql.statement_timeout,
             switches_foreign_keys,
@@ -147,6 +136,21 @@ impl ReadScript {
                 .iter()
                 .any(|statement| statement.effect.actions.iter().any(swaps))
     }
+}
+
+/// Returns whether a statement of a derived script changes nothing that people have: the schema of walkback's own in which
+/// a table was, or the text of a definition that is put back.
+fn is_own_business(effect: &walkback_core::Effect) -> bool {
+    let is_own = |action: &Action| match action {
+        Action::Update { table } => table.name == "sqlite_schema",
+        Action::Drop {
+            kind: ObjectKind::Schema,
+            name,
+            ..
+        } => name.name.starts_with("_walkback_"),
+        _ => false,
+    };
+    !effect.actions.is_empty() && effect.actions.iter().all(is_own)
 }
 
 /// Returns whether a statement is `PRAGMA foreign_keys = ..`.

@@ -8,6 +8,9 @@ use walkback_core::statement::{Action, Severity};
 
 use super::PlannedStatement;
 
+/// Why there is none, where nobody wrote one.
+const NO_DOWN: &str = "it has no down script";
+
 /// What the way back of a migration is worth, as far as reading it can tell. `walkback verify` finds out by
 /// running it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +47,20 @@ impl Verdict {
         }
     }
 
+    /// Returns the verdict of a script that destroys something and has no way down.
+    pub(crate) fn irreversible_without_down() -> Self {
+        Self::Irreversible {
+            why: NO_DOWN.to_owned(),
+        }
+    }
+
+    /// Returns the verdict of a script whose way down is derived, which is known when it has run.
+    pub(crate) fn derived_while_it_runs() -> Self {
+        Self::Unknown {
+            why: format!("{NO_DOWN}; one is derived while it runs"),
+        }
+    }
+
     /// Judges again, once it is known whether a way back could be derived for a migration without a down.
     #[must_use]
     pub(crate) fn derived(self, derived: bool, loses: &[String]) -> Self {
@@ -53,7 +70,7 @@ impl Verdict {
                 loses: loses.to_vec(),
             },
             Self::Unknown { .. } => Self::Irreversible {
-                why: "it has no down script".to_owned(),
+                why: NO_DOWN.to_owned(),
             },
             other => other,
         }
@@ -66,15 +83,12 @@ impl Verdict {
             return Self::Irreversible { why: why.to_owned() };
         }
         let worst = statements.iter().map(|statement| statement.severity).max();
-        let why = "it has no down script";
         match worst {
             Some(Severity::Additive) if !has_down => {
-                return Self::Unknown {
-                    why: format!("{why}; one is derived while it runs"),
-                };
+                return Self::derived_while_it_runs();
             }
             Some(worst) if !has_down && worst > Severity::Additive => {
-                return Self::Irreversible { why: why.to_owned() };
+                return Self::irreversible_without_down();
             }
             _ => {}
         }
@@ -207,6 +221,7 @@ mod tests {
                 sql: statement.sql,
                 at,
                 effect,
+                protection: None,
                 alone: false,
             }
         };

@@ -1,5 +1,6 @@
 //! Walking back: which kind for each migration, why, and what it loses.
 
+mod aside;
 mod losses;
 mod plan;
 mod renamed;

@@ -34,6 +34,9 @@ impl Planning<'_> {
     /// Chooses as DESIGN section 5 says: a sound and lossless down, else what it changed cell by cell, else the point,
     /// else nothing.
     pub(super) async fn by_the_cheapest(&mut self, id: &MigrationId) -> Result<RollbackStep> {
+        if let Some(step) = self.by_moving_back(id).await? {
+            return Ok(step);
+        }
         let stored = self.state.stored.get(id);
         let verdict = self.verdict(id).await?;
         if verdict == Verdict::Lossless {

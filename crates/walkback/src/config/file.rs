@@ -1,5 +1,7 @@
 //! Reading `walkback.toml`: every key is known, refused or pointed at.
 
+mod protect;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
@@ -10,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use walkback_core::{Error, Result};
 use walkback_runner::vault::{HashKind, Keep, Rules};
-use walkback_runner::{Confirmation, Decision, Policy};
+use walkback_runner::{Confirmation, Decision, Policy, Protect};
 
 use super::place::{Place, suggest};
 
@@ -98,6 +100,8 @@ pub struct EnvironmentSection {
     pub jobs: Option<usize>,
     /// How long what a restore replaces stays in tables of its own.
     pub soft_delete: Option<Duration>,
+    /// How what a migration destroys is protected.
+    pub protect: Option<Protect>,
     /// Which points and backups are kept when the vault is pruned.
     pub retention: Rules,
     /// Whether it is pruned after every `up` and `backup create`.
@@ -425,6 +429,7 @@ impl<'a> Table<'a> {
                 "lock_timeout",
                 "jobs",
                 "soft_delete",
+                "protect",
                 "policy",
                 "retention",
                 "keep",
@@ -445,6 +450,7 @@ impl<'a> Table<'a> {
             lock_timeout: self.duration("lock_timeout")?,
             jobs: self.jobs("jobs")?,
             soft_delete: self.duration("soft_delete")?,
+            protect: self.protect()?,
             retention: self.retention()?,
             prunes_itself: self.prunes_itself()?,
         })

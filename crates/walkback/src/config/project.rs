@@ -148,6 +148,9 @@ impl Project {
         if let Some(kept) = self.section().and_then(|section| section.soft_delete) {
             settings.soft_delete = kept;
         }
+        if let Some(protect) = self.section().and_then(|section| section.protect) {
+            settings.protect = protect;
+        }
         Ok(settings)
     }
 

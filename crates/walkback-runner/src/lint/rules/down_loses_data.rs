@@ -11,7 +11,8 @@ use walkback_sql::lexer::significant_tokens;
 use super::first_underivable;
 use crate::lint::subject::{Step, Subject, finding, same_table, steps};
 use crate::lint::{Finding, Level, Rule};
-use crate::plan::{Protection, ReadScript, creates};
+use crate::plan::{ReadScript, creates};
+use crate::protect::Protect;
 
 const FILL: &str = "keep what is dropped in a table of its own and fill from there, or drop nothing until nobody needs it; \
                     `walkback rollback` brings it back from the point, `walkback down` does not";
@@ -45,7 +46,7 @@ fn written(subject: &Subject<'_>, down: &ReadScript) -> Vec<Finding> {
 
 /// Names what the derived way back re-creates empty.
 fn derived(subject: &Subject<'_>) -> Vec<Finding> {
-    let nothing_kept = subject.up.protect == Protection::Off;
+    let nothing_kept = subject.up.protect == Some(Protect::Off);
     let level = if nothing_kept {
         Level::Error
     } else {

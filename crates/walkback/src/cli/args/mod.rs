@@ -174,7 +174,7 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Put an unfinished run right.
     Recover(Recover),
-    /// Drop for good what restores replaced and kept until a deadline.
+    /// Drop for good what restores replaced and migrations dropped, once its deadline has passed.
     Purge(Purge),
     /// Keep applications from writing, and let them again.
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! `purge`: drop for good what restores replaced.
+//! `purge`: drop for good what restores replaced, and tables that were moved aside instead of dropped.
 
 use serde_json::Value;
 use walkback_core::Result;
@@ -63,8 +63,12 @@ fn listed(groups: &[(&str, &[KeptTable])]) -> String {
         [
             format!("  {what}"),
             kept.table.to_string(),
-            format!("`{}` before {}", kept.replaced, kept.run),
-            count(kept.rows, "row"),
+            match &kept.migration {
+                Some(migration) => format!("`{}`, dropped by {migration}", kept.replaced),
+                None => format!("`{}` before {}", kept.replaced, kept.run),
+            },
+            kept.rows
+                .map_or_else(|| "all".to_owned(), |rows| count(rows, "row")),
             day(&kept.deadline).to_owned(),
         ]
     });

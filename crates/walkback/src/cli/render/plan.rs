@@ -93,8 +93,10 @@ fn risk(statement: &PlannedStatement) -> String {
     if statement.severity < Severity::Destructive {
         return String::new();
     }
+    let protection = statement.protection.as_ref();
+    let protection = protection.map(|by| format!(", {by}")).unwrap_or_default();
     format!(
-        "        {} ({})\n",
+        "        {} ({}){protection}\n",
         style::warning(&statement.effect),
         statement.at
     )

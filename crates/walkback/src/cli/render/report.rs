@@ -52,9 +52,20 @@ pub(crate) fn report(report: &RunReport) -> String {
     for rescued in &report.rescued {
         text.push_str(&self::rescued(rescued));
     }
-    if let Some(first) = report.kept.first() {
-        let until = first.deadline.split('T').next().unwrap_or_default();
-        let tables = count(report.kept.len(), "table");
+    for aside in report.kept.iter().filter(|kept| kept.migration.is_some()) {
+        writeln!(
+            text,
+            "moved `{}` aside to `{}`, until {}: `walkback purge` drops it then",
+            aside.replaced,
+            aside.table,
+            day(&aside.deadline)
+        )
+        .ok();
+    }
+    let mut replaced = report.kept.iter().filter(|kept| kept.migration.is_none());
+    if let Some(first) = replaced.next() {
+        let until = day(&first.deadline);
+        let tables = count(replaced.count() + 1, "table");
         writeln!(
             text,
             "what was replaced stays in {tables} until {until}: `walkback purge --dry-run` lists them"
@@ -71,6 +82,11 @@ pub(crate) fn report(report: &RunReport) -> String {
         writeln!(text, "take it back with `{command}`").ok();
     }
     text.trim_end().to_owned()
+}
+
+/// Returns the day of a moment as the journal has it.
+fn day(moment: &str) -> &str {
+    moment.split('T').next().unwrap_or(moment)
 }
 
 /// How many conflicts of a table are shown; `--json` has more.

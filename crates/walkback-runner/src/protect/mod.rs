@@ -1,0 +1,120 @@
+//! What is done before a statement that destroys something, so that it can be undone.
+//!
+//! A point in the vault holds the rows of what a migration changes. With `soft-delete`, a table that is dropped is not
+//! dropped: it is moved aside with its rows, which nobody has to read for that, and the way back moves it back. Both the
+//! way there and the way back are plain statements ([`moves`]), worked out from the schema just before.
+
+mod aside;
+mod decide;
+mod gone;
+mod moves;
+mod mysql;
+mod postgres;
+mod sqlite;
+mod strip;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use walkback_core::{Error, ErrorKind};
+
+pub(crate) use aside::names_aside;
+pub(crate) use gone::{Hidden, mark_gone};
+pub(crate) use moves::Move;
+
+/// How what a migration destroys is protected: of an environment (`protect = ".."`), or of one script (`protect=..`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protect {
+    /// A point of what its statements change, if they destroy something.
+    #[default]
+    Auto,
+    /// Tables that are dropped are moved aside until their deadline; a point where that cannot be.
+    SoftDelete,
+    /// A point of what its statements change, in any case.
+    Vault,
+    /// Nothing.
+    Off,
+}
+
+impl FromStr for Protect {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let hint = "use `auto`, `soft-delete`, `vault` or `off`";
+        match text {
+            "auto" => Ok(Self::Auto),
+            "soft-delete" => Ok(Self::SoftDelete),
+            "vault" => Ok(Self::Vault),
+            "off" => Ok(Self::Off),
+            "backup-table" => Err(Error::new(
+                ErrorKind::Unsupported,
+                "the protection `backup-table` is not there yet",
+            )
+            .hint(hint)),
+            other => Err(Error::config(format!("`{other}` is no protection")).hint(hint)),
+        }
+    }
+}
+
+/// How one statement is protected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "by")]
+#[non_exhaustive]
+pub enum StatementProtection {
+    /// The tables it drops are moved aside, and dropped for good after this time.
+    SoftDelete {
+        /// How long they stay, as a person writes it.
+        keep: String,
+    },
+    /// The point before the run holds what it destroys.
+    Vault {
+        /// Why it is not moved aside, where that was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// What it drops is brought back from its definition, which is in the way back that is derived.
+    Definition,
+    /// Nothing brings back what it destroys.
+    Nothing {
+        /// Why.
+        why: String,
+    },
+}
+
+impl fmt::Display for StatementProtection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SoftDelete { keep } => write!(f, "moved aside for {keep}"),
+            Self::Vault { why: None } => f.write_str("kept in the point"),
+            Self::Vault { why: Some(why) } => write!(f, "kept in the point, not moved aside: {why}"),
+            Self::Definition => f.write_str("its definition is kept"),
+            Self::Nothing { why } => write!(f, "not protected: {why}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protection_is_read_and_one_that_is_not_there_yet_says_so() {
+        for (text, protect) in [
+            ("auto", Protect::Auto),
+            ("soft-delete", Protect::SoftDelete),
+            ("vault", Protect::Vault),
+            ("off", Protect::Off),
+        ] {
+            assert_eq!(text.parse::<Protect>().unwrap(), protect);
+        }
+        let error = "backup-table".parse::<Protect>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("not there yet"), "{error}");
+        assert_eq!(
+            "softdelete".parse::<Protect>().unwrap_err().kind(),
+            ErrorKind::Config
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! Walking a migration back that moved tables aside: they are moved back.
+
+use walkback_core::{Error, ErrorKind, MigrationId, Result};
+
+use super::plan::Planning;
+use super::{RollbackKind, RollbackStep};
+use crate::journal::{DeprecatedRow, StoredMigration};
+use crate::plan::Planner;
+
+impl Planning<'_> {
+    /// Plans to move back what a migration had moved aside, and to take back what else it did. `None`: it moved nothing,
+    /// or not all of it is there.
+    pub(super) async fn by_moving_back(&mut self, id: &MigrationId) -> Result<Option<RollbackStep>> {
+        let Some(stored) = self.state.stored.get(id) else {
+            return Ok(None);
+        };
+        let rows: Vec<&DeprecatedRow> = self.aside_of(stored).collect();
+        if rows.is_empty() || !stored.derived_loses.is_empty() {
+            return Ok(None);
+        }
+        let planner = Planner::new(self.runner, self.state);
+        let Some(script) = planner.derived_script(stored)? else {
+            return Ok(None);
+        };
+        let down = planner.down_step_of(id, script);
+        for row in &rows {
+            self.refuse_taken(stored, row)?;
+        }
+        let names: Vec<_> = rows.iter().map(|row| format!("`{}`", row.original)).collect();
+        let reason = format!(
+            "{} was moved aside, and is moved back with its rows",
+            names.join(", ")
+        );
+        let loss = self.loss_of_down(id, &down.script).await?;
+        let altered = stored.delta.altered_tables().map(|table| (table.clone(), None));
+        self.replaced.extend(altered);
+        Ok(Some(RollbackStep {
+            id: id.clone(),
+            name: down.name.clone(),
+            kind: RollbackKind::Down,
+            reason,
+            down: Some(down),
+            changes: None,
+            restore: None,
+            loss,
+        }))
+    }
+
+    fn aside_of<'s>(&'s self, stored: &'s StoredMigration) -> impl Iterator<Item = &'s DeprecatedRow> {
+        self.state
+            .deprecated
+            .iter()
+            .filter(move |row| row.run_id == stored.run_id && row.migration == stored.id)
+    }
+
+    /// Refuses to move a table back over one that is called so now, unless a migration that is walked back as well has
+    /// made that.
+    fn refuse_taken(&self, stored: &StoredMigration, row: &DeprecatedRow) -> Result<()> {
+        let name = &row.original;
+        let is_made_by_us = self.state.stored.values().any(|other| {
+            let is_since = other.stored_at >= stored.stored_at;
+            is_since && other.delta.leaves_table(name)
+        });
+        if self.schema.table(name).is_none() || is_made_by_us {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Refused,
+            format!(
+                "`{}` dropped table `{name}`, which is to be moved back from `{}`, and there is another table `{name}` now",
+                stored.name(),
+                row.table
+            ),
+        )
+        .hint(format!(
+            "nothing was changed; rename the new table or drop it, then run the command again: \
+             `ALTER TABLE {name} RENAME TO {}_new`",
+            name.name
+        ))
+        .hint("`walkback rollback --type down` runs the author's script instead, if there is one"))
+    }
+}

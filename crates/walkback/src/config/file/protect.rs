@@ -1,0 +1,29 @@
+//! How what a migration destroys is protected, as an environment says it.
+
+use walkback_core::Result;
+use walkback_runner::Protect;
+
+use super::Table;
+
+impl Table<'_> {
+    pub(super) fn protect(&self) -> Result<Option<Protect>> {
+        let Some(text) = self.string("protect")? else {
+            return Ok(None);
+        };
+        let protect = text.value.parse::<Protect>().map_err(|error| {
+            let told = text.at.error(error.message());
+            error
+                .hints()
+                .iter()
+                .fold(told, |told, hint| told.hint(hint.clone()))
+        })?;
+        let keeps_nothing = self.duration("soft_delete")?.is_some_and(|keep| keep.is_zero());
+        if protect == Protect::SoftDelete && keeps_nothing {
+            return Err(text
+                .at
+                .error("`protect = \"soft-delete\"` keeps dropped tables for `soft_delete`, and that is `0s`")
+                .hint("give them time, as in `soft_delete = \"30d\"`, or write `protect = \"vault\"`"));
+        }
+        Ok(Some(protect))
+    }
+}
