@@ -141,7 +141,7 @@ fn a_point_that_does_not_fit_into_the_vault_stops_an_up_before_its_first_change(
     --- stdout
     up on app.db (environment `dev`): 1 migration, from `001` to `002`
       up    002_change  irreversible: it has no down script
-            updates `t` (migrations/002_change/up.sql:1)
+            updates `t` (migrations/002_change/up.sql:1), kept in the point
       point first: the schema, and the rows of `t`
     --- stderr
     error: no point can be made before `002_change`, and without one it is not begun

@@ -72,8 +72,8 @@ fn a_misspelt_statement_is_named_with_its_line_and_its_migration_is_rolled_back(
     --- stdout
     up on app.db (environment `dev`): 1 migration, from `001` to `002`
       up    002_more  irreversible: it has no down script
-            does something that cannot be read (`CREATE` names no sort of object that is known here) (migrations/002_more/up.sql:4)
-            drops table `t` (migrations/002_more/up.sql:5)
+            does something that cannot be read (`CREATE` names no sort of object that is known here) (migrations/002_more/up.sql:4), kept in the point
+            drops table `t` (migrations/002_more/up.sql:5), kept in the point
       point first: the schema, and the rows of all tables
     --- stderr
     error: statement 3 of `002_more` failed (migrations/002_more/up.sql:4): CREATE TABEL c (a)
@@ -125,8 +125,8 @@ fn the_migrations_before_one_that_fails_stay_and_are_named() {
     up on app.db (environment `dev`): 2 migrations, from `001` to `003`
       up    002_more      unknown: it has no down script; one is derived while it runs
       up    003_misspelt  irreversible: it has no down script
-            does something that cannot be read (`CREATE` names no sort of object that is known here) (migrations/003_misspelt/up.sql:4)
-            drops table `t` (migrations/003_misspelt/up.sql:5)
+            does something that cannot be read (`CREATE` names no sort of object that is known here) (migrations/003_misspelt/up.sql:4), kept in the point
+            drops table `t` (migrations/003_misspelt/up.sql:5), kept in the point
       point first: the schema, and the rows of all tables
     --- stderr
     error: statement 3 of `003_misspelt` failed (migrations/003_misspelt/up.sql:4): CREATE TABEL c (a)
@@ -155,9 +155,9 @@ fn a_script_outside_a_transaction_that_fails_is_undone_from_its_point() {
     --- stdout
     up on app.db (environment `dev`): 1 migration, from `001` to `002`
       up    002_more  irreversible: it has no down script
-            updates `t` (migrations/002_more/up.sql:2)
-            does something that cannot be read (`CREATE` names no sort of object that is known here) (migrations/002_more/up.sql:6)
-            drops table `t` (migrations/002_more/up.sql:7)
+            updates `t` (migrations/002_more/up.sql:2), kept in the point
+            does something that cannot be read (`CREATE` names no sort of object that is known here) (migrations/002_more/up.sql:6), kept in the point
+            drops table `t` (migrations/002_more/up.sql:7), kept in the point
             runs outside a transaction, statement by statement
       point first: the schema, and the rows of all tables
     --- stderr

@@ -193,7 +193,7 @@ fn a_vault_that_may_not_be_written_stops_an_up_before_its_first_change() {
         --- stdout
         up on app.db (environment `dev`): 1 migration, from `002` to `003`
           up    003_change  irreversible: it has no down script
-                updates `t` (migrations/003_change/up.sql:1)
+                updates `t` (migrations/003_change/up.sql:1), kept in the point
           point first: the schema, and the rows of `t`
         --- stderr
         error: no point can be made before `003_change`, and without one it is not begun

@@ -121,7 +121,7 @@ fn a_policy_that_refuses_what_destroys_names_the_statement() {
     --- stdout
     up on app.db (environment `dev`): 1 migration, from `001` to `002`
       up    002_drop  irreversible: it has no down script
-            updates `t` (migrations/002_drop/up.sql:2)
+            updates `t` (migrations/002_drop/up.sql:2), kept in the point
       point first: the schema, and the rows of `t`
     --- stderr
     error: migration `002_drop` updates `t` (migrations/002_drop/up.sql:2), and `dev` refuses what destroys
@@ -167,7 +167,7 @@ fn nobody_is_asked_where_there_is_no_terminal() {
     --- stdout
     up on app.db (environment `dev`): 1 migration, from `002` to `003`
       up    003_drop  irreversible: it has no down script
-            drops table `t` (migrations/003_drop/up.sql:1)
+            drops table `t` (migrations/003_drop/up.sql:1), kept in the point
       point first: the schema, and the rows of `t`
     --- stderr
     error: nobody is there to confirm: apply 1 migration, with 1 statement that destroys something

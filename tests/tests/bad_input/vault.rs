@@ -148,7 +148,7 @@ fn without_a_vault_up_warns_and_rollback_refuses() {
     --- stdout
     up on app.db (environment `dev`): 1 migration, from `001` to `002`
       up    002_change  irreversible: it has no down script
-            updates `t` (migrations/002_change/up.sql:1)
+            updates `t` (migrations/002_change/up.sql:1), not protected: there is no vault
       point first: the schema, and the rows of `t`
     applied 1 migration in <duration>; the database is at `002`
       002_change
