@@ -26,6 +26,9 @@ pub struct Loss {
 pub(crate) struct LossCounter {
     /// What tables will hold once the steps planned so far have been taken, where they change it.
     expected: BTreeMap<TableName, TableThen>,
+    /// How many rows are in tables that a step moves back, and that nobody sees until then; by what they are called now
+    /// and will be called.
+    moved: BTreeMap<TableName, Loss>,
 }
 
 impl LossCounter {
@@ -45,6 +48,21 @@ impl LossCounter {
         }
     }
 
+    /// Notes that a step moves a table back that was moved aside with so many rows.
+    pub(crate) fn move_back(&mut self, table: &TableName, aside: &TableName, rows: u64) {
+        let what = format!(
+            "{rows} rows that were moved aside, of which nobody has looked at what was written since"
+        );
+        for name in [table, aside] {
+            let loss = Loss {
+                table: table.clone(),
+                rows,
+                what: what.clone(),
+            };
+            self.moved.insert(name.clone(), loss);
+        }
+    }
+
     /// Notes that a step leaves rows there of which nobody knows yet what they are.
     pub(crate) fn forget(&mut self, table: &TableName) {
         self.expected.remove(table);
@@ -60,7 +78,7 @@ impl LossCounter {
         then: Option<&TableThen>,
     ) -> Result<Option<Loss>> {
         let Some(now) = self.now(cx, session, schema, table, then).await? else {
-            return Ok(None);
+            return Ok(self.moved.get(table).filter(|loss| loss.rows > 0).cloned());
         };
         let Some(then) = then else {
             let what = match now.print.rows {

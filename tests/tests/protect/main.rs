@@ -36,6 +36,7 @@ fn main() -> ExitCode {
                 a_table_that_cannot_come_back_stays_aside,
                 what_the_server_refuses_to_drop_is_refused,
                 a_purge_drops_only_what_has_passed_its_deadline_and_says_so_to_a_rollback,
+                what_was_moved_back_and_is_dropped_in_the_same_run_is_counted_and_kept,
                 the_plan_says_how_each_statement_is_protected,
                 a_table_may_be_split_before_it_is_dropped,
                 what_needs_a_point_besides_keeps_everything_in_it,

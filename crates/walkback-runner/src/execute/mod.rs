@@ -6,7 +6,7 @@ mod statement;
 mod undo;
 mod up;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -68,6 +68,10 @@ pub(crate) struct Execution<'a> {
     pub(crate) aside: Vec<DeprecatedRow>,
     /// How many tables this run has moved aside.
     pub(crate) aside_number: i64,
+    /// Tables that were moved back and are in no point yet.
+    pub(crate) moved_back: Vec<TableName>,
+    /// In which points those are that older migrations may take away again.
+    pub(crate) kept_moved: BTreeMap<TableName, String>,
     /// Why the tables of the migration under way cannot be moved aside.
     pub(crate) not_aside: Option<String>,
     seq: i64,
@@ -181,6 +185,8 @@ impl<'a> Execution<'a> {
             kept_number: 0,
             aside: Vec::new(),
             aside_number: 0,
+            moved_back: Vec::new(),
+            kept_moved: BTreeMap::new(),
             not_aside: None,
             seq: 0,
             started: Instant::now(),
@@ -302,7 +308,10 @@ impl<'a> Execution<'a> {
             self.limit_waiting(cx, step).await?;
             match step.direction {
                 Direction::Up => self.up(cx, step).await?,
-                Direction::Down => self.down(cx, step).await?,
+                Direction::Down => {
+                    self.keep_moved_back(cx).await?;
+                    self.down(cx, step).await?;
+                }
             }
             task.advance(1);
         }

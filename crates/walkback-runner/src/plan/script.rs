@@ -141,14 +141,18 @@ impl ReadScript {
 /// Returns whether a statement of a derived script changes nothing that people have: the schema of walkback's own in which
 /// a table was, or the text of a definition that is put back.
 fn is_own_business(effect: &walkback_core::Effect) -> bool {
+    let is_definition =
+        |action: &Action| matches!(action, Action::Update { table } if table.name == "sqlite_schema");
+    let writes_definition = effect.actions.iter().any(is_definition);
     let is_own = |action: &Action| match action {
-        Action::Update { table } => table.name == "sqlite_schema",
+        // That it writes to the catalog is what nobody can read of it.
+        Action::Unknown { .. } => writes_definition,
         Action::Drop {
             kind: ObjectKind::Schema,
             name,
             ..
         } => name.name.starts_with("_walkback_"),
-        _ => false,
+        other => is_definition(other),
     };
     !effect.actions.is_empty() && effect.actions.iter().all(is_own)
 }

@@ -8,13 +8,14 @@ use walkback_core::engine::SessionExt as _;
 use walkback_core::name::ObjectKind;
 use walkback_core::value::Value;
 use walkback_core::{Cx, Error, Result, Statement, TableName};
+use walkback_vault::PointKind;
 
 use super::moves::{self, Leaving, Move};
 use super::{decide, mysql, postgres, sqlite};
 use crate::execute::{Derivation, Execution};
 use crate::identity;
 use crate::journal::{DeprecatedRow, UndoRow};
-use crate::plan::{PlannedStatement, PlannedStep};
+use crate::plan::{PlannedStatement, PlannedStep, PointScope};
 use crate::purge::deadline_after;
 
 const PROBE: &str = "walkback_probe";
@@ -313,7 +314,28 @@ impl Execution<'_> {
             let is_its_own = row.run_id == run && row.migration == *migration && row.gone.is_none();
             if is_its_own && !self.session.has_table(cx, &row.table).await? {
                 self.journal().deprecated_is_gone(cx, &row, &how).await?;
+                self.moved_back.push(row.original);
             }
+        }
+        Ok(())
+    }
+
+    /// Keeps tables that were moved back before an older migration of the same run is walked back, which may take them
+    /// away for good: the safety point was made while nobody saw them.
+    pub(crate) async fn keep_moved_back(&mut self, cx: &Cx) -> Result<()> {
+        let moved = std::mem::take(&mut self.moved_back);
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let scope = PointScope::Tables(moved.clone());
+        let description = format!("moved back by run {}", self.run.id);
+        let kind = PointKind::AfterRollback;
+        let made = self
+            .point(cx, kind, "re", "rollback", &scope, description)
+            .await?;
+        for table in moved {
+            self.kept_moved
+                .extend(made.iter().map(|point| (table.clone(), point.id.clone())));
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Walking a migration back that moved tables aside: they are moved back.
 
+use walkback_core::engine::SessionExt as _;
 use walkback_core::{Error, ErrorKind, MigrationId, Result};
 
 use super::plan::Planning;
@@ -14,7 +15,7 @@ impl Planning<'_> {
         let Some(stored) = self.state.stored.get(id) else {
             return Ok(None);
         };
-        let rows: Vec<&DeprecatedRow> = self.aside_of(stored).collect();
+        let rows: Vec<DeprecatedRow> = self.aside_of(stored).cloned().collect();
         if rows.is_empty() || !stored.derived_loses.is_empty() {
             return Ok(None);
         }
@@ -27,11 +28,26 @@ impl Planning<'_> {
             self.refuse_taken(stored, row)?;
         }
         let names: Vec<_> = rows.iter().map(|row| format!("`{}`", row.original)).collect();
+        let moved: Vec<_> = rows
+            .iter()
+            .map(|row| (row.original.clone(), row.table.clone()))
+            .collect();
         let reason = format!(
             "{} was moved aside, and is moved back with its rows",
             names.join(", ")
         );
         let loss = self.loss_of_down(id, &down.script).await?;
+        for (original, aside) in moved {
+            let sql = format!(
+                "SELECT count(*) FROM {}",
+                self.runner.dialect().quote_table(&aside)
+            );
+            let count = self.session.fetch_optional(self.cx, &sql, &[]).await?;
+            let count = count.and_then(|row| row[0].as_i64()).unwrap_or_default();
+            let count = u64::try_from(count).unwrap_or_default();
+            // The statements that move it back rename it, or take it from its schema.
+            self.losses.move_back(&original, &aside, count);
+        }
         let altered = stored.delta.altered_tables().map(|table| (table.clone(), None));
         self.replaced.extend(altered);
         Ok(Some(RollbackStep {

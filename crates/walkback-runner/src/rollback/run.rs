@@ -113,6 +113,8 @@ impl Execution<'_> {
         unsound: &Unsound,
     ) -> Result<(), (MigrationId, Error)> {
         for step in &plan.steps {
+            let kept = self.keep_moved_back(cx).await;
+            kept.map_err(|error| (step.id.clone(), error))?;
             let stored = self.state.stored.get(&step.id).cloned();
             let outcome = match (cx.check(), unsound.get(&step.id), stored) {
                 (Err(ended), _, _) => Err(ended),

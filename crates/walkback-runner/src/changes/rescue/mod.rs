@@ -119,10 +119,9 @@ impl Execution<'_> {
             }
         }
         for (table, columns) in concerned {
-            let point = self
-                .point_above(cx, &table)
-                .await?
-                .unwrap_or_else(|| safety.clone());
+            let moved = self.kept_moved.get(&table).cloned();
+            let point = self.point_above(cx, &table).await?.or(moved);
+            let point = point.unwrap_or_else(|| safety.clone());
             let manifest = self.open_point(cx, &point).await?;
             let Some(entry) = manifest.table(&table) else {
                 continue;

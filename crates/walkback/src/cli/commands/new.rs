@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, args: &New) -> Result<u8> {
 /// Writes the derived way back of a migration, and tells what is left to a person.
 async fn down_from_up(context: &Context, migration: &str) -> Result<u8> {
     let runner = context.runner()?;
-    let down = runner.derive_down(&context.cx, migration).await?;
+    let down = Box::pin(runner.derive_down(&context.cx, migration)).await?;
     let file = runner.write_down(&context.cx, &down).await?;
     for (step, why) in down.gaps() {
         context.out.warn(format!(
