@@ -365,9 +365,12 @@ fn a_half_done_script_without_a_point_is_named_and_settled_by_a_person(backend: 
             "walkback.toml",
             &format!("[env.dev]\nurl = \"{}\"\nstores = []\n", sandbox.url()),
         );
+        sandbox.migration("001_begin", "CREATE TABLE a (x INTEGER);", "");
+        sandbox.ok(&["up", "-y"]);
+        // Rows of a table that was there before: nothing but a point would bring them back.
         sandbox.migration(
-            "001_loose",
-            "-- walkback: transaction=off\nCREATE TABLE a (x INTEGER);\nINSERT INTO a VALUES (1);\nCREATE TABLE b (x INTEGER);",
+            "002_loose",
+            "-- walkback: transaction=off\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);\nCREATE TABLE b (x INTEGER);",
             "",
         );
         sandbox.killed_at(step, &["up", "-y"])?;
@@ -383,13 +386,14 @@ fn a_half_done_script_without_a_point_is_named_and_settled_by_a_person(backend: 
         named += 1;
         assert_eq!(recover.code, Some(4), "{}", recover.transcript());
         assert!(
-            recover.stderr.contains("001") && recover.stderr.contains("walkback stamp"),
+            recover.stderr.contains("002") && recover.stderr.contains("walkback stamp"),
             "{}",
             recover.transcript()
         );
-        sandbox.sql("DROP TABLE IF EXISTS a; DROP TABLE IF EXISTS b");
-        sandbox.ok(&["stamp", "base", "-y"]);
+        sandbox.sql("DELETE FROM a; DROP TABLE IF EXISTS b");
+        sandbox.ok(&["stamp", "001", "-y"]);
         sandbox.ok(&["up", "-y"]);
+        assert_eq!(sandbox.value("SELECT count(*) FROM a"), "2");
         assert_eq!(sandbox.contents().rows.len(), 2);
     }
     assert!(named >= 2, "only {named} of the kills were inside the script");

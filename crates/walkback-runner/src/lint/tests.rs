@@ -116,6 +116,7 @@ fn a_migration_without_a_down_is_irreversible_only_if_none_can_be_derived() {
             "ALTER TABLE t ADD COLUMN b INT;",
             "ALTER TABLE t RENAME TO u;",
             "SELECT 1;",
+            "CREATE TABLE t (a INT);\nINSERT INTO t VALUES (1);",
         ] {
             let clean = found(kind, up, "");
             assert!(
@@ -124,7 +125,7 @@ fn a_migration_without_a_down_is_irreversible_only_if_none_can_be_derived() {
             );
         }
         for up in [
-            "CREATE TABLE t (a INT);\nINSERT INTO t VALUES (1);",
+            "CREATE TABLE t (a INT);\nINSERT INTO u VALUES (1);",
             "SELECT 1;\nUPDATE t SET a = 1 WHERE a = 2;",
         ] {
             assert!(
