@@ -125,6 +125,8 @@ pub(super) fn tables_that_change_their_names_come_back_under_the_old_ones(backen
         "ALTER TABLE a RENAME TO c;\nUPDATE c SET x = 'later';",
         "ALTER TABLE a RENAME TO t;\nALTER TABLE b RENAME TO a;\nALTER TABLE t RENAME TO b;\nDELETE FROM a;\nDELETE FROM b;",
         "CREATE TABLE tmp (x VARCHAR(20));\nINSERT INTO tmp SELECT x FROM a;\nUPDATE a SET x = 'z';\nDROP TABLE tmp;",
+        "CREATE TABLE n (x VARCHAR(20));\nDROP TABLE n;\nALTER TABLE lone RENAME TO n;\nUPDATE n SET x = 'a name used twice';",
+        "CREATE TABLE n (x VARCHAR(20));\nALTER TABLE n RENAME TO m;\nALTER TABLE lone RENAME TO n;\nUPDATE n SET x = 'a name used twice';\nINSERT INTO m VALUES ('new');",
         &drops,
     ];
     changes.extend_from_slice(match backend {
@@ -134,6 +136,7 @@ pub(super) fn tables_that_change_their_names_come_back_under_the_old_ones(backen
         ][..],
         Backend::Postgres | Backend::PostgresNewest => &[
             "ALTER TABLE lone RENAME TO \"LONE\";\nUPDATE \"LONE\" SET x = 'upper';",
+            "CREATE TABLE \"LONE\" (x VARCHAR(20));\nUPDATE lone SET x = 'beside another';",
             "UPDATE a SET x = '1';\nUPDATE A SET x = '2';\nUPDATE \"a\" SET x = '3';\nUPDATE public.a SET x = '4';",
             "ALTER TABLE lone RENAME COLUMN x TO \"x y\";\nALTER INDEX a_x RENAME TO \"a x\";\nUPDATE lone SET \"x y\" = 'z';",
             "CREATE SCHEMA other;\nALTER TABLE lone SET SCHEMA other;\nUPDATE other.lone SET x = 'moved';",

@@ -16,7 +16,7 @@ use crate::derive::changes_rows;
 use crate::identity;
 use crate::journal::{StatementState, StoredMigration, TableThen};
 use crate::ledger::{Applied, NewRow};
-use crate::plan::{PlannedStatement, PlannedStep, PointScope, ReadScript};
+use crate::plan::{PlannedStatement, PlannedStep, PointScope, ReadScript, creates};
 use crate::point;
 use crate::protect::Move;
 use crate::purge::KeptTable;
@@ -31,6 +31,8 @@ pub(crate) struct Derivation {
     broken: Option<String>,
     /// The tables that were there before the first statement.
     tables: Option<BTreeSet<TableName>>,
+    /// What the statements up to here did.
+    done: Vec<Action>,
 }
 
 /// What applying a migration found out about it.
@@ -412,7 +414,7 @@ impl Derivation {
         };
         let tables = || before.tables.iter().map(|table| table.name.clone());
         let earlier = self.tables.get_or_insert_with(|| tables().collect());
-        let inverse = if is_of_new_table(statement, earlier, before) {
+        let inverse = if is_of_new_table(statement, &self.done, earlier, before) {
             // Its rows go with the table.
             Inverse::Nothing
         } else if statement.severity == walkback_core::statement::Severity::Unknown {
@@ -429,6 +431,7 @@ impl Derivation {
             Inverse::NotDerivable { why } if self.broken.is_none() => self.broken = Some(why.clone()),
             _ => {}
         }
+        self.done.extend(statement.effect.actions.iter().cloned());
         inverse
     }
 
@@ -450,9 +453,16 @@ impl Derivation {
 
 /// Returns whether a statement changes nothing but rows of tables that its own migration has made, and that nothing
 /// hands on to others.
-fn is_of_new_table(statement: &PlannedStatement, earlier: &BTreeSet<TableName>, now: &Schema) -> bool {
+fn is_of_new_table(
+    statement: &PlannedStatement,
+    done: &[Action],
+    earlier: &BTreeSet<TableName>,
+    now: &Schema,
+) -> bool {
+    let done: Vec<&Action> = done.iter().collect();
     let is_new = |action: &Action| {
         let table = action.changed_table().filter(|_| changes_rows(action));
+        let table = table.filter(|table| creates(&table.name, &done));
         let Some(table) = table.and_then(|table| crate::reach::find(now, table)) else {
             return false;
         };

@@ -170,21 +170,27 @@ fn loss(action: &Action, earlier: &[&Action]) -> Option<String> {
     (!created(&table.name, earlier)).then(|| format!("the rows of table `{table}`"))
 }
 
-/// Returns whether a script has created a table before, under this name or another.
+/// Returns whether what a script finds under a name is a table that it has created before, under this name or another.
 pub(crate) fn created(table: &str, earlier: &[&Action]) -> bool {
-    earlier.iter().any(|action| match action {
-        Action::Create {
-            kind: ObjectKind::Table,
-            name,
-            if_not_exists: false,
-            ..
-        } => name.name.eq_ignore_ascii_case(table),
-        Action::RenameTable { from, to } => {
-            to.name.eq_ignore_ascii_case(table)
-                && created(&from.name, earlier.split_last().map_or(&[], |(_, rest)| rest))
+    let mut called = table;
+    for action in earlier.iter().rev() {
+        match action {
+            Action::Create {
+                kind: ObjectKind::Table,
+                name,
+                if_not_exists,
+                ..
+            } if name.name.eq_ignore_ascii_case(called) => return !if_not_exists,
+            Action::RenameTable { to, from } if to.name.eq_ignore_ascii_case(called) => called = &from.name,
+            Action::RenameTable { from: table, .. } | Action::DropTable { table }
+                if table.name.eq_ignore_ascii_case(called) =>
+            {
+                return false;
+            }
+            _ => {}
         }
-        _ => false,
-    })
+    }
+    false
 }
 
 impl fmt::Display for Verdict {
@@ -265,6 +271,18 @@ mod tests {
             (
                 "CREATE TABLE n (a); INSERT INTO n SELECT a FROM t; DROP TABLE t; ALTER TABLE n RENAME TO t;",
                 "unknown: it rebuilds table `t`",
+            ),
+            (
+                "CREATE TABLE n (a); ALTER TABLE n RENAME TO m; DELETE FROM m;",
+                "lossless",
+            ),
+            (
+                "CREATE TABLE n (a); DROP TABLE n; ALTER TABLE t RENAME TO n; DELETE FROM n;",
+                "unknown: it rebuilds table `n`",
+            ),
+            (
+                "CREATE TABLE n (a); ALTER TABLE n RENAME TO m; ALTER TABLE t RENAME TO n; UPDATE n SET a = 1;",
+                "lossy: the old values of the rows updated in `n`",
             ),
             ("SELECT 1;", "lossless"),
         ] {

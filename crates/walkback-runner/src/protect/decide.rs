@@ -123,7 +123,9 @@ impl PlannedStep {
         };
         let is_renamed = |table: &TableName| {
             actions().any(|action| match action {
-                Action::RenameTable { from, .. } => from.name.eq_ignore_ascii_case(&table.name),
+                Action::RenameTable { from, to } => [from, to]
+                    .iter()
+                    .any(|name| name.name.eq_ignore_ascii_case(&table.name)),
                 _ => false,
             })
         };
