@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use walkback_core::bulk::Chunk;
+use walkback_core::capture::Capture;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch};
 use walkback_core::grants::GrantKeeping;
@@ -59,6 +60,11 @@ impl Engine for MysqlEngine {
 
     fn control(&self) -> Option<&dyn Control> {
         Some(self)
+    }
+
+    fn capture(&self) -> Option<&dyn Capture> {
+        // Triggers take rights that many users lack here, end the transaction, and miss what foreign keys do.
+        None
     }
 
     fn dumps(&self) -> Option<&dyn Dumps> {

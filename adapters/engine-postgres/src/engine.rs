@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use walkback_core::bulk::Chunk;
+use walkback_core::capture::Capture;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
@@ -71,6 +72,10 @@ impl Engine for PostgresEngine {
     }
 
     fn control(&self) -> Option<&dyn Control> {
+        Some(self)
+    }
+
+    fn capture(&self) -> Option<&dyn Capture> {
         Some(self)
     }
 

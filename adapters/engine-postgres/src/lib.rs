@@ -37,6 +37,7 @@
 mod aside;
 mod blocker;
 mod bulk;
+mod capture;
 mod catalog;
 mod config;
 mod connect;

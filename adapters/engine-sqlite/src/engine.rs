@@ -9,6 +9,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 use walkback_core::bulk::Chunk;
+use walkback_core::capture::Capture;
 use walkback_core::cx::Unit;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
@@ -72,6 +73,10 @@ impl Engine for SqliteEngine {
     fn control(&self) -> Option<&dyn Control> {
         // A file has no server that could refuse other programs; its permissions are the operator's.
         None
+    }
+
+    fn capture(&self) -> Option<&dyn Capture> {
+        Some(self)
     }
 
     fn dumps(&self) -> Option<&dyn Dumps> {

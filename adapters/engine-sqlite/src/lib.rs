@@ -30,6 +30,7 @@
 
 mod aside;
 mod bulk;
+mod capture;
 mod catalog;
 mod config;
 mod cursor;

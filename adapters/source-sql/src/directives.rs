@@ -31,7 +31,7 @@ const OF_A_SCRIPT: [&str; 5] = [
     "statement_timeout",
     ALLOW,
 ];
-const PROTECT: [&str; 5] = ["auto", "soft-delete", "backup-table", "vault", "off"];
+const PROTECT: [&str; 6] = ["auto", "soft-delete", "backup-table", "capture", "vault", "off"];
 
 /// What the header of a script says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

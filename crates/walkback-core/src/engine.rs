@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bulk::{Chunk, ChunkStream, Division, ImportTarget, TableSlice};
 use crate::capability::Capability;
+use crate::capture::Capture;
 use crate::catalog::{Object, Schema, Table};
 use crate::cx::Cx;
 use crate::dialect::Dialect;
@@ -136,6 +137,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Returns the way to control the database as a whole, if there is one.
     fn control(&self) -> Option<&dyn Control>;
+
+    /// Returns the way to capture what a session's own statements change in rows, if there is one.
+    fn capture(&self) -> Option<&dyn Capture>;
 
     /// Returns how dumps of other tools are loaded into this database, if they can be.
     fn dumps(&self) -> Option<&dyn Dumps>;

@@ -16,6 +16,7 @@
 pub mod adapter;
 pub mod bulk;
 pub mod capability;
+pub mod capture;
 pub mod catalog;
 pub mod cx;
 pub mod dialect;

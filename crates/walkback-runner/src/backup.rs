@@ -39,6 +39,7 @@ impl Runner {
             run_id: None,
             of: None,
             grants,
+            before: None,
         };
         self.keep(cx, request).await
     }
@@ -57,6 +58,7 @@ impl Runner {
             run_id: None,
             of: None,
             grants: None,
+            before: None,
         };
         self.keep(cx, request).await
     }

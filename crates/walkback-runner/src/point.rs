@@ -28,6 +28,8 @@ pub(crate) struct PointRequest<'a> {
     pub(crate) of: Option<String>,
     /// Rights on the database, where they are kept.
     pub(crate) grants: Option<Vec<Grant>>,
+    /// Of changed rows: the id of the point that holds them as they were.
+    pub(crate) before: Option<&'a str>,
 }
 
 /// Makes a point over a snapshot of its own, and returns it once it is complete in the vaults.
@@ -68,6 +70,7 @@ pub(crate) fn meta(
     meta.description.clone_from(&request.description);
     meta.run_id.clone_from(&request.run_id);
     meta.grants.clone_from(&request.grants);
+    meta.before = request.before.map(str::to_owned);
     meta
 }
 
@@ -134,6 +137,7 @@ pub(crate) fn row_of(written: &Written) -> PointRow {
             PointKind::BeforeRollback => "safety",
             PointKind::AfterUp => "after_up",
             PointKind::AfterRollback => "after_rollback",
+            PointKind::Changes => "changes",
             _ => "backup",
         }
         .to_owned(),

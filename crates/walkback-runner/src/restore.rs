@@ -81,6 +81,7 @@ impl Exchange {
         manifest: &Manifest,
         now: &Schema,
     ) -> Result<Self> {
+        refuse_changes(manifest)?;
         let missing = delta
             .altered_tables()
             .find(|table| manifest.table(table).is_none());
@@ -116,6 +117,7 @@ impl Exchange {
     /// # Errors
     /// `NotFound` if the point does not hold a chosen table.
     pub(crate) fn restoring(only: Option<&[TableName]>, manifest: &Manifest, now: &Schema) -> Result<Self> {
+        refuse_changes(manifest)?;
         let Some(names) = only else {
             let gone = now
                 .tables
@@ -492,6 +494,23 @@ impl Execution<'_> {
 }
 
 /// Refuses a manifest that is whole in itself but is not the one that was written.
+/// Refuses to bring tables back from a point that holds only those of their rows that were changed.
+pub(crate) fn refuse_changes(manifest: &Manifest) -> Result<()> {
+    if manifest.kind != walkback_vault::PointKind::Changes {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "`{}` holds changed rows only: tables cannot be brought back from it as a whole",
+            manifest.id
+        ),
+    )
+    .hint(
+        "`walkback rollback --type surgical` takes back what was changed, and keeps what was written since",
+    ))
+}
+
 pub(crate) fn check_manifest(manifest: &Manifest, expected: Option<&str>) -> Result<()> {
     // Each of several stores may have its own.
     match expected {

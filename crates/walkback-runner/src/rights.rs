@@ -25,6 +25,7 @@ pub(crate) fn of_rollback(plan: &RollbackPlan) -> Vec<Action> {
         actions.extend(step.changes.iter().flat_map(of_changes));
     }
     actions.extend(plan.restore.iter().flat_map(of_restore));
+    actions.extend(plan.changes.iter().flat_map(of_changes));
     actions
 }
 

@@ -51,6 +51,8 @@ pub enum PointKind {
     AfterUp,
     /// Made within a rollback, of tables as it leaves them, where something that was written had no place in them.
     AfterRollback,
+    /// Rows that a run changed, and no others: as they were, or as it left them.
+    Changes,
 }
 
 impl PointKind {
@@ -63,6 +65,7 @@ impl PointKind {
             Self::Backup => "backup",
             Self::AfterUp => "point after up",
             Self::AfterRollback => "point after rollback",
+            Self::Changes => "changed rows",
         }
     }
 }
@@ -273,6 +276,9 @@ pub struct Manifest {
     /// them brings back all the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<Vec<Grant>>,
+    /// Of changed rows as a run left them: the id of the point that holds them as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     /// BLAKE3 over the rest of the manifest in canonical form, in hexadecimal.
     pub hash: String,
     /// Where it was read, and with what its chunks are.

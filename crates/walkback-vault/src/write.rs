@@ -41,6 +41,8 @@ pub struct PointMeta {
     pub position: Option<Position>,
     /// Rights on the database, if they are to be kept.
     pub grants: Option<Vec<Grant>>,
+    /// Of changed rows as a run left them: the id of the point that holds them as they were.
+    pub before: Option<String>,
 }
 
 impl PointMeta {
@@ -56,6 +58,7 @@ impl PointMeta {
             run_id: None,
             position: None,
             grants: None,
+            before: None,
         }
     }
 }
@@ -131,6 +134,7 @@ impl PointWriter {
             tables: Vec::new(),
             totals: Totals::default(),
             grants: meta.grants,
+            before: meta.before,
             hash: String::new(),
             origin: Origin::default(),
         };

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use walkback_tests::{Backend, Sandbox, report};
+use walkback_tests::{Backend, report};
 
-use super::walk_back;
+use super::{bare, walk_back};
 
 type Rows = BTreeMap<i64, (i64, i64)>;
 
@@ -63,7 +63,7 @@ pub(crate) fn random_writes_are_never_lost(backend: Backend) {
     let seed: u64 = seed.unwrap_or_else(|| rand::rng().random());
     report(&format!("surgical on {backend}: WALKBACK_MODEL_SEED={seed}"));
     let mut random = StdRng::seed_from_u64(seed);
-    let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
+    let sandbox = bare(backend);
     sandbox.migration(
         "001_begin",
         "CREATE TABLE r (id INTEGER NOT NULL PRIMARY KEY, a INTEGER, b INTEGER);",

@@ -79,8 +79,8 @@ impl Bench {
         walkback(&self.binary, &self.folder, &self.database.url(), arguments)
     }
 
-    /// Makes sure that the migration is there, and is not applied.
-    fn not_applied(&self) -> Result<()> {
+    /// Makes sure that the migration is there, protected in this way, and is not applied.
+    fn not_applied(&self, protect: &str) -> Result<()> {
         let up = self.folder.join("migrations").join("001_change").join("up.sql");
         fs::create_dir_all(up.parent().unwrap_or(&self.folder))?;
         if up.exists() {
@@ -91,21 +91,33 @@ impl Bench {
                 output(&mut self.walkback(&undo))?;
             }
         }
-        fs::write(&up, &self.change)?;
+        fs::write(&up, format!("-- walkback: protect={protect}\n{}", self.change))?;
         Ok(())
     }
 
     /// Applies the migration anew, and lets an application write after it.
-    fn applied(&self) -> Result<()> {
-        self.not_applied()?;
+    fn applied(&self, protect: &str) -> Result<()> {
+        self.not_applied(protect)?;
         output(&mut self.walkback(&["--yes", "up"]))?;
         self.database.send("UPDATE m SET c = c + 1 WHERE id % 1000 = 7")
     }
 
     fn up(&self, place: &'static str) -> Group {
-        let (ours, theirs) = (self.clone(), self.clone());
-        let ready = self.clone();
+        let theirs = self.clone();
         let statement = self.change.clone();
+        let ours = |name: &str, protect: &'static str| {
+            let (ready, bench) = (self.clone(), self.clone());
+            Case {
+                name: name.to_owned(),
+                prepare: Box::new(move || ready.not_applied(protect)),
+                command: Box::new(move || Ok(bench.walkback(&["--yes", "up"]))),
+                output: None,
+            }
+        };
+        let captured = self
+            .database
+            .captures()
+            .then(|| ours("walkback up, captured", "capture"));
         Group {
             engine: self.database.name(),
             what: if place == PLACES[0].0 {
@@ -113,36 +125,36 @@ impl Bench {
             } else {
                 "update of 1 % all over"
             },
-            cases: vec![
-                Case {
-                    name: "walkback up, with both points".to_owned(),
-                    prepare: Box::new(move || ready.not_applied()),
-                    command: Box::new(move || Ok(ours.walkback(&["--yes", "up"]))),
-                    output: None,
-                },
-                Case {
-                    name: "the bare statement".to_owned(),
-                    prepare: Box::new(|| Ok(())),
-                    command: Box::new(move || theirs.database.client(&statement)),
-                    output: None,
-                },
-            ],
+            cases: captured
+                .into_iter()
+                .chain([
+                    ours("walkback up, with both points", "auto"),
+                    Case {
+                        name: "the bare statement".to_owned(),
+                        prepare: Box::new(|| Ok(())),
+                        command: Box::new(move || theirs.database.client(&statement)),
+                        output: None,
+                    },
+                ])
+                .collect(),
             missing: Vec::new(),
         }
     }
 
     fn rollback(&self, place: &'static str, dump: PathBuf) -> Group {
-        let ours = |kind: &'static str| {
+        let ours = |kind: &'static str, protect: &'static str, from: &str| {
             let (ready, bench) = (self.clone(), self.clone());
             Case {
-                name: format!("walkback rollback --type {kind}"),
-                prepare: Box::new(move || ready.applied()),
+                name: format!("walkback rollback --type {kind}, {from}"),
+                prepare: Box::new(move || ready.applied(protect)),
                 command: Box::new(move || {
                     Ok(bench.walkback(&["--yes", "rollback", "-n", "1", "--type", kind]))
                 }),
                 output: None,
             }
         };
+        let captured = self.database.captures();
+        let captured = captured.then(|| ours("surgical", "capture", "captured"));
         let (ready, database) = (self.clone(), self.database.clone());
         let folder = self.folder.clone();
         let reload = Case {
@@ -158,7 +170,14 @@ impl Bench {
             } else {
                 "rollback of 1 % all over"
             },
-            cases: vec![ours("surgical"), ours("full"), reload],
+            cases: captured
+                .into_iter()
+                .chain([
+                    ours("surgical", "auto", "from both points"),
+                    ours("full", "auto", "from the point"),
+                    reload,
+                ])
+                .collect(),
             missing: Vec::new(),
         }
     }
@@ -170,6 +189,11 @@ impl Database {
             Self::File(_) => "sqlite".to_owned(),
             Self::Postgres(server) | Self::Mysql(server) => server.name.clone(),
         }
+    }
+
+    /// Returns whether what a migration changes can be captured there.
+    fn captures(&self) -> bool {
+        !matches!(self, Self::Mysql(_))
     }
 
     fn url(&self) -> String {

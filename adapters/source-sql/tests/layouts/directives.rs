@@ -202,7 +202,7 @@ async fn a_directive_that_is_wrong_is_told_with_its_line() {
         ),
         (
             "protect=softdelete",
-            "`protect=softdelete` is not one of auto, soft-delete, backup-table, vault, off",
+            "`protect=softdelete` is not one of auto, soft-delete, backup-table, capture, vault, off",
             "did you mean `protect=soft-delete`?",
         ),
         (

@@ -19,6 +19,7 @@
 mod access;
 mod bulk;
 mod cancelling;
+mod capturing;
 mod catalog;
 mod crash;
 mod dumps;
@@ -147,6 +148,7 @@ pub static CHECKS: &[Check<EngineFixture>] = crate::checks![
     locks::transactions_do_not_matter_to_a_lock,
     locks::locks_of_different_names_are_different_locks,
     locks::a_lock_that_is_not_held_cannot_be_freed,
+    capturing::changed_rows_are_captured_as_they_were_and_as_they_are_left,
     holding::a_statement_waits_for_a_lock_only_so_long,
     holding::held_tables_are_written_by_nobody_else_where_that_is_claimed,
     holding::an_owner_lacks_no_right,

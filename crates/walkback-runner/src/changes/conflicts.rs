@@ -1,5 +1,6 @@
 //! Finding what was changed since, and saying it.
 
+use walkback_core::catalog::Column;
 use walkback_core::{Cx, Result, Session};
 
 use super::TableChanges;
@@ -47,7 +48,7 @@ impl Sql<'_> {
         session: &mut dyn Session,
         found: &mut TableChanges,
     ) -> Result<()> {
-        for column in &self.columns {
+        for column in self.changed_columns() {
             let sql = self.changed_cells(column);
             self.ask(
                 cx,
@@ -58,10 +59,15 @@ impl Sql<'_> {
             )
             .await?;
         }
-        let what = self.words.changed_row_deleted;
-        self.ask(cx, session, (&self.deleted_rows(), what), None, found)
-            .await?;
+        if self.extent.has_changed_any() {
+            let what = self.words.changed_row_deleted;
+            self.ask(cx, session, (&self.deleted_rows(), what), None, found)
+                .await?;
+        }
         self.added_and_changed(cx, session, found).await?;
+        if !self.extent.has_deleted {
+            return Ok(());
+        }
         let what = self.words.key_used;
         self.ask(cx, session, (&self.replaced_rows(), what), None, found)
             .await
@@ -74,6 +80,9 @@ impl Sql<'_> {
         session: &mut dyn Session,
         found: &mut TableChanges,
     ) -> Result<()> {
+        if !self.extent.has_inserted {
+            return Ok(());
+        }
         let what = self.words.new_row_changed;
         self.ask(cx, session, (&self.changed_rows(), what), None, found)
             .await
@@ -86,7 +95,7 @@ impl Sql<'_> {
         session: &mut dyn Session,
         found: &mut TableChanges,
     ) -> Result<()> {
-        let Some(sql) = self.orphaned_rows() else {
+        let Some(sql) = self.orphaned_rows().filter(|_| self.extent.has_deleted) else {
             return Ok(());
         };
         let what = self.words.row_without_parent;
@@ -100,7 +109,7 @@ impl Sql<'_> {
         session: &mut dyn Session,
         found: &mut TableChanges,
     ) -> Result<()> {
-        for column in &self.columns {
+        for column in self.changed_columns() {
             if let Some(sql) = self.orphaned_cells(column) {
                 let what = self.words.cell_without_parent;
                 self.ask(cx, session, (&sql, what), Some(&column.name), found)
@@ -117,11 +126,16 @@ impl Sql<'_> {
         session: &mut dyn Session,
         found: &mut TableChanges,
     ) -> Result<()> {
-        let Some(sql) = self.referred_rows() else {
+        let Some(sql) = self.referred_rows().filter(|_| self.extent.has_inserted) else {
             return Ok(());
         };
         let what = self.words.new_row_referred_to;
         self.ask(cx, session, (&sql, what), None, found).await
+    }
+
+    fn changed_columns(&self) -> impl Iterator<Item = &Column> {
+        let columns = self.columns.iter().copied();
+        columns.filter(|column| self.extent.has_changed(&column.name))
     }
 
     async fn ask(

@@ -1,10 +1,11 @@
 //! Keeping the tables as a migration left them, inside its transaction.
 
 use walkback_core::bulk::TableSlice;
+use walkback_core::capture::Captured;
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::fingerprint::Fingerprinter;
 use walkback_core::statement::{Action, Severity};
-use walkback_core::{Cx, Result, ResultExt as _};
+use walkback_core::{Cx, Result, ResultExt as _, TableName};
 use walkback_vault::{Manifest, PointKind};
 
 use crate::delta::SchemaDelta;
@@ -19,6 +20,8 @@ pub(super) struct Kept<'a> {
     pub(super) about: &'a str,
     pub(super) description: String,
     pub(super) schema: &'a Schema,
+    /// Of changed rows: the id of the point that holds them as they were.
+    pub(super) before: Option<&'a str>,
     /// What is read, and as what it is kept.
     pub(super) slices: Vec<(TableSlice, TableSlice)>,
 }
@@ -59,12 +62,49 @@ impl Execution<'_> {
             about: &step.name,
             description: format!("after migration {}", step.name),
             schema: &outcome.after,
+            before: None,
             slices,
         };
         let written = self.keep(cx, kept).await;
         let manifest = written.wrap(|| format!("what `{}` changed cannot be kept", step.name))?;
         cx.step("changes.kept");
         Ok(Some(manifest))
+    }
+
+    /// Makes two points of what was captured: the rows as they were, and as they were left. Returns the second.
+    pub(crate) async fn keep_captured(
+        &mut self,
+        cx: &Cx,
+        about: &str,
+        whose: &str,
+        schema: &Schema,
+    ) -> Result<Manifest> {
+        let captured = std::mem::take(&mut self.captured);
+        let slices = |side: fn(&Captured) -> &TableName| {
+            let tables = captured.iter();
+            let slices = tables.filter_map(|one| {
+                let slice = point::slice_of(schema.table(&one.table)?);
+                let read = TableSlice::new(side(one).clone(), slice.columns.clone(), slice.order.clone());
+                Some((read, slice))
+            });
+            slices.collect::<Vec<_>>()
+        };
+        let kept = |words: &str, before, slices| Kept {
+            kind: PointKind::Changes,
+            prefix: "ch",
+            about,
+            description: format!("rows that {whose} changed, {words}"),
+            schema,
+            before,
+            slices,
+        };
+        let was = kept("as they were", None, slices(|one| &one.was));
+        let failed = || format!("what {whose} changed cannot be kept");
+        let was = self.keep(cx, was).await.wrap(failed)?;
+        let left = kept("as it left them", Some(was.id.as_str()), slices(|one| &one.left));
+        let left = self.keep(cx, left).await.wrap(failed)?;
+        cx.step("changes.kept");
+        Ok(left)
     }
 
     /// Makes a point of tables as the current transaction sees them.
@@ -78,6 +118,7 @@ impl Execution<'_> {
             run_id: Some(self.run.id.clone()),
             of: None,
             grants: None,
+            before: kept.before,
         };
         let capability = self.session.capability().clone();
         let meta = point::meta(self.runner, &self.state, &capability, kept.schema, &request);

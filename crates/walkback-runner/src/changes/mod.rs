@@ -6,6 +6,7 @@
 
 mod asking;
 mod conflicts;
+mod extent;
 mod keep;
 mod merge;
 mod questions;
@@ -25,6 +26,7 @@ use walkback_vault::{ChunkEntry, Manifest, TableEntry};
 pub(crate) use merge::{Merged, Merging};
 pub(crate) use rescue::Unplaced;
 pub use rescue::{PutAside, Rescued, Waiting};
+pub(crate) use undo::Whose;
 
 /// What becomes of a cell or row that the migration changed and that was changed again since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ use walkback_core::{Dialect, DialectKind, TableName};
 
 use super::OnConflict;
 use super::conflicts::Words;
+use super::extent::Extent;
 
 /// Writes the statements for one table.
 pub(super) struct Sql<'a> {
@@ -23,6 +24,7 @@ pub(super) struct Sql<'a> {
     /// end, and not yet.
     pub(super) circle: Vec<Others<'a>>,
     pub(super) words: &'static Words,
+    pub(super) extent: Extent,
 }
 
 /// Says that two cells of one type hold the same, byte by byte, whatever their collation or type thinks equal.
@@ -244,7 +246,10 @@ impl Sql<'_> {
         let is_mysql = self.is(DialectKind::Mysql);
         let prefix = if is_mysql { "t." } else { "" };
         let (mut sets, mut any) = (Vec::new(), Vec::new());
-        for column in self.writable() {
+        let changed = self
+            .writable()
+            .filter(|column| self.extent.has_changed(&column.name));
+        for column in changed {
             let (name, goes) = (self.name(&column.name), self.goes_back(column, policy));
             sets.push(format!(
                 "{prefix}{name} = CASE WHEN {goes} THEN w.{name} ELSE t.{name} END"

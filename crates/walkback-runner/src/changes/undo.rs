@@ -1,14 +1,15 @@
 //! Taking back what a migration changed in rows, and nothing else.
 
+use walkback_core::catalog::Table;
 use walkback_core::engine::Begin;
-use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
+use walkback_core::{Cx, DialectKind, Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
 
+use super::extent::Extent;
 use super::sift::Side;
 use super::sql::{Others, Sql};
 use super::{Changed, ChangesPlan, OnConflict, TableChanges};
 use crate::execute::Execution;
-use crate::journal::StoredMigration;
 use crate::load::Shadow;
 
 /// The two tables that the changed rows of one are loaded into.
@@ -18,15 +19,24 @@ struct Pair {
     left: Shadow,
 }
 
+/// Whose changes are taken back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Whose<'a> {
+    /// A migration's: it is not applied afterwards.
+    Migration(&'a MigrationId),
+    /// A rollback's: these are applied afterwards.
+    Rollback(&'a [MigrationId]),
+}
+
 impl Execution<'_> {
-    /// Takes back what a migration changed, cell by cell, in one transaction; or only the rows that it added.
+    /// Takes back what a run changed, cell by cell, in one transaction; or only the rows that it added.
     ///
     /// # Errors
     /// `Conflict` if something was changed since and that is to stop it; nothing has changed then.
     pub(crate) async fn undo_changes(
         &mut self,
         cx: &Cx,
-        stored: &StoredMigration,
+        whose: Whose<'_>,
         plan: &ChangesPlan,
         how: (OnConflict, bool),
     ) -> Result<()> {
@@ -59,11 +69,18 @@ impl Execution<'_> {
                     .await?;
             }
             self.hold_changed(cx, &changed).await?;
-            let tables = self.take_back(cx, &changed, &pairs, how).await?;
+            let tables = if self.captures_own {
+                self.take_back_captured(cx, &changed, &pairs, how).await?
+            } else {
+                self.take_back(cx, &changed, &pairs, how).await?
+            };
             if is_transactional {
                 self.clear_shadows(cx).await?;
             }
-            self.record_undone(cx, &stored.id).await?;
+            match whose {
+                Whose::Migration(id) => self.record_undone(cx, id).await?,
+                Whose::Rollback(applied) => self.set_ledger(cx, applied).await?,
+            }
             Ok(tables)
         };
         let (tables, outcome) = match outcome.await {
@@ -74,11 +91,34 @@ impl Execution<'_> {
         if !is_transactional {
             self.clear_shadows(&cx.shielded()).await.ok();
         }
+        if self.captures_own && outcome.is_err() {
+            self.abandon_capture(&cx.shielded()).await?;
+        }
         outcome?;
         cx.step("migration.committed");
-        self.note_undone(&stored.id);
+        if let Whose::Migration(id) = whose {
+            self.note_undone(id);
+        }
         self.report.changes.extend(tables);
         Ok(())
+    }
+
+    /// Takes back as [`Self::take_back`] does, and captures what that changes: so it can itself be taken back.
+    async fn take_back_captured(
+        &mut self,
+        cx: &Cx,
+        changed: &[Changed],
+        pairs: &[Pair],
+        how: (OnConflict, bool),
+    ) -> Result<Vec<TableChanges>> {
+        let tables: Vec<Table> = changed.iter().map(|one| one.table.clone()).collect();
+        self.start_capture(cx, &tables).await?;
+        let found = self.take_back(cx, changed, pairs, how).await?;
+        self.finish_capture(cx, &tables).await?;
+        let schema = self.runner.schema(cx, &mut *self.session).await?;
+        self.keep_captured(cx, "rollback", "the rollback", &schema)
+            .await?;
+        Ok(found)
     }
 
     async fn hold_changed(&mut self, cx: &Cx, changed: &[Changed]) -> Result<()> {
@@ -126,7 +166,7 @@ impl Execution<'_> {
                 left: &pair.left.name,
             })
             .collect();
-        let sqls: Vec<Sql<'_>> = changed
+        let mut sqls: Vec<Sql<'_>> = changed
             .iter()
             .zip(&others)
             .enumerate()
@@ -139,8 +179,17 @@ impl Execution<'_> {
                 schema: &now,
                 circle: super::in_circle_with(&others, index),
                 words: &super::conflicts::OF_MIGRATION,
+                extent: Extent::unknown(),
             })
             .collect();
+        if dialect.kind() == DialectKind::Postgres {
+            // A few rows of many are looked up by their keys; by default the server would rather read the table, each time.
+            let cheaper = "SET LOCAL random_page_cost = 1.1";
+            self.session.execute(cx, cheaper, &[]).await?;
+        }
+        for sql in &mut sqls {
+            sql.extent = sql.look(cx, &mut *self.session).await?;
+        }
         let mut tables: Vec<TableChanges> = changed
             .iter()
             .map(|one| TableChanges::none(&one.table.name))
@@ -156,11 +205,14 @@ impl Execution<'_> {
         // What others refer to comes first and goes last.
         let whole = || sqls.iter().filter(|_| !only_added);
         for (sql, found) in whole().zip(&mut tables) {
-            if let Some(back) = sql.take_key_back().filter(|_| policy == OnConflict::Revert) {
+            let takes_keys = policy == OnConflict::Revert && sql.extent.has_deleted;
+            if let Some(back) = sql.take_key_back().filter(|_| takes_keys) {
                 found.changed_back += session.execute(cx, &back, &[]).await?;
             }
             sql.without_parents(cx, session, found).await?;
-            found.brought_back += session.execute(cx, &sql.bring_back(), &[]).await?;
+            if sql.extent.has_deleted {
+                found.brought_back += session.execute(cx, &sql.bring_back(), &[]).await?;
+            }
         }
         for (sql, found) in whole().zip(&mut tables) {
             sql.referring_to_nothing(cx, session, found).await?;
@@ -169,8 +221,10 @@ impl Execution<'_> {
             }
         }
         for (sql, found) in sqls.iter().zip(&mut tables).rev() {
-            sql.referred_to(cx, session, found).await?;
-            found.removed += session.execute(cx, &sql.remove(policy), &[]).await?;
+            if sql.extent.has_inserted {
+                sql.referred_to(cx, session, found).await?;
+                found.removed += session.execute(cx, &sql.remove(policy), &[]).await?;
+            }
         }
         if policy == OnConflict::Stop && tables.iter().any(|table| table.conflicts > 0) {
             return Err(stopped(&tables));

@@ -151,6 +151,7 @@ impl Runner {
             // It is pruned with the other backups of this database.
             of: Some(point::database_name(self)),
             grants: None,
+            before: None,
         };
         let written = point::make(&inside, cx, &state, request).await?;
         cx.step("dump.imported");

@@ -236,6 +236,14 @@ impl Execution<'_> {
         let named = self.named(id);
         self.report.undone.push(named);
         self.state.applied.retain(|row| row.id != *id);
+        // No point holds its tables as they are now: one has to, before an older migration takes them away.
+        let captured = self
+            .state
+            .stored
+            .get(id)
+            .filter(|stored| stored.point.is_none() && stored.changes.is_some());
+        let tables = captured.and_then(|stored| stored.touched.clone());
+        self.moved_back.extend(tables.into_iter().flatten());
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use walkback_core::capture::Captured;
 use walkback_core::engine::Begin;
 use walkback_core::ledger::LedgerFormat;
 use walkback_core::statement::Action;
@@ -68,12 +69,16 @@ pub(crate) struct Execution<'a> {
     pub(crate) aside: Vec<DeprecatedRow>,
     /// How many tables this run has moved aside.
     pub(crate) aside_number: i64,
-    /// Tables that were moved back and are in no point yet.
+    /// Tables that were moved back, or of which captured rows were taken back, and that are in no point yet.
     pub(crate) moved_back: Vec<TableName>,
     /// In which points those are that older migrations may take away again.
     pub(crate) kept_moved: BTreeMap<TableName, String>,
-    /// Why the tables of the migration under way cannot be moved aside.
-    pub(crate) not_aside: Option<String>,
+    /// What the migration under way has changed in rows, where that is captured.
+    pub(crate) captured: Vec<Captured>,
+    /// Whether what a rollback changes in rows is captured, instead of a safety point before it.
+    pub(crate) captures_own: bool,
+    /// Why the tables of the migration under way cannot be moved aside, or what it changes not be captured.
+    pub(crate) needs_point: Option<String>,
     seq: i64,
     started: Instant,
     // Held for its drop.
@@ -187,7 +192,9 @@ impl<'a> Execution<'a> {
             aside_number: 0,
             moved_back: Vec::new(),
             kept_moved: BTreeMap::new(),
-            not_aside: None,
+            captured: Vec::new(),
+            captures_own: false,
+            needs_point: None,
             seq: 0,
             started: Instant::now(),
             _lock: lock,
@@ -371,6 +378,7 @@ impl<'a> Execution<'a> {
             run_id: Some(self.run.id.clone()),
             of: None,
             grants: None,
+            before: None,
         };
         let made = point::make(self.runner, cx, &self.state, request).await;
         let written = made.map_err(|error| match error.kind() {
@@ -511,7 +519,8 @@ fn summary(report: &RunReport) -> String {
 }
 
 fn undo_command(report: &RunReport) -> Option<String> {
-    let changed = !report.applied.is_empty() || !report.undone.is_empty() || !report.points.is_empty();
+    let moved = !report.applied.is_empty() || !report.undone.is_empty();
+    let changed = moved || !report.points.is_empty() || !report.changes.is_empty();
     match report.kind {
         RunKind::Stamp => None,
         _ if !changed => None,

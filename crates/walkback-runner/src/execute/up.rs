@@ -50,7 +50,8 @@ enum Attempt {
     Applied,
     /// It was rolled back: it changed these tables too, and the point does not hold them.
     NeedsMore(Vec<TableName>),
-    /// It was rolled back: what it drops cannot be moved aside, for this reason, and the point has to hold it.
+    /// It was rolled back: what it drops cannot be moved aside, or what it changes not be captured, for this reason, and
+    /// the point has to hold it.
     NeedsPoint(String),
 }
 
@@ -69,13 +70,18 @@ impl Execution<'_> {
             if !step.transaction {
                 return self.up_statement_by_statement(cx, &step, &scope, point).await;
             }
-            match self.up_in_transaction(cx, &step, &scope, point).await? {
+            let attempt = Box::pin(self.up_in_transaction(cx, &step, &scope, point)).await;
+            if step.is_captured() && !matches!(attempt, Ok(Attempt::Applied)) {
+                self.abandon_capture(&cx.shielded()).await?;
+            }
+            match attempt? {
                 Attempt::Applied => return Ok(()),
                 // A rename reaches into tables that no statement names. The second point holds them.
                 Attempt::NeedsMore(tables) => scope = scope.and(PointScope::Tables(tables)),
                 Attempt::NeedsPoint(why) => {
-                    step.give_up_soft(&why);
                     self.must_have_vault(&step, &why)?;
+                    step.give_up_soft(&why);
+                    step.give_up_capture(&why);
                     scope = step.scope();
                 }
             }
@@ -84,6 +90,13 @@ impl Execution<'_> {
 
     /// Says that a table could not be moved aside, and refuses to drop it where no point can hold it.
     fn must_have_vault(&mut self, step: &PlannedStep, why: &str) -> Result<()> {
+        if step.is_captured() {
+            self.report.warnings.push(format!(
+                "what `{}` changes could not be captured, and is kept in its point: {why}",
+                step.name
+            ));
+            return Ok(());
+        }
         if self.runner.vault().is_some() {
             self.report.warnings.push(format!(
                 "what `{}` drops could not be moved aside, and is kept in its point: {why}",
@@ -188,11 +201,16 @@ impl Execution<'_> {
                     .map(|()| Attempt::Applied);
             }
         };
-        let outcome = match self.statements_inside(cx, step).await {
+        let ran = if step.is_captured() {
+            Box::pin(self.statements_captured(cx, step)).await
+        } else {
+            self.statements_inside(cx, step).await
+        };
+        let outcome = match ran {
             Ok(outcome) => outcome,
-            Err(_) if self.not_aside.is_some() => {
+            Err(_) if self.needs_point.is_some() => {
                 self.session.rollback(cx).await?;
-                return Ok(Attempt::NeedsPoint(self.not_aside.take().unwrap_or_default()));
+                return Ok(Attempt::NeedsPoint(self.needs_point.take().unwrap_or_default()));
             }
             Err(error) => {
                 self.taken_back = Some(format!("rolled back the transaction of `{}`", step.name));
@@ -208,7 +226,13 @@ impl Execution<'_> {
             return Ok(Attempt::NeedsMore(missing));
         }
         let recorded = async {
-            let after = Box::pin(self.keep_changes(cx, step, point.as_ref(), &outcome)).await?;
+            let after = if step.is_captured() {
+                let whose = format!("migration {}", step.name);
+                let kept = self.keep_captured(cx, &step.name, &whose, &outcome.after);
+                Some(Box::pin(kept).await?)
+            } else {
+                Box::pin(self.keep_changes(cx, step, point.as_ref(), &outcome)).await?
+            };
             let points = (point.map(|point| point.id), after);
             self.record_applied(cx, step, points, outcome).await?;
             if self.puts_back_inside() {
@@ -228,7 +252,7 @@ impl Execution<'_> {
         Ok(Attempt::Applied)
     }
 
-    async fn statements_inside(&mut self, cx: &Cx, step: &PlannedStep) -> Result<Outcome> {
+    pub(crate) async fn statements_inside(&mut self, cx: &Cx, step: &PlannedStep) -> Result<Outcome> {
         let before = self.runner.schema(cx, &mut *self.session).await?;
         let mut derivation = Derivation::default();
         let mut current = before.clone();

@@ -28,7 +28,7 @@ impl Execution<'_> {
     ///
     /// # Errors
     /// What the server answers to the real statement, where it refuses it. If it is only that they cannot be moved, the
-    /// reason is in [`Execution::not_aside`], and the transaction has to be rolled back.
+    /// reason is in [`Execution::needs_point`], and the transaction has to be rolled back.
     pub(crate) async fn move_aside(
         &mut self,
         cx: &Cx,
@@ -62,7 +62,7 @@ impl Execution<'_> {
             }
             Err(why) => {
                 let message = format!("`{}` cannot be moved aside: {why}", names[0]);
-                self.not_aside = Some(why);
+                self.needs_point = Some(why);
                 Err(Error::unsupported(message, "this statement"))
             }
         }
@@ -265,7 +265,7 @@ impl Execution<'_> {
     pub(crate) fn notice_what_holds(&mut self, sent: Result<()>) -> Result<()> {
         let Err(error) = sent else { return Ok(()) };
         if !self.aside.is_empty() && names_aside(&error) {
-            self.not_aside = Some("a later statement of the script drops what it uses".to_owned());
+            self.needs_point = Some("a later statement of the script drops what it uses".to_owned());
         }
         Err(error)
     }

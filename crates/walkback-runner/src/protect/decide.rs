@@ -24,11 +24,17 @@ impl PlannedStep {
             return;
         }
         let soft = (self.protect == Protect::SoftDelete).then(|| self.refuse_soft(runner, schema));
+        let capture = (self.protect == Protect::Capture).then(|| self.refuse_capture(runner, schema));
         let keep = runner.settings().soft_delete;
         let (protect, has_vault) = (self.protect, runner.vault().is_some());
         for statement in &mut self.statements {
             let drops = leaving(statement, schema).is_ok_and(|tables| !tables.is_empty());
-            statement.protection = (statement.severity >= Severity::Destructive).then(|| match &soft {
+            let least = match capture {
+                Some(Ok(())) => Severity::AddsRows,
+                _ => Severity::Destructive,
+            };
+            statement.protection = (statement.severity >= least).then(|| match &soft {
+                _ if capture == Some(Ok(())) => StatementProtection::Capture,
                 Some(Ok(())) if drops => StatementProtection::SoftDelete { keep: phrase(keep) },
                 Some(Ok(())) => StatementProtection::Definition,
                 _ if protect == Protect::Off => StatementProtection::Nothing {
@@ -38,7 +44,10 @@ impl PlannedStep {
                     why: "there is no vault".to_owned(),
                 },
                 Some(Err(why)) if statement.drops_tables().next().is_some() => StatementProtection::Vault {
-                    why: Some(why.clone()),
+                    why: Some(format!("not moved aside: {why}")),
+                },
+                _ if let Some(Err(why)) = &capture => StatementProtection::Vault {
+                    why: Some(format!("not captured: {why}")),
                 },
                 _ => StatementProtection::Vault { why: None },
             });
@@ -51,7 +60,7 @@ impl PlannedStep {
         self.protect = Protect::Vault;
         for statement in self.statements.iter_mut().filter(|statement| statement.is_soft()) {
             statement.protection = Some(StatementProtection::Vault {
-                why: Some(why.to_owned()),
+                why: Some(format!("not moved aside: {why}")),
             });
         }
     }

@@ -5,6 +5,7 @@
 //! way there and the way back are plain statements ([`moves`]), worked out from the schema just before.
 
 mod aside;
+mod capture;
 mod decide;
 mod gone;
 mod moves;
@@ -32,6 +33,9 @@ pub enum Protect {
     Auto,
     /// Tables that are dropped are moved aside until their deadline; a point where that cannot be.
     SoftDelete,
+    /// The rows that statements change are captured while they change them, and nothing else is read; a point where that
+    /// cannot be.
+    Capture,
     /// A point of what its statements change, in any case.
     Vault,
     /// Nothing.
@@ -42,10 +46,11 @@ impl FromStr for Protect {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let hint = "use `auto`, `soft-delete`, `vault` or `off`";
+        let hint = "use `auto`, `soft-delete`, `capture`, `vault` or `off`";
         match text {
             "auto" => Ok(Self::Auto),
             "soft-delete" => Ok(Self::SoftDelete),
+            "capture" => Ok(Self::Capture),
             "vault" => Ok(Self::Vault),
             "off" => Ok(Self::Off),
             "backup-table" => Err(Error::new(
@@ -68,9 +73,11 @@ pub enum StatementProtection {
         /// How long they stay, as a person writes it.
         keep: String,
     },
+    /// The rows that it changes are captured: as they were, and as it left them.
+    Capture,
     /// The point before the run holds what it destroys.
     Vault {
-        /// Why it is not moved aside, where that was asked for.
+        /// Why it is not moved aside or captured, where that was asked for, in words.
         #[serde(skip_serializing_if = "Option::is_none")]
         why: Option<String>,
     },
@@ -87,8 +94,9 @@ impl fmt::Display for StatementProtection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SoftDelete { keep } => write!(f, "moved aside for {keep}"),
+            Self::Capture => f.write_str("what it changes is captured"),
             Self::Vault { why: None } => f.write_str("kept in the point"),
-            Self::Vault { why: Some(why) } => write!(f, "kept in the point, not moved aside: {why}"),
+            Self::Vault { why: Some(why) } => write!(f, "kept in the point, {why}"),
             Self::Definition => f.write_str("its definition is kept"),
             Self::Nothing { why } => write!(f, "not protected: {why}"),
         }
@@ -104,6 +112,7 @@ mod tests {
         for (text, protect) in [
             ("auto", Protect::Auto),
             ("soft-delete", Protect::SoftDelete),
+            ("capture", Protect::Capture),
             ("vault", Protect::Vault),
             ("off", Protect::Off),
         ] {

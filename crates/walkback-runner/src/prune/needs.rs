@@ -100,14 +100,40 @@ impl Needs {
         if let Some((_, reason)) = complete {
             reason.why.push("the newest backup of everything".to_owned());
         }
-        let safety = points.iter().zip(&mut reasons);
-        let mut safety = safety.filter(|(point, reason)| is_safety(point) && !reason.is_foreign);
-        if let Some((_, reason)) = safety.next() {
-            reason
-                .why
-                .push("the last rollback or restore is walked back with it".to_owned());
-        }
+        self.keep_last_rollback(cx, points, &mut reasons);
         reasons
+    }
+
+    /// Keeps what the last rollback or restore is walked back with, and the migrations that this brings back after that.
+    fn keep_last_rollback(&self, cx: &Cx, points: &[SurveyedPoint], reasons: &mut [Reasons]) {
+        let of_rollback = |point: &SurveyedPoint| {
+            let run = point.info.as_ref().ok().and_then(|info| info.run_id.as_ref());
+            let is_of_migration = || self.stored.values().any(|stored| Some(&stored.run_id) == run);
+            is_safety(point) || kind_of(point) == Some(PointKind::Changes) && !is_of_migration()
+        };
+        let last = (0..points.len()).find(|at| of_rollback(&points[*at]) && !reasons[*at].is_foreign);
+        let Some((point, info)) = last.and_then(|at| Some((&points[at], points[at].info.as_ref().ok()?)))
+        else {
+            return;
+        };
+        for (other, reason) in points.iter().zip(reasons.iter_mut()) {
+            let is_beside = kind_of(other) == Some(PointKind::Changes)
+                && other.info.as_ref().is_ok_and(|other| other.run_id == info.run_id);
+            if other.id == point.id || is_beside {
+                reason
+                    .why
+                    .push("the last rollback or restore is walked back with it".to_owned());
+            }
+        }
+        for id in info.ledger.applied.iter().map(MigrationId::new) {
+            if let Some(stored) = self.stored.get(&id).filter(|_| !self.applied.contains(&id)) {
+                let why = format!(
+                    "walking the last rollback back brings `{}` back with it",
+                    stored.name()
+                );
+                self.keep_point_of(cx, stored, &why, points, reasons);
+            }
+        }
     }
 
     fn judge(&self, point: &SurveyedPoint, shared: Option<&SurveyedPoint>, reason: &mut Reasons) {
@@ -165,6 +191,12 @@ impl Needs {
             && let Some(at) = points.iter().position(|point| point.id == *changes)
         {
             reasons[at].why.push(why.to_owned());
+        }
+        for (point, reason) in points.iter().zip(reasons.iter_mut()) {
+            let is_of_run = |info: &PointInfo| info.run_id.as_deref() == Some(&stored.run_id);
+            if kind_of(point) == Some(PointKind::Changes) && point.info.as_ref().is_ok_and(is_of_run) {
+                reason.why.push(why.to_owned());
+            }
         }
         let Some(id) = &stored.point else { return };
         let at = points.iter().position(|point| point.id == *id);

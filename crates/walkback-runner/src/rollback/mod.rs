@@ -119,6 +119,9 @@ pub struct RollbackPlan {
     pub steps: Vec<RollbackStep>,
     /// The exchange, where the whole goes back to one point.
     pub restore: Option<RestorePlan>,
+    /// What the rollback that is itself walked back had changed, where it was captured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ChangesPlan>,
     /// What becomes of what was changed again since, where rows go back cell by cell.
     pub on_conflict: OnConflict,
     /// What a person should know.
@@ -128,6 +131,9 @@ pub struct RollbackPlan {
     pub(crate) only_scripts: bool,
     #[serde(skip)]
     pub(crate) applied: Vec<MigrationId>,
+    /// What is applied afterwards, where what a rollback had changed is taken back.
+    #[serde(skip)]
+    pub(crate) applied_after: Vec<MigrationId>,
 }
 
 impl RollbackPlan {
@@ -140,6 +146,7 @@ impl RollbackPlan {
     /// Returns whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.restore.is_none() && self.kind != RollbackKind::Transaction
+        let is_whole = self.restore.is_some() || self.changes.is_some();
+        self.steps.is_empty() && !is_whole && self.kind != RollbackKind::Transaction
     }
 }

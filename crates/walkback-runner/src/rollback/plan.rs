@@ -7,9 +7,10 @@ use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result, Session, 
 
 use super::renamed::Renamed;
 use super::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
-use crate::changes::OnConflict;
+use crate::changes::{Changed, ChangesPlan, OnConflict};
 use crate::journal::{Journal, PointRow, RunRecord, RunStatus};
 use crate::loss::LossCounter;
+use crate::plan::RunKind;
 use crate::restore::{Exchange, RestorePlan};
 use crate::runner::{DownTarget, Runner};
 use crate::since;
@@ -162,7 +163,12 @@ impl Planning<'_> {
         let mut points = Journal::new(self.session, &*dialect)
             .points_of(self.cx, &run.id)
             .await?;
+        let own = points.iter().rfind(|point| point.kind == "changes").cloned();
         points.retain(|point: &PointRow| point.kind == "safety");
+        let is_rollback = run.kind == RunKind::Rollback.name() && kind == RollbackKind::Auto;
+        if let (Some(own), true, true) = (own, is_rollback && points.is_empty(), moved) {
+            return self.back_to_changes(run, &own.id).await.map(Some);
+        }
         if let (Some(point), true, true) = (points.first(), kind == RollbackKind::Auto, done || moved) {
             let why = format!(
                 "the last run, `{}` ({}), walked back, and this is its safety point",
@@ -191,6 +197,42 @@ impl Planning<'_> {
         }
         // It failed or was killed before it had changed anything.
         Ok(None)
+    }
+
+    /// Plans to take back what a rollback had changed in rows, and captured.
+    async fn back_to_changes(&mut self, run: &RunRecord, after: &str) -> Result<RollbackPlan> {
+        let about = format!("the last run, `{}` ({})", run.id, run.kind);
+        let left = self.manifest(after).await;
+        let left = left.map_err(|error| self.gone(error, after, &about))?;
+        let before = left.before.clone().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Damaged,
+                format!("`{after}` does not say which rows there were before"),
+            )
+        })?;
+        let was = self.manifest(&before).await;
+        let was = was.map_err(|error| self.gone(error, &before, &about))?;
+        let changed = Changed::all(&was, &left, &self.schema)?;
+        let applied = self.state.applied_set();
+        let applied_after: Vec<_> = was.ledger.applied.iter().map(MigrationId::new).collect();
+        Ok(RollbackPlan {
+            kind: RollbackKind::Surgical,
+            reason: format!("{about}, walked back, and what it changed in rows was captured"),
+            from: self.state.heads(&applied),
+            to: self.state.heads(&applied_after.iter().cloned().collect()),
+            steps: Vec::new(),
+            restore: None,
+            changes: Some(ChangesPlan {
+                before,
+                after: after.to_owned(),
+                tables: changed.into_iter().map(|changed| changed.table.name).collect(),
+            }),
+            on_conflict: OnConflict::default(),
+            warnings: Vec::new(),
+            only_scripts: false,
+            applied: applied.into_iter().collect(),
+            applied_after,
+        })
     }
 
     /// Plans to walk back migrations, newest first.
@@ -231,10 +273,12 @@ impl Planning<'_> {
             to: self.state.heads(&after),
             steps,
             restore: None,
+            changes: None,
             on_conflict: OnConflict::default(),
             warnings: Vec::new(),
             only_scripts: kind == RollbackKind::Down,
             applied: applied.into_iter().collect(),
+            applied_after: Vec::new(),
         })
     }
 
@@ -311,10 +355,12 @@ fn plan_transaction(state: &State) -> Result<RollbackPlan> {
         to: heads,
         steps: Vec::new(),
         restore: None,
+        changes: None,
         on_conflict: OnConflict::default(),
         warnings: Vec::new(),
         only_scripts: false,
         applied: applied.into_iter().collect(),
+        applied_after: Vec::new(),
     })
 }
 /// Says that a stamp is taken back by a stamp: it ran no script, and none may run to undo it.

@@ -6,6 +6,7 @@ use walkback_core::catalog::{Object, Schema};
 use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
 
 use super::{RollbackKind, RollbackPlan, RollbackStep};
+use crate::changes::{ChangesPlan, OnConflict, Whose};
 use crate::execute::Execution;
 use crate::gate;
 use crate::journal::StoredMigration;
@@ -36,7 +37,7 @@ impl Runner {
             Execution::begin(self, cx, RunKind::Rollback, consent, &rights::of_rollback(plan)).await?;
         execution.still_as_planned(&plan.applied)?;
         execution.record(cx, &plan.from, &plan.to).await?;
-        let outcome = execution.rollback(cx, plan).await;
+        let outcome = Box::pin(execution.rollback(cx, plan)).await;
         execution.conclude(cx, outcome).await
     }
 
@@ -80,13 +81,30 @@ impl Execution<'_> {
                 .restore_whole(cx, restore, plan.kind == RollbackKind::Backup)
                 .await;
         }
+        if let Some(changes) = self.only_changes(plan) {
+            self.captures_own = true;
+            match self.undo_captured(cx, plan, changes).await {
+                Err(error) => match self.needs_point.take() {
+                    // The safety point keeps everything then.
+                    Some(_) => self.captures_own = false,
+                    None => return Err(error),
+                },
+                done => return done,
+            }
+        }
         let mut scope = PointScope::None;
         let mut triggers: Vec<Object> = Vec::new();
         for step in &plan.steps {
             scope = scope.and(self.scope_of(cx, step, &mut triggers).await?);
         }
+        if let Some(changes) = &plan.changes {
+            scope = scope.and(PointScope::Tables(changes.tables.clone()));
+        }
         if scope != PointScope::None {
             self.safety_point(cx, "rollback", &scope).await?;
+        }
+        if let Some(changes) = &plan.changes {
+            return self.undo_captured(cx, plan, changes).await;
         }
         let mut unsound = Unsound::new();
         let warnings = self.report.warnings.len();
@@ -103,6 +121,29 @@ impl Execution<'_> {
             unsound.insert(id, (error.kind(), error.to_string()));
         }
         Ok(())
+    }
+
+    /// Returns what is taken back, if that is nothing but rows that were captured: what the rollback itself changes is
+    /// captured then, and no table is read for a safety point.
+    fn only_changes<'p>(&self, plan: &'p RollbackPlan) -> Option<&'p ChangesPlan> {
+        self.runner.engine().capture()?;
+        if let Some(changes) = &plan.changes {
+            return Some(changes);
+        }
+        let [step] = &plan.steps[..] else { return None };
+        let stored = self.state.stored.get(&step.id)?;
+        let is_captured = stored.point.is_none() && step.restore.is_none();
+        step.changes.as_ref().filter(|_| is_captured)
+    }
+
+    /// Takes back rows that were captured: those of a migration, or those of a rollback.
+    async fn undo_captured(&mut self, cx: &Cx, plan: &RollbackPlan, changes: &ChangesPlan) -> Result<()> {
+        let whose = match &plan.steps[..] {
+            [step] => Whose::Migration(&step.id),
+            _ => Whose::Rollback(&plan.applied_after),
+        };
+        let only_added = plan.kind == RollbackKind::Partial;
+        Box::pin(self.undo_changes(cx, whose, changes, (plan.on_conflict, only_added))).await
     }
 
     /// Walks back one migration after the other. For those in `unsound`, their script has been tried.
@@ -136,7 +177,8 @@ impl Execution<'_> {
         };
         let derived = Planner::new(self.runner, &self.state).derived_script(stored)?;
         let is_sound = derived.is_some() && stored.derived_loses.is_empty();
-        Ok(is_sound || stored.point.is_some() && self.runner.vault().is_some())
+        let is_kept = stored.point.is_some() || stored.changes.is_some();
+        Ok(is_sound || is_kept && self.runner.vault().is_some())
     }
 
     /// Returns what walking a migration back may take away, by whichever means. `triggers` are those that
@@ -196,7 +238,8 @@ impl Execution<'_> {
                 Box::pin(self.undo_merging(cx, &stored, changes, policy)).await
             } else {
                 let only_added = step.kind == RollbackKind::Partial;
-                Box::pin(self.undo_changes(cx, &stored, changes, (policy, only_added))).await
+                let whose = Whose::Migration(&stored.id);
+                Box::pin(self.undo_changes(cx, whose, changes, (policy, only_added))).await
             };
         }
         let Some(down) = &step.down else {
@@ -235,6 +278,14 @@ impl Execution<'_> {
                 Err(second) => return Err(second),
             }
         }
+        if let Some(changes) = self.captured_changes(cx, stored).await? {
+            let whose = Whose::Migration(&stored.id);
+            Box::pin(self.undo_changes(cx, whose, &changes, (OnConflict::Keep, false))).await?;
+            self.report
+                .warnings
+                .push(format!("{error}; took back what `{name}` changed in rows"));
+            return Ok(());
+        }
         if stored.point.is_none() || self.runner.vault().is_none() {
             return Err(
                 error.hint("it was undone, and no point was made before the migration to restore from")
@@ -245,6 +296,19 @@ impl Execution<'_> {
             .warnings
             .push(format!("{error}; restored `{name}` from its point"));
         Ok(())
+    }
+
+    /// Returns the changes of a migration of which nothing else was kept.
+    async fn captured_changes(&mut self, cx: &Cx, stored: &StoredMigration) -> Result<Option<ChangesPlan>> {
+        let (None, Some(after), Some(_)) = (&stored.point, &stored.changes, self.runner.vault()) else {
+            return Ok(None);
+        };
+        let manifest = self.open_point(cx, after).await?;
+        Ok(manifest.before.map(|before| ChangesPlan {
+            before,
+            after: manifest.id,
+            tables: manifest.tables.into_iter().map(|entry| entry.table).collect(),
+        }))
     }
 
     /// Brings back what was there before a migration, from its point, in one transaction.

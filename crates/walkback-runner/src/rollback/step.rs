@@ -58,7 +58,7 @@ impl Planning<'_> {
             _ => Err(Error::new(
                 ErrorKind::Refused,
                 format!(
-                    "no sound way back from `{}` is known: its way down is {verdict}, and no point was made before it",
+                    "no sound way back from `{}` is known: its way down is {verdict}, and no point was made before it{why_not}",
                     self.state.named(id).name
                 ),
             )
@@ -108,7 +108,7 @@ impl Planning<'_> {
     /// bringing its tables back and writing into them what was written since.
     async fn by_changes(&mut self, id: &MigrationId) -> Result<RollbackStep> {
         let stored = self.state.stored.get(id).ok_or_else(|| self.no_point(id))?;
-        let (Some(before), Some(after)) = (&stored.point, &stored.changes) else {
+        let Some((before, after)) = self.pair(stored).await? else {
             return Err(Error::not_found(format!(
                 "the tables as `{}` left them were not kept",
                 stored.name()
@@ -118,7 +118,7 @@ impl Planning<'_> {
         };
         let about = format!("migration `{}`", stored.name());
         let mut manifests = Vec::new();
-        for point in [before, after] {
+        for point in [&before, &after] {
             let manifest = self.manifest(point).await;
             manifests.push(manifest.map_err(|error| self.gone(error, point, &about))?);
         }
@@ -142,13 +142,27 @@ impl Planning<'_> {
             reason: "what it changed in rows was kept, and goes back cell by cell".to_owned(),
             down: None,
             changes: Some(ChangesPlan {
-                before: before.clone(),
-                after: after.clone(),
+                before,
+                after,
                 tables,
             }),
             restore: None,
             loss: Vec::new(),
         })
+    }
+
+    /// Returns the points before a migration and after it, of its tables or of the rows that it changed.
+    async fn pair(&mut self, stored: &StoredMigration) -> Result<Option<(String, String)>> {
+        let Some(after) = stored.changes.clone() else {
+            return Ok(None);
+        };
+        if let Some(before) = stored.point.clone() {
+            return Ok(Some((before, after)));
+        }
+        let about = format!("migration `{}`", stored.name());
+        let manifest = self.manifest(&after).await;
+        let manifest = manifest.map_err(|error| self.gone(error, &after, &about))?;
+        Ok(manifest.before.map(|before| (before, after)))
     }
 
     /// Removes the rows that a migration added, if it changed rows only.
@@ -265,6 +279,18 @@ impl Planning<'_> {
     }
 
     pub(super) fn no_point(&self, id: &MigrationId) -> Error {
+        if self
+            .state
+            .stored
+            .get(id)
+            .is_some_and(|stored| stored.changes.is_some())
+        {
+            return Error::not_found(format!(
+                "what migration `{}` changed in rows was captured, and no point was made before it",
+                self.state.named(id).name
+            ))
+            .hint("`walkback rollback --type surgical` takes back what it changed, and keeps what was written since");
+        }
         Error::not_found(format!("no point was made before migration `{}`", self.state.named(id).name))
             .hint("it changed nothing that needs one, or there was no vault; `walkback rollback --type down` runs its down script")
     }

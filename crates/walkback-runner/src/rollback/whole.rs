@@ -11,7 +11,7 @@ use crate::changes::OnConflict;
 use crate::delta::SchemaDelta;
 use crate::identity;
 use crate::journal::{Journal, StoredMigration, TableThen};
-use crate::restore::{Exchange, RestorePlan, check_manifest};
+use crate::restore::{Exchange, RestorePlan, check_manifest, refuse_changes};
 
 impl Planning<'_> {
     /// Plans to bring back everything as it was at a point.
@@ -68,6 +68,7 @@ impl Planning<'_> {
     /// say that they are walked back, and what they wrote would still be there.
     pub(super) async fn refuse_unheld(&mut self, id: &str) -> Result<()> {
         let manifest = self.manifest(id).await?;
+        refuse_changes(&manifest)?;
         let dialect = self.runner.dialect();
         let mut journal = Journal::new(self.session, &*dialect);
         let stored = if journal.exists(self.cx).await? {
@@ -125,10 +126,12 @@ impl Planning<'_> {
             to: self.state.heads(&after),
             steps: Vec::new(),
             restore: Some(restore),
+            changes: None,
             on_conflict: OnConflict::default(),
             warnings: Vec::new(),
             only_scripts: false,
             applied: applied.into_iter().collect(),
+            applied_after: Vec::new(),
         })
     }
 

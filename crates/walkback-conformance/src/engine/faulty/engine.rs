@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use walkback_core::bulk::Chunk;
+use walkback_core::capture::{Capture, Captured};
+use walkback_core::catalog::Table;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
@@ -96,12 +98,46 @@ impl Engine for Faulty {
         self.inner.control()
     }
 
+    fn capture(&self) -> Option<&dyn Capture> {
+        match self.fault {
+            Fault::CaptureIsTheWrongWayRound if self.inner.capture().is_some() => Some(self),
+            _ => self.inner.capture(),
+        }
+    }
+
     fn dumps(&self) -> Option<&dyn Dumps> {
         self.inner.dumps()
     }
 
     fn grants(&self) -> GrantKeeping<'_> {
         self.inner.grants()
+    }
+}
+
+#[async_trait]
+impl Capture for Faulty {
+    async fn start(&self, cx: &Cx, session: &mut dyn Session, tables: &[Table]) -> Result<()> {
+        match self.inner.capture() {
+            Some(capture) => capture.start(cx, session, tables).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn finish(&self, cx: &Cx, session: &mut dyn Session, tables: &[Table]) -> Result<Vec<Captured>> {
+        let Some(capture) = self.inner.capture() else {
+            return Ok(Vec::new());
+        };
+        let captured = capture.finish(cx, session, tables).await?.into_iter();
+        Ok(captured
+            .map(|one| Captured::new(one.table, one.left, one.was))
+            .collect())
+    }
+
+    async fn abandon(&self, cx: &Cx, session: &mut dyn Session) -> Result<()> {
+        match self.inner.capture() {
+            Some(capture) => capture.abandon(cx, session).await,
+            None => Ok(()),
+        }
     }
 }
 

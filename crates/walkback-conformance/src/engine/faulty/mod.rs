@@ -82,6 +82,8 @@ pub enum Fault {
     ImportDropsLastRow,
     /// The last two rows of a chunk are one.
     RowsRunTogether,
+    /// What was captured as it was is what was left, and the other way round.
+    CaptureIsTheWrongWayRound,
     /// An import commits by itself.
     ImportCommits,
     /// An import takes any chunk for one it knows.
@@ -224,6 +226,10 @@ pub const FAULTS: &[(Fault, &str)] = &[
     (Fault::CutsBySize, "one_changed_row_changes_at_most_two_chunks"),
     (Fault::ImportDropsLastRow, "an_export_imports_to_the_same_rows"),
     (Fault::RowsRunTogether, "the_rows_of_a_chunk_are_told_apart"),
+    (
+        Fault::CaptureIsTheWrongWayRound,
+        "changed_rows_are_captured_as_they_were_and_as_they_are_left",
+    ),
     (
         Fault::ImportCommits,
         "an_import_belongs_to_the_transaction_around_it",

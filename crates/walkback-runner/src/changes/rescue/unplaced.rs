@@ -215,6 +215,7 @@ impl Execution<'_> {
         });
         let kept = Kept {
             kind: PointKind::AfterRollback,
+            before: None,
             prefix: "re",
             about: "rollback",
             description: format!("as run {} leaves them", self.run.id),

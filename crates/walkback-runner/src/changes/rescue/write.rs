@@ -8,6 +8,7 @@ use super::sql::{Cells, Known};
 use super::unplaced::PlacedSql;
 use crate::changes::asking::Asking;
 use crate::changes::conflicts::OF_RESCUE;
+use crate::changes::extent::Extent;
 use crate::changes::sql::{Others, Sql};
 use crate::changes::{OnConflict, TableChanges, in_circle_with};
 use crate::execute::Execution;
@@ -39,6 +40,7 @@ impl Execution<'_> {
             schema: &now,
             circle: in_circle_with(&others, index),
             words: &OF_RESCUE,
+            extent: Extent::unknown(),
         };
         let mut tables: Vec<_> = lost
             .iter()

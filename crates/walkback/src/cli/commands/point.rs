@@ -20,7 +20,10 @@ pub(super) async fn run(context: &Context, command: &Point) -> Result<u8> {
                 |kind| {
                     !matches!(
                         kind,
-                        PointKind::Backup | PointKind::AfterUp | PointKind::AfterRollback
+                        PointKind::Backup
+                            | PointKind::AfterUp
+                            | PointKind::AfterRollback
+                            | PointKind::Changes
                     )
                 },
                 None,

@@ -40,7 +40,10 @@ async fn rollback(
 ) -> Result<u8> {
     let plan = runner.plan_rollback(&context.cx, request).await?;
     if args.run.sql {
-        if plan.restore.is_some() || plan.steps.iter().any(|step| step.down.is_none()) {
+        if plan.restore.is_some()
+            || plan.changes.is_some()
+            || plan.steps.iter().any(|step| step.down.is_none())
+        {
             return Err(no_sql("this rollback brings tables back from the vault"));
         }
         let steps = plan.steps.iter().filter_map(|step| step.down.as_ref());
@@ -86,6 +89,7 @@ fn what(plan: &RollbackPlan) -> String {
     let steps = count(plan.steps.len(), "migration");
     match &plan.restore {
         Some(restore) => format!("go back to `{}`{lost}", restore.point),
+        None if plan.changes.is_some() => format!("take the last rollback back{lost}"),
         None => format!("walk back {steps}{lost}"),
     }
 }

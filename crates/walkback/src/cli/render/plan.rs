@@ -169,6 +169,13 @@ pub(crate) fn rollback(plan: &RollbackPlan, place: &str) -> String {
     if let Some(exchange) = &plan.restore {
         text.push_str(&self::exchange(exchange, "  "));
     }
+    for table in plan.changes.iter().flat_map(|changes| &changes.tables) {
+        writeln!(
+            text,
+            "  rows of `{table}` go back cell by cell; what was written since stays"
+        )
+        .ok();
+    }
     text.push_str(&losses(plan.loss()));
     text.trim_end().to_owned()
 }
