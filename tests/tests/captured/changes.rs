@@ -11,7 +11,7 @@ fn points(sandbox: &Sandbox) -> Vec<String> {
     points
         .iter()
         .map(|point| point["id"].as_str().expect("an id").to_owned())
-        .filter(|id| id.contains("002"))
+        .filter(|id| id.contains("002_change"))
         .collect()
 }
 
@@ -45,7 +45,7 @@ pub(super) fn nothing_but_the_changed_rows_is_kept(backend: Backend) {
     let mut rows: Vec<u64> = std::fs::read_dir(vault)
         .unwrap()
         .map(|file| file.unwrap().path())
-        .filter(|path| path.to_string_lossy().contains("002"))
+        .filter(|path| path.to_string_lossy().contains("002_change"))
         .map(|path| std::fs::read(path).unwrap())
         .map(|text| serde_json::from_slice::<serde_json::Value>(&text).unwrap())
         .map(|manifest| manifest["totals"]["rows"].as_u64().unwrap())
@@ -109,6 +109,49 @@ pub(super) fn rows_that_are_changed_again_and_again_go_back(backend: Backend) {
         sandbox.assert_contents(&before, &format!("and back again: {said}"));
         sandbox.assert_sound();
     }
+}
+
+/// The plan of several migrations is made before the first of them has run.
+pub(super) fn what_an_earlier_migration_of_the_run_made_is_captured(backend: Backend) {
+    let sandbox = bare(backend);
+    sandbox.migration("001_begin", USERS, "");
+    sandbox.migration(
+        "002_change",
+        "UPDATE users SET plan = 'basic' WHERE plan = 'free';",
+        "",
+    );
+    let plan = sandbox.ok(&["up", "--dry-run"]);
+    assert!(
+        plan.stdout.contains("what it changes is captured"),
+        "{}",
+        plan.transcript()
+    );
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(points(&sandbox), Vec::<String>::new());
+    sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    assert_eq!(
+        users(&sandbox),
+        "1|ann|free 2|bob|free 3|cid|free 4|dan|paid 5|eve|paid"
+    );
+}
+
+/// Rows of what stands behind a view are those of a table.
+pub(super) fn a_view_that_is_written_to_is_not_captured(backend: Backend) {
+    let begin = format!("{USERS}\nCREATE VIEW free AS SELECT id, plan FROM users WHERE plan = 'free';");
+    let begin = match backend {
+        Backend::Sqlite => format!(
+            "{begin}\nCREATE TRIGGER through INSTEAD OF UPDATE ON free BEGIN UPDATE users SET plan = new.plan WHERE id = new.id; END;"
+        ),
+        _ => begin,
+    };
+    let (sandbox, said) = applied(backend, &begin, "UPDATE free SET plan = 'basic' WHERE id < 3;");
+    assert!(!said.contains("is captured"), "{said}");
+    assert_eq!(points(&sandbox).len(), 1, "{said}");
+    sandbox.ok(&["rollback", "-y"]);
+    assert_eq!(
+        users(&sandbox),
+        "1|ann|free 2|bob|free 3|cid|free 4|dan|paid 5|eve|paid"
+    );
 }
 
 pub(super) fn what_cannot_be_captured_is_kept_in_the_point(backend: Backend) {
@@ -194,7 +237,7 @@ pub(super) fn tables_do_not_come_back_from_changed_rows(backend: Backend) {
     for file in std::fs::read_dir(vault).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
         let id = name.strip_suffix(".json").unwrap().to_owned();
-        if !id.contains("002") {
+        if !id.contains("002_change") {
             continue;
         }
         attempts.push(vec!["rollback".into(), id.clone()]);
@@ -303,6 +346,17 @@ pub(super) fn a_rollback_makes_no_point_and_can_itself_be_walked_back(backend: B
         forward.transcript()
     );
     assert_eq!(sandbox.status()["applied"], 2);
+    // What was written to a row that the rollback had brought back is not lost with it.
+    sandbox.ok(&["rollback", "-y"]);
+    sandbox.sql("UPDATE users SET name = 'evelyn' WHERE id = 5");
+    let kept = sandbox.ok(&["rollback", "-y"]);
+    assert!(
+        kept.stdout
+            .contains("row id = 5: brought back by the rollback, changed since"),
+        "{}",
+        kept.transcript()
+    );
+    sandbox.sql("DELETE FROM users WHERE id = 5");
     // Nothing that is needed for the way back is pruned.
     sandbox.ok(&["backup", "prune", "--keep", "last=1", "-y"]);
     sandbox.ok(&["rollback", "-y"]);

@@ -44,6 +44,8 @@ fn main() -> ExitCode {
                 only_rows_that_were_added_go_where_that_is_asked_for,
                 nothing_but_the_changed_rows_is_kept,
                 rows_that_are_changed_again_and_again_go_back,
+                what_an_earlier_migration_of_the_run_made_is_captured,
+                a_view_that_is_written_to_is_not_captured,
                 what_cannot_be_captured_is_kept_in_the_point,
                 tables_do_not_come_back_from_changed_rows,
                 an_older_migration_takes_away_what_a_captured_one_changed,

@@ -29,6 +29,17 @@ pub(super) static OF_MIGRATION: Words = Words {
     new_row_referred_to: "inserted by the migration, and other rows refer to it",
 };
 
+/// Where a rollback is taken back.
+pub(super) static OF_ROLLBACK: Words = Words {
+    cell_changed: "changed since",
+    changed_row_deleted: "changed by the rollback, deleted since",
+    new_row_changed: "brought back by the rollback, changed since",
+    key_used: "removed by the rollback, and its key was used again since",
+    row_without_parent: "removed by the rollback, and it refers to a row that is gone",
+    cell_without_parent: "what it was refers to a row that is gone",
+    new_row_referred_to: "brought back by the rollback, and other rows refer to it",
+};
+
 /// Where what a rollback took away is put back.
 pub(super) static OF_RESCUE: Words = Words {
     cell_changed: "changed before the rollback, and the migration wrote something else this time",

@@ -5,6 +5,7 @@ use walkback_core::engine::Begin;
 use walkback_core::{Cx, DialectKind, Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
 
+use super::conflicts::{OF_MIGRATION, OF_ROLLBACK, Words};
 use super::extent::Extent;
 use super::sift::Side;
 use super::sql::{Others, Sql};
@@ -17,6 +18,16 @@ use crate::load::Shadow;
 struct Pair {
     was: Shadow,
     left: Shadow,
+}
+
+/// How they are taken back.
+#[derive(Clone, Copy)]
+struct How {
+    policy: OnConflict,
+    /// Only the rows that were added go.
+    only_added: bool,
+    /// What is said of conflicts.
+    words: &'static Words,
 }
 
 /// Whose changes are taken back.
@@ -40,6 +51,14 @@ impl Execution<'_> {
         plan: &ChangesPlan,
         how: (OnConflict, bool),
     ) -> Result<()> {
+        let how = How {
+            policy: how.0,
+            only_added: how.1,
+            words: match whose {
+                Whose::Migration(_) => &OF_MIGRATION,
+                Whose::Rollback(_) => &OF_ROLLBACK,
+            },
+        };
         let before = self.open_point(cx, &plan.before).await?;
         let after = self.open_point(cx, &plan.after).await?;
         let now = self.runner.schema(cx, &mut *self.session).await?;
@@ -109,7 +128,7 @@ impl Execution<'_> {
         cx: &Cx,
         changed: &[Changed],
         pairs: &[Pair],
-        how: (OnConflict, bool),
+        how: How,
     ) -> Result<Vec<TableChanges>> {
         let tables: Vec<Table> = changed.iter().map(|one| one.table.clone()).collect();
         self.start_capture(cx, &tables).await?;
@@ -153,8 +172,11 @@ impl Execution<'_> {
         cx: &Cx,
         changed: &[Changed],
         pairs: &[Pair],
-        (policy, only_added): (OnConflict, bool),
+        how: How,
     ) -> Result<Vec<TableChanges>> {
+        let How {
+            policy, only_added, ..
+        } = how;
         let dialect = self.runner.dialect();
         let now = self.runner.schema(cx, &mut *self.session).await?;
         let others: Vec<Others<'_>> = changed
@@ -178,7 +200,7 @@ impl Execution<'_> {
                 left: own.left,
                 schema: &now,
                 circle: super::in_circle_with(&others, index),
-                words: &super::conflicts::OF_MIGRATION,
+                words: how.words,
                 extent: Extent::unknown(),
             })
             .collect();

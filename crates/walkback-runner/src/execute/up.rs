@@ -62,6 +62,10 @@ impl Execution<'_> {
         if step.touched().is_none_or(|tables| !tables.is_empty()) {
             let schema = self.runner.schema(cx, &mut *self.session).await?;
             step.look(self.runner, &schema, &[]);
+            if let Some(why) = step.capture_only_tables(&schema) {
+                self.must_have_vault(&step, &why)?;
+                step.give_up_capture(&why);
+            }
         }
         let mut scope = step.scope();
         loop {

@@ -4,7 +4,7 @@ use walkback_core::capture::Capture;
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::name::ObjectKind;
 use walkback_core::statement::{Action, Severity};
-use walkback_core::{Cx, Error, ErrorKind, Result};
+use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 
 use super::{Protect, StatementProtection};
 use crate::execute::{Execution, Outcome};
@@ -53,10 +53,21 @@ impl PlannedStep {
         let Some(tables) = self.touched() else {
             return Err("which tables it changes cannot be told".to_owned());
         };
-        tables.iter().try_for_each(|name| {
-            let table = crate::reach::find(schema, name).ok_or_else(|| format!("`{name}` is no table"))?;
-            refuse_table(schema, table)
-        })
+        if let Some(view) = tables.iter().find(|name| is_other(schema, name)) {
+            return Err(format!("`{view}` is no table"));
+        }
+        // What is not there yet an earlier migration makes; it is looked at again then.
+        let mut found = tables.iter().filter_map(|name| crate::reach::find(schema, name));
+        found.try_for_each(|table| refuse_table(schema, table))
+    }
+
+    /// Says just before the script runs why what it changes cannot be captured after all: rows of what is no table that was
+    /// found would be captured by nothing.
+    pub(crate) fn capture_only_tables(&self, schema: &Schema) -> Option<String> {
+        let mut touched = self.touched.iter().flatten();
+        let strange = touched.find(|name| crate::reach::find(schema, name).is_none());
+        let strange = strange.filter(|_| self.is_captured());
+        strange.map(|name| format!("`{name}` is not there"))
     }
 
     /// Returns the tables whose rows it changes.
@@ -130,6 +141,16 @@ impl Execution<'_> {
 fn capture_of(runner: &Runner) -> Result<&dyn Capture> {
     let capture = runner.engine().capture();
     capture.ok_or_else(|| Error::internal("an engine that captures nothing was to"))
+}
+
+/// Returns whether there is something of that name that is no table.
+fn is_other(schema: &Schema, name: &TableName) -> bool {
+    let mut views = schema
+        .objects
+        .iter()
+        .filter(|object| matches!(object.kind, ObjectKind::View | ObjectKind::MaterializedView));
+    crate::reach::find(schema, name).is_none()
+        && views.any(|view| view.name.name.eq_ignore_ascii_case(&name.name))
 }
 
 fn changes_rows_only(statement: &PlannedStatement) -> bool {
