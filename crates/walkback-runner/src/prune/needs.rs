@@ -100,38 +100,31 @@ impl Needs {
         if let Some((_, reason)) = complete {
             reason.why.push("the newest backup of everything".to_owned());
         }
-        self.keep_last_rollback(cx, points, &mut reasons);
+        self.keep_last_rollback(points, &mut reasons);
         reasons
     }
 
-    /// Keeps what the last rollback or restore is walked back with, and the migrations that this brings back after that.
-    fn keep_last_rollback(&self, cx: &Cx, points: &[SurveyedPoint], reasons: &mut [Reasons]) {
-        let of_rollback = |point: &SurveyedPoint| {
-            let run = point.info.as_ref().ok().and_then(|info| info.run_id.as_ref());
-            let is_of_migration = || self.stored.values().any(|stored| Some(&stored.run_id) == run);
-            is_safety(point) || kind_of(point) == Some(PointKind::Changes) && !is_of_migration()
-        };
-        let last = (0..points.len()).find(|at| of_rollback(&points[*at]) && !reasons[*at].is_foreign);
+    /// Returns whether a rollback or a restore is walked back with a point: it is from before it, or holds what it changed.
+    fn is_of_rollback(&self, point: &SurveyedPoint) -> bool {
+        let run = point.info.as_ref().ok().and_then(|info| info.run_id.as_ref());
+        let is_of_migration = || self.stored.values().any(|stored| Some(&stored.run_id) == run);
+        is_safety(point) || is_of_changes(point) && !is_of_migration()
+    }
+
+    /// Keeps what the last rollback or restore is walked back with.
+    fn keep_last_rollback(&self, points: &[SurveyedPoint], reasons: &mut [Reasons]) {
+        let last = (0..points.len()).find(|at| self.is_of_rollback(&points[*at]) && !reasons[*at].is_foreign);
         let Some((point, info)) = last.and_then(|at| Some((&points[at], points[at].info.as_ref().ok()?)))
         else {
             return;
         };
         for (other, reason) in points.iter().zip(reasons.iter_mut()) {
-            let is_beside = kind_of(other) == Some(PointKind::Changes)
-                && other.info.as_ref().is_ok_and(|other| other.run_id == info.run_id);
+            let is_beside =
+                is_of_changes(other) && other.info.as_ref().is_ok_and(|other| other.run_id == info.run_id);
             if other.id == point.id || is_beside {
                 reason
                     .why
                     .push("the last rollback or restore is walked back with it".to_owned());
-            }
-        }
-        for id in info.ledger.applied.iter().map(MigrationId::new) {
-            if let Some(stored) = self.stored.get(&id).filter(|_| !self.applied.contains(&id)) {
-                let why = format!(
-                    "walking the last rollback back brings `{}` back with it",
-                    stored.name()
-                );
-                self.keep_point_of(cx, stored, &why, points, reasons);
             }
         }
     }
@@ -193,8 +186,7 @@ impl Needs {
             reasons[at].why.push(why.to_owned());
         }
         for (point, reason) in points.iter().zip(reasons.iter_mut()) {
-            let is_of_run = |info: &PointInfo| info.run_id.as_deref() == Some(&stored.run_id);
-            if kind_of(point) == Some(PointKind::Changes) && point.info.as_ref().is_ok_and(is_of_run) {
+            if is_captured_of(stored, point) {
                 reason.why.push(why.to_owned());
             }
         }
@@ -227,7 +219,7 @@ impl Needs {
         let mut needed: BTreeMap<&str, String> = BTreeMap::new();
         for (point, reason) in points.iter().zip(&mut *reasons) {
             let Ok(info) = &point.info else { continue };
-            if !is_safety(point) || reason.is_foreign {
+            if !self.is_of_rollback(point) || reason.is_foreign {
                 continue;
             }
             let is_young = (now - info.created_at).to_std().map_or(true, |age| age < SAFETY);
@@ -243,7 +235,9 @@ impl Needs {
                 let Some(stored) = self.stored.get(&id).filter(|_| !self.applied.contains(&id)) else {
                     continue;
                 };
-                for its in stored.point.iter().chain(&stored.changes) {
+                let captured = points.iter().filter(|point| is_captured_of(stored, point));
+                let its = stored.point.iter().chain(&stored.changes);
+                for its in its.chain(captured.map(|point| &point.id)) {
                     let why = format!(
                         "`{}` brings `{}` back, which needs it then",
                         point.id,
@@ -257,6 +251,17 @@ impl Needs {
             reason.why.extend(needed.remove(&*point.id));
         }
     }
+}
+
+/// Returns whether it holds rows that a run changed, and no others.
+fn is_of_changes(point: &SurveyedPoint) -> bool {
+    kind_of(point) == Some(PointKind::Changes)
+}
+
+/// Returns whether it holds rows that a migration changed, and no others.
+fn is_captured_of(stored: &StoredMigration, point: &SurveyedPoint) -> bool {
+    let is_of_run = |info: &PointInfo| info.run_id.as_deref() == Some(&stored.run_id);
+    is_of_changes(point) && point.info.as_ref().is_ok_and(is_of_run)
 }
 
 fn is_safety(point: &SurveyedPoint) -> bool {
