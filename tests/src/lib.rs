@@ -1,6 +1,7 @@
 //! What the journeys share: a folder to work in, a database of one of the engines, the binary, and the database
 //! looked at from outside.
 
+mod alembic;
 pub mod awkward;
 mod backend;
 mod database;
@@ -9,6 +10,7 @@ mod output;
 mod sandbox;
 mod server;
 
+pub use alembic::alembic_python;
 pub use backend::{Backend, EVERYWHERE, MYSQL, ONE_OF_EACH, POSTGRES, SERVERS, TRANSACTIONAL};
 pub use database::{Contents, Session, contents};
 pub use journeys::{Journey, main, main_where};

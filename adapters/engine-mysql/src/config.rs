@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mysql_async::{Opts, OptsBuilder, SslOpts};
 use percent_encoding::percent_decode_str;
+use walkback_core::engine::Login;
 use walkback_core::{Error, Result};
 
 /// How long to wait for the server, unless the URL says otherwise.
@@ -170,6 +171,29 @@ impl Config {
             Some(socket) => socket.display().to_string(),
             None => format!("{}:{}", self.host, self.port),
         }
+    }
+
+    /// Returns what other clients need to connect to the same database.
+    pub(crate) fn login(&self) -> Login {
+        let mut login = Login::to(&self.database);
+        login.host = Some(self.host.clone());
+        login.port = Some(self.port);
+        login.socket.clone_from(&self.socket);
+        login.user = Some(self.user().to_owned());
+        login.password.clone_from(&self.password);
+        let authority = self.ssl_ca.as_ref().map(|path| path.display().to_string());
+        let mode = match self.ssl_mode {
+            SslMode::Disabled => "DISABLED",
+            SslMode::Preferred => "PREFERRED",
+            SslMode::Required => "REQUIRED",
+            SslMode::VerifyCa => "VERIFY_CA",
+            SslMode::VerifyIdentity => "VERIFY_IDENTITY",
+        };
+        login.parameters.insert("ssl-mode", mode.to_owned());
+        login
+            .parameters
+            .extend(authority.map(|authority| ("ssl-ca", authority)));
+        login
     }
 
     /// Returns the user, for messages.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use tokio_postgres::config::{ChannelBinding, TargetSessionAttrs};
+use walkback_core::engine::Login;
 use walkback_core::{AdapterConfig, Environment, Error, Result};
 
 /// How long opening a connection may take, unless the URL says otherwise.
@@ -31,6 +32,20 @@ pub(crate) enum SslMode {
     VerifyCa,
     /// TLS, and such a certificate for this host.
     VerifyFull,
+}
+
+impl SslMode {
+    /// Returns libpq's word for it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Allow => "allow",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
 }
 
 /// Everything that is known of a database before a connection is opened.
@@ -259,6 +274,32 @@ impl Config {
             Error::config("nobody says as which user to connect to PostgreSQL")
                 .hint("write it as `postgres://user@host/database`, or set `PGUSER`")
         })
+    }
+
+    /// Returns what libpq, and what builds on it, needs to connect to the same database.
+    pub(crate) fn login(&self) -> Login {
+        let mut login = Login::to(self.database());
+        login.host = self.hosts.first().cloned();
+        login.port = self.ports.first().copied();
+        login.user = self.user().ok().map(str::to_owned);
+        login.password.clone_from(&self.password);
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let search_path = self.search_path.as_ref().map(|path| {
+            let escaped = path.replace('\\', "\\\\").replace(' ', "\\ ");
+            format!("-csearch_path={escaped}")
+        });
+        let options: Vec<String> = self.options.clone().into_iter().chain(search_path).collect();
+        let parameters = [
+            ("sslmode", Some(self.ssl_mode.word().to_owned())),
+            ("sslrootcert", path(&self.ssl_root)),
+            ("sslcert", path(&self.ssl_certificate)),
+            ("sslkey", path(&self.ssl_key)),
+            ("passfile", path(&self.passfile)),
+            ("options", (!options.is_empty()).then(|| options.join(" "))),
+        ];
+        let given = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        login.parameters.extend(given);
+        login
     }
 
     /// Returns the database: the one of the user's name if none is named.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use walkback_core::bulk::Chunk;
 use walkback_core::capture::Capture;
 use walkback_core::dump::Dumps;
-use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
+use walkback_core::engine::{Control, EngineInfo, Login, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
 use walkback_sql::Sql;
@@ -45,6 +45,10 @@ impl PostgresEngine {
 impl Engine for PostgresEngine {
     fn info(&self) -> EngineInfo {
         EngineInfo::new(self.config.scheme, self.config.location())
+    }
+
+    fn login(&self) -> Login {
+        self.config.login()
     }
 
     fn dialect(&self) -> Arc<dyn Dialect> {

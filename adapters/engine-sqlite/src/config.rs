@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
+use walkback_core::engine::Login;
 use walkback_core::{Error, Result};
 
 /// How long a statement waits for another writer, unless the URL says otherwise.
@@ -27,6 +28,11 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// Returns where the file is.
+    pub(crate) fn login(&self) -> Login {
+        Login::to(self.path.display().to_string())
+    }
+
     /// Reads a URL such as `sqlite:app.db?busy_timeout=10s`. A relative path is meant from `base`.
     pub(crate) fn parse(url: &str, base: &Path) -> Result<Self> {
         let (scheme, rest) = url

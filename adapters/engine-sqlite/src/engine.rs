@@ -12,7 +12,7 @@ use walkback_core::bulk::Chunk;
 use walkback_core::capture::Capture;
 use walkback_core::cx::Unit;
 use walkback_core::dump::Dumps;
-use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
+use walkback_core::engine::{Control, EngineInfo, Login, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Error, ErrorKind, Result, Session};
 use walkback_sql::Sql;
@@ -47,6 +47,10 @@ pub(crate) fn open(url: &str, config: &AdapterConfig) -> Result<Arc<dyn Engine>>
 impl Engine for SqliteEngine {
     fn info(&self) -> EngineInfo {
         EngineInfo::new(self.config.scheme, self.config.location.clone())
+    }
+
+    fn login(&self) -> Login {
+        self.config.login()
     }
 
     fn dialect(&self) -> Arc<dyn Dialect> {

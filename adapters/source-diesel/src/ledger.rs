@@ -32,5 +32,5 @@ pub(crate) fn format() -> LedgerFormat {
             },
         ],
     )
-    .created_by(|_| Some(CREATE))
+    .created_by(|_| CREATE.to_owned())
 }

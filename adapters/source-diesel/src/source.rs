@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use walkback_core::ledger::LedgerFormat;
 use walkback_core::migration::SqlScript;
-use walkback_core::source::{Loaded, NewMigration};
+use walkback_core::source::{ExternalRun, Loaded, NewMigration};
 use walkback_core::{
     AdapterConfig, Cx, DialectKind, Direction, Error, Migration, MigrationGraph, MigrationId,
     MigrationSource, Result, Script,
@@ -115,6 +115,13 @@ impl MigrationSource for DieselSource {
         self.remember(None);
         let (id, root, text) = (id.clone(), self.root.clone(), text.to_owned());
         blocking(move || crate::create::write_down(found(&layout, &id, &root)?, &text)).await
+    }
+
+    async fn run(&self, _: &Cx, run: &ExternalRun) -> Result<()> {
+        Err(Error::unsupported(
+            format!("to run `{}` by a program", run.id),
+            "a source of SQL",
+        ))
     }
 }
 

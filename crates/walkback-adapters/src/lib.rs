@@ -15,6 +15,8 @@ use walkback_engine_mysql as _;
 use walkback_engine_postgres as _;
 #[cfg(feature = "sqlite")]
 use walkback_engine_sqlite as _;
+#[cfg(feature = "alembic")]
+use walkback_source_alembic as _;
 #[cfg(feature = "diesel")]
 use walkback_source_diesel as _;
 #[cfg(feature = "sql")]
@@ -65,6 +67,8 @@ pub const EXPECTED: &[(Role, &str)] = &[
     (Role::Source, "sql"),
     #[cfg(feature = "diesel")]
     (Role::Source, "diesel"),
+    #[cfg(feature = "alembic")]
+    (Role::Source, "alembic"),
 ];
 
 /// Returns the adapters linked into this program, and makes sure that none of [`EXPECTED`] was lost.

@@ -6,8 +6,9 @@
 //! `tests/conformance.rs` of ten lines that hands a fresh, empty database to `walkback_conformance::engine`.
 //! Nothing outside the adapter may know it exists.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,48 @@ impl EngineInfo {
         Self {
             scheme,
             location: location.into(),
+        }
+    }
+}
+
+/// How a database is connected to: what a program needs that does so by itself. Never shown: it holds the password.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Login {
+    /// The host of the server, or the folder of its socket.
+    pub host: Option<String>,
+    /// The port of the server.
+    pub port: Option<u16>,
+    /// The socket of the server, where it is a file that is named.
+    pub socket: Option<PathBuf>,
+    /// The user.
+    pub user: Option<String>,
+    /// The password, as far as it is in the URL.
+    pub password: Option<String>,
+    /// The name of the database, or the path of its file.
+    pub database: String,
+    /// What else the URL says, as the engine's own command line clients call it: `sslmode`, `ssl-ca`.
+    pub parameters: BTreeMap<&'static str, String>,
+}
+
+/// Nothing of the password.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Login {
+    /// Creates the login of a database without a server.
+    #[must_use]
+    pub fn to(database: impl Into<String>) -> Self {
+        Self {
+            database: database.into(),
+            ..Self::default()
         }
     }
 }
@@ -114,6 +157,9 @@ pub type RowStream<'a> = BoxStream<'a, Result<Row>>;
 pub trait Engine: fmt::Debug + Send + Sync {
     /// Describes the engine, without a password.
     fn info(&self) -> EngineInfo;
+
+    /// Returns how it is connected to, for programs that do so by themselves.
+    fn login(&self) -> Login;
 
     /// Returns its dialect.
     fn dialect(&self) -> Arc<dyn Dialect>;

@@ -1,5 +1,7 @@
 //! The format of a ledger: which table says what is applied, as data. The runner reads and writes it.
 
+use std::collections::BTreeMap;
+
 use crate::dialect::{ColumnType, DialectKind};
 use crate::name::TableName;
 
@@ -17,7 +19,7 @@ pub struct LedgerFormat {
     pub rows: LedgerRows,
     /// How it is created where it does not exist, if it must be spelled as its tool spells it; otherwise
     /// it follows from the columns.
-    pub create: fn(DialectKind) -> Option<&'static str>,
+    pub create: BTreeMap<DialectKind, String>,
 }
 
 /// What the rows of a ledger mean.
@@ -25,6 +27,9 @@ pub struct LedgerFormat {
 pub enum LedgerRows {
     /// One row for each applied migration.
     Applied,
+    /// One row for each applied migration that no other applied one builds on, by parents and dependencies: what
+    /// it builds on is applied too. Nothing but the identity is written.
+    Heads,
 }
 
 /// A column of a ledger.
@@ -64,7 +69,7 @@ impl LedgerFormat {
             table,
             columns,
             rows: LedgerRows::Applied,
-            create: |_| None,
+            create: BTreeMap::new(),
         }
     }
 
@@ -91,8 +96,15 @@ impl LedgerFormat {
 
     /// Returns the same format with the statement its own tool would create it with.
     #[must_use]
-    pub fn created_by(mut self, create: fn(DialectKind) -> Option<&'static str>) -> Self {
-        self.create = create;
+    pub fn created_by(mut self, create: impl Fn(DialectKind) -> String) -> Self {
+        self.create = DialectKind::ALL.map(|kind| (kind, create(kind))).into();
+        self
+    }
+
+    /// Returns the same format with one row for each head of what is applied.
+    #[must_use]
+    pub fn of_heads(mut self) -> Self {
+        self.rows = LedgerRows::Heads;
         self
     }
 

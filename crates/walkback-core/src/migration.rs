@@ -74,6 +74,9 @@ pub struct Migration {
     pub empty_down: Option<PathBuf>,
     /// Why its author says that it cannot be walked back.
     pub irreversible: Option<String>,
+    /// What its up script is known by, where that is told without reading the script: see [`SqlScript::known_as`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_hash: Option<String>,
 }
 
 impl Migration {
@@ -89,6 +92,7 @@ impl Migration {
             has_down: false,
             empty_down: None,
             irreversible: None,
+            up_hash: None,
         }
     }
 
@@ -109,6 +113,23 @@ impl Migration {
 pub enum Script {
     /// SQL in the dialect of the target.
     Sql(SqlScript),
+    /// What only the tool of its layout can run, by [`MigrationSource::run`](crate::MigrationSource::run).
+    External(ExternalScript),
+}
+
+/// A script that is no SQL, or whose SQL nobody knows before it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalScript {
+    /// How a person would run it: `alembic upgrade 1975ea83b712`.
+    pub command: String,
+    /// Where it stands.
+    pub location: Location,
+    /// Why it cannot be read, in words.
+    pub why: String,
+    /// What it is known by: the same for scripts that do the same.
+    pub hash: String,
+    /// Whether all of it happens or nothing, where the engine takes back definitions with their transaction.
+    pub atomic: bool,
 }
 
 /// A script of SQL.
@@ -129,6 +150,12 @@ pub struct SqlScript {
     /// How long each of its statements may take (`statement_timeout=..`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement_timeout: Option<Duration>,
+    /// For each line of the text the line of the file it comes from, where the text is not what stands in the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<usize>,
+    /// What the script is known by, where that is not its text: whether it was edited is told by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<String>,
 }
 
 impl SqlScript {
@@ -144,13 +171,18 @@ impl SqlScript {
             protect: None,
             lock_timeout: None,
             statement_timeout: None,
+            lines: Vec::new(),
+            known_as: None,
         }
     }
 
-    /// Returns the hash of the text, the same for both kinds of line ends: a checkout on another system is
+    /// Returns what the script is known by: the hash of the text, the same for both kinds of line ends: a checkout on another system is
     /// not an edit.
     #[must_use]
     pub fn hash(&self) -> String {
+        if let Some(known_as) = &self.known_as {
+            return known_as.clone();
+        }
         blake3::hash(self.text.replace("\r\n", "\n").as_bytes())
             .to_hex()
             .to_string()

@@ -90,6 +90,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("fs", "fs"),
     ("sql", "sql"),
     ("diesel", "diesel"),
+    ("alembic", "alembic"),
 ];
 
 /// The adapters a program can open, sorted, without duplicates.

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 
 use crate::cx::Cx;
 use crate::dialect::DialectKind;
+use crate::engine::Login;
 use crate::error::Result;
 use crate::graph::MigrationGraph;
 use crate::ledger::LedgerFormat;
@@ -50,6 +51,38 @@ impl NewMigration {
     }
 }
 
+/// One run of a script that only the tool of its layout can run.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ExternalRun {
+    /// The migration.
+    pub id: MigrationId,
+    /// Which way.
+    pub direction: Direction,
+    /// The dialect of the database.
+    pub dialect: DialectKind,
+    /// How the database is connected to.
+    pub login: Login,
+    /// A statement that changes exactly one row, to be run last, on the same connection and in the same transaction: it
+    /// notes in the journal that the script has ended. Where it changes no row, the script runs on another database, and
+    /// all of it has to be taken back.
+    pub proof: String,
+}
+
+impl ExternalRun {
+    /// Creates the description of a run.
+    #[must_use]
+    pub fn new(id: MigrationId, direction: Direction, dialect: DialectKind, login: Login, proof: String) -> Self {
+        Self {
+            id,
+            direction,
+            dialect,
+            login,
+            proof,
+        }
+    }
+}
+
 /// Where migrations come from.
 ///
 /// - `load` reads metadata only, in time linear in the number of files, and names every file it cannot use.
@@ -60,7 +93,8 @@ impl NewMigration {
 /// - `write_down` writes a way down for a migration that has none, where its layout has it: `load` and `script` find it, the
 ///   up script stays the same to the byte, and the file is returned. A way down that holds a statement is never
 ///   overwritten; that is `AlreadyExists`.
-/// - Nothing but `create` and `write_down` writes.
+/// - `run` runs what `script` gave as external, and is `Unsupported` for anything else. The ledger is left alone.
+/// - Nothing but `create` and `write_down` writes files.
 #[async_trait]
 pub trait MigrationSource: fmt::Debug + Send + Sync {
     /// Returns where the migrations are, for messages.
@@ -92,4 +126,7 @@ pub trait MigrationSource: fmt::Debug + Send + Sync {
         id: &MigrationId,
         text: &str,
     ) -> Result<PathBuf>;
+
+    /// Runs a script that only the tool of this layout can run.
+    async fn run(&self, cx: &Cx, run: &ExternalRun) -> Result<()>;
 }

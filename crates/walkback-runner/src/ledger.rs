@@ -1,9 +1,11 @@
 //! Reading and writing the ledger, whatever its format.
 
+use std::collections::BTreeSet;
+
 use walkback_core::engine::SessionExt as _;
 use walkback_core::ledger::{LedgerColumn, LedgerFormat, LedgerValue};
 use walkback_core::value::Value;
-use walkback_core::{Cx, Dialect, MigrationId, Result, Session};
+use walkback_core::{Cx, Dialect, Error, ErrorKind, MigrationGraph, MigrationId, Result, Session};
 
 use crate::journal::bind;
 
@@ -15,6 +17,32 @@ pub(crate) struct Applied {
     pub(crate) up_hash: Option<String>,
     pub(crate) applied_at: Option<String>,
     pub(crate) run_id: Option<String>,
+}
+
+/// The rows of a ledger of heads.
+pub(crate) type Heads = BTreeSet<MigrationId>;
+
+impl Applied {
+    /// Returns what is applied if these rows are the heads of it, in the order of the graph.
+    pub(crate) fn from_heads(rows: Vec<Self>, graph: &MigrationGraph) -> Vec<Self> {
+        let heads: Heads = rows.iter().map(|row| row.id.clone()).collect();
+        let applied = graph.ancestors(&heads);
+        let known = graph.iter().filter(|migration| applied.contains(&migration.id));
+        let mut all: Vec<Self> = known.map(|migration| Self::only(&migration.id)).collect();
+        all.extend(rows.into_iter().filter(|row| graph.get(&row.id).is_none()));
+        all
+    }
+
+    /// Returns a row of which nothing but the identity is known.
+    pub(crate) fn only(id: &MigrationId) -> Self {
+        Self {
+            id: id.clone(),
+            slug: None,
+            up_hash: None,
+            applied_at: None,
+            run_id: None,
+        }
+    }
 }
 
 /// What is written into the ledger for one migration.
@@ -52,14 +80,15 @@ impl<'a> Ledger<'a> {
         if self.session.has_table(cx, &self.format.table).await? {
             return Ok(());
         }
-        let sql = match (self.format.create)(self.dialect.kind()) {
-            Some(sql) => sql.to_owned(),
+        let sql = match self.format.create.get(&self.dialect.kind()) {
+            Some(sql) => sql.clone(),
             None => self.create_statement(),
         };
         self.session.execute(cx, &sql, &[]).await.map(|_| ())
     }
 
-    /// Reads all rows, in the order in which they were applied as far as the format can tell.
+    /// Reads all rows, in the order in which they were applied as far as the format can tell. Where its rows are the
+    /// heads of what is applied, [`Applied::from_heads`] makes of them what is applied.
     pub(crate) async fn read(&mut self, cx: &Cx) -> Result<Vec<Applied>> {
         if !self.session.has_table(cx, &self.format.table).await? {
             return Ok(Vec::new());
@@ -134,6 +163,44 @@ impl<'a> Ledger<'a> {
             .execute(cx, &bind(self.dialect, &sql), &[id.as_str().into()])
             .await?;
         Ok(count > 0)
+    }
+
+    /// Makes rows of heads say what is applied now. Each of them must still be what it was.
+    ///
+    /// # Errors
+    /// `CheckFailed` if somebody else has changed them meanwhile.
+    pub(crate) async fn move_heads(&mut self, cx: &Cx, (before, after): (&Heads, &Heads)) -> Result<()> {
+        let table = self.dialect.quote_table(&self.format.table);
+        let column = self.dialect.quote_identifier(self.format.id_column());
+        let mut gone = before.difference(after);
+        let mut new = after.difference(before);
+        loop {
+            let (sql, values) = match (gone.next(), new.next()) {
+                (Some(old), Some(new)) => (
+                    format!("UPDATE {table} SET {column} = ? WHERE {column} = ?"),
+                    vec![new, old],
+                ),
+                (Some(old), None) => (format!("DELETE FROM {table} WHERE {column} = ?"), vec![old]),
+                (None, Some(new)) => (format!("INSERT INTO {table} ({column}) VALUES (?)"), vec![new]),
+                (None, None) => return Ok(()),
+            };
+            let parameters: Vec<Value> = values.iter().map(|id| id.as_str().into()).collect();
+            let count = self
+                .session
+                .execute(cx, &bind(self.dialect, &sql), &parameters)
+                .await?;
+            if count != 1 {
+                let head = values.last().map_or("", |id| id.as_str());
+                return Err(Error::new(
+                    ErrorKind::CheckFailed,
+                    format!(
+                        "the ledger `{}` does not say `{head}` any more: another tool has changed it meanwhile",
+                        self.format.table
+                    ),
+                )
+                .hint("`walkback status` shows what is there now; run the command again to plan anew"));
+            }
+        }
     }
 
     fn quoted(&self, column: &LedgerColumn) -> String {

@@ -27,6 +27,7 @@ mod lock;
 mod loss;
 mod maintenance;
 mod plan;
+mod others;
 mod point;
 mod protect;
 mod prune;

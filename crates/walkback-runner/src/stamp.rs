@@ -29,17 +29,23 @@ pub struct StampPlan {
     pub remove: Vec<Named>,
     /// Applied migrations whose files were edited, and will count as they are now.
     pub accept: Vec<Named>,
+    /// Whether every row of the ledger goes first, whatever it says.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub purge: bool,
 }
 
 impl Runner {
     /// Plans to write the ledger so that it says a target is applied. No script runs.
     ///
+    /// With `purge` every row of the ledger goes first, also those that nobody knows.
+    ///
     /// # Errors
     /// Fails on a target that does not exist.
-    pub async fn plan_stamp(&self, cx: &Cx, target: &str) -> Result<StampPlan> {
+    pub async fn plan_stamp(&self, cx: &Cx, target: &str, purge: bool) -> Result<StampPlan> {
         let state = self.state(cx).await?;
         let before = state.applied_set();
-        let after: BTreeSet<MigrationId> = state.graph.state_at(&before, &target.parse::<Target>()?)?;
+        let kept = if purge { BTreeSet::new() } else { before.clone() };
+        let after: BTreeSet<MigrationId> = state.graph.stamped(&kept, &target.parse::<Target>()?)?;
         let edited = Planner::new(self, &state).edited(cx).await?;
         let order = |ids: &BTreeSet<MigrationId>| {
             let mut known: Vec<_> = state
@@ -61,6 +67,7 @@ impl Runner {
                 .filter(|(id, _)| after.contains(id))
                 .map(|(id, _)| state.named(id))
                 .collect(),
+            purge,
         })
     }
 
@@ -89,8 +96,11 @@ impl Execution<'_> {
 
     async fn stamp_inside(&mut self, cx: &Cx, plan: &StampPlan) -> Result<()> {
         self.settle_unfinished(cx).await?;
-        for named in &plan.remove {
-            self.ledger().remove(cx, &named.id).await?;
+        if plan.purge {
+            self.purge_rows(cx, plan).await?;
+        }
+        for named in plan.remove.iter().filter(|_| !plan.purge) {
+            self.remove_row(cx, &named.id).await?;
             self.note_undone(&named.id);
         }
         for named in &plan.add {
@@ -100,7 +110,7 @@ impl Execution<'_> {
             self.journal().forget_after(cx, &named.id).await?;
         }
         for named in &plan.accept {
-            self.ledger().remove(cx, &named.id).await?;
+            self.remove_row(cx, &named.id).await?;
             self.state.applied.retain(|row| row.id != named.id);
             self.insert_unrun(cx, &named.id).await?;
             self.journal().forget_migration(cx, &named.id).await?;
@@ -111,12 +121,32 @@ impl Execution<'_> {
         Ok(())
     }
 
+    /// Empties the ledger, and writes what stays into it anew.
+    async fn purge_rows(&mut self, cx: &Cx, plan: &StampPlan) -> Result<()> {
+        self.empty_ledger(cx).await?;
+        for named in &plan.remove {
+            self.note_undone(&named.id);
+        }
+        let staying: Vec<_> = self.state.applied.drain(..).map(|row| row.id).collect();
+        for id in &staying {
+            self.insert_unrun(cx, id).await?;
+            self.report.applied.pop();
+        }
+        Ok(())
+    }
+
     /// Writes a row into the ledger for a migration that this run does not run.
     pub(crate) async fn insert_unrun(&mut self, cx: &Cx, id: &MigrationId) -> Result<()> {
         let planner = Planner::new(self.runner, &self.state);
-        let script = planner.file_script(cx, id, walkback_core::Direction::Up).await?;
-        let known = self.state.stored.get(id).map(|stored| stored.up_hash.clone());
-        let up_hash = script.map(|script| script.hash).or(known).unwrap_or_default();
+        let told = self.state.graph.get(id).and_then(|migration| migration.up_hash.clone());
+        let up_hash = match told {
+            Some(hash) => hash,
+            None => {
+                let script = planner.file_script(cx, id, walkback_core::Direction::Up).await?;
+                let known = self.state.stored.get(id).map(|stored| stored.up_hash.clone());
+                script.map(|script| script.hash).or(known).unwrap_or_default()
+            }
+        };
         let slug = self
             .state
             .graph
@@ -131,7 +161,7 @@ impl Execution<'_> {
             applied_at: &at,
             run_id: &run,
         };
-        self.ledger().insert(cx, &row).await?;
+        self.insert_row(cx, &row).await?;
         self.state.applied.push(crate::ledger::Applied {
             id: id.clone(),
             slug: Some(slug.clone()),

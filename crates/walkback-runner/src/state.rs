@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use walkback_core::catalog::Schema;
 use walkback_core::graph::Target;
+use walkback_core::ledger::{LedgerFormat, LedgerRows};
 use walkback_core::{
     Capability, Cx, Error, ErrorKind, Migration, MigrationGraph, MigrationId, Result, Session,
 };
@@ -34,6 +35,10 @@ pub(crate) struct State {
     pub(crate) deprecated: Vec<DeprecatedRow>,
     /// Runs that never ended.
     pub(crate) unfinished: Vec<RunRecord>,
+    /// The heads that the last run left, where other tools may have moved them since.
+    pub(crate) left_by_last_run: Option<BTreeSet<MigrationId>>,
+    /// Whether there is no ledger, although there may be what it should tell of.
+    pub(crate) has_no_ledger: bool,
     /// Statements that were begun outside a transaction and whose migration is not finished.
     pub(crate) half_done: Vec<StatementRow>,
     /// The schema when this was read.
@@ -47,14 +52,27 @@ impl State {
         let dialect = runner.dialect();
         let loaded = runner.source().load(cx, dialect.kind()).await?;
         let format = runner.ledger();
-        let applied = Ledger::new(session, &*dialect, &format).read(cx).await?;
+        let in_checkout: BTreeSet<_> = loaded.graph.iter().map(|one| one.id.clone()).collect();
+        // Walkback's own comes and goes with its journal.
+        let is_shared = format.tool != LedgerFormat::own().tool;
+        let has_no_ledger = is_shared && !session.has_table(cx, &format.table).await?;
+        let mut applied = Ledger::new(session, &*dialect, &format).read(cx).await?;
         let mut journal = Journal::new(session, &*dialect);
+        let has_journal = journal.exists(cx).await?;
         let (mut stored, mut unfinished, mut half_done) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (mut rescues, mut deprecated) = (Vec::new(), Vec::new());
-        if journal.exists(cx).await? {
+        if has_journal {
+            stored = journal.stored_migrations(cx).await?;
+        }
+        if format.rows == LedgerRows::Heads {
+            let known = with_stored(loaded.graph.clone(), &in_checkout, &stored)?;
+            applied = Applied::from_heads(applied, &known);
+        }
+        let mut left_by_last_run = None;
+        if has_journal {
+            left_by_last_run = crate::others::left_by_last_run(cx, &mut journal, &format).await?;
             rescues = journal.rescues(cx).await?;
             deprecated = journal.deprecated(cx).await?;
-            stored = journal.stored_migrations(cx).await?;
             unfinished = journal.unfinished_runs(cx).await?;
             for run in &unfinished {
                 let statements = journal.statements_of(cx, &run.id).await?;
@@ -63,11 +81,6 @@ impl State {
         }
         let deprecated = mark_gone(cx, session, deprecated, &mut stored).await?;
         stored.retain(|id, _| applied.iter().any(|row| row.id == *id));
-        let in_checkout = loaded
-            .graph
-            .iter()
-            .map(|migration| migration.id.clone())
-            .collect();
         let graph = with_stored(loaded.graph, &in_checkout, &stored)?;
         let schema = runner.schema(cx, session).await?;
         Ok(Self {
@@ -79,6 +92,8 @@ impl State {
             rescues,
             deprecated,
             unfinished,
+            left_by_last_run,
+            has_no_ledger,
             half_done,
             schema,
             capability: session.capability().clone(),
@@ -103,6 +118,21 @@ impl State {
             .collect();
         heads.extend(applied.iter().filter(|id| self.graph.get(id).is_none()).cloned());
         heads
+    }
+
+    /// Says that a database with tables has no ledger, and what to do.
+    pub(crate) fn lost_ledger(&self) -> Option<String> {
+        if !self.has_no_ledger || self.schema.tables.is_empty() {
+            return None;
+        }
+        let last = self.left_by_last_run.as_ref().filter(|heads| !heads.is_empty());
+        let heads = last.map(|heads| heads.iter().map(MigrationId::as_str).collect::<Vec<_>>().join(" "));
+        Some(format!(
+            "the database holds {} tables and no ledger: if these migrations made them, say how far they are applied with \
+             `walkback stamp {}`",
+            self.schema.tables.len(),
+            heads.as_deref().unwrap_or("<TARGET>")
+        ))
     }
 
     pub(crate) fn named(&self, id: &MigrationId) -> Named {
@@ -150,7 +180,10 @@ impl State {
                 ErrorKind::NotFound,
                 "there is nothing to walk back: no migration is applied",
             )
-            .hint("`walkback status` shows what is there"));
+            .hint(match self.lost_ledger() {
+                Some(why) => why,
+                None => "`walkback status` shows what is there".to_owned(),
+            }));
         }
         let ids = match target {
             DownTarget::To(target) => self.graph.plan_down(&applied, &target.parse::<Target>()?)?,
@@ -316,13 +349,7 @@ mod tests {
     #[test]
     fn only_the_last_script_of_a_run_can_be_half_done() {
         use StatementState::{Done, Intent};
-        let applied = |id: &str| Applied {
-            id: MigrationId::new(id),
-            slug: None,
-            up_hash: None,
-            applied_at: None,
-            run_id: None,
-        };
+        let applied = |id: &str| Applied::only(&MigrationId::new(id));
         for (rows, ledger, half_done) in [
             (vec![], vec![], 0),
             (vec![row("1", "up", Done)], vec!["1"], 0),

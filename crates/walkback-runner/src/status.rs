@@ -43,8 +43,14 @@ pub struct Status {
     pub edited: Vec<Named>,
     /// What rollbacks took away and the next up of the same migration puts back, oldest first.
     pub waiting: Vec<Waiting>,
-    /// What differs from the schema that the last run left.
+    /// What differs from the schema that the last run left; nothing if another tool has moved the ledger since.
     pub drift: Vec<String>,
+    /// The heads that the last run left, if another tool has moved the ledger since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<Vec<MigrationId>>,
+    /// What to do about a database with tables and without a ledger.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_ledger: Option<String>,
     /// Files that are no migrations, each with the reason.
     pub unmatched: Vec<(PathBuf, String)>,
     /// A run that never ended.
@@ -83,11 +89,11 @@ impl Runner {
             last_run = journal.runs(cx, Some(1)).await?.into_iter().next();
         }
         let drift = match recorded.and_then(|json| serde_json::from_str::<Schema>(&json).ok()) {
-            Some(then) => {
+            Some(then) if state.moved_from().is_none() => {
                 let now = self.schema(cx, &mut *session).await?;
                 then.differences(&now).iter().map(ToString::to_string).collect()
             }
-            None => Vec::new(),
+            _ => Vec::new(),
         };
         let applied = state.applied_set();
         let capability = session.capability().clone();
@@ -125,6 +131,8 @@ impl Runner {
                 .map(|rescue| Waiting::of(&state, rescue))
                 .collect(),
             drift,
+            moved_from: state.moved_from().map(|heads| heads.iter().cloned().collect()),
+            lost_ledger: state.lost_ledger(),
             needs_recovery: !state.half_done.is_empty(),
             unfinished: state.unfinished.into_iter().next_back(),
             unmatched: state.unmatched,

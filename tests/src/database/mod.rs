@@ -156,14 +156,18 @@ impl Session {
         }
     }
 
-    /// Returns the first column of a query to a server, as text.
+    /// Returns the first column of a query, as text; of a file it must be text.
     ///
     /// # Panics
-    /// If the query fails, or if the database is a file.
+    /// If the query fails.
     #[must_use]
     pub fn column(&mut self, sql: &str) -> Vec<String> {
         let rows = match self {
-            Self::Sqlite(_) => panic!("a file is asked with rusqlite"),
+            Self::Sqlite(connection) => {
+                let mut query = connection.prepare(sql).expect("the query is understood");
+                let texts = query.query_map([], |row| row.get(0)).expect("the query runs");
+                return texts.map(|text| text.expect("it is text")).collect();
+            }
             Self::Postgres(connection) => connection.texts(sql),
             Self::Mysql(connection) => connection.texts(sql),
         };

@@ -63,17 +63,17 @@ fn a_key_that_is_not_built_yet_is_not_passed_over() {
 #[test]
 fn a_kind_that_is_not_built_yet_names_one_that_is() {
     let sandbox = begun();
-    reconfigure(&sandbox, "kind = \"sql\"", "kind = \"alembic\"");
+    reconfigure(&sandbox, "kind = \"sql\"", "kind = \"liquibase\"");
     insta::assert_snapshot!(unchanged(&sandbox, &["up"]), @r#"
     $ walkback up
     exit: 2
     --- stderr
-    error: `kind = "alembic"` in `[source]` is not built yet (walkback.toml:2:8)
-      2 | kind = "alembic"
+    error: `kind = "liquibase"` in `[source]` is not built yet (walkback.toml:2:8)
+      2 | kind = "liquibase"
         |        ^^^^^^^^^
     hint: this version has others, such as `kind = "sql"`
     "#);
-    reconfigure(&sandbox, "kind = \"alembic\"", "kind = \"sql\"");
+    reconfigure(&sandbox, "kind = \"liquibase\"", "kind = \"sql\"");
     goes_on(&sandbox, 1);
 }
 
@@ -88,7 +88,7 @@ fn a_kind_with_a_typo_is_shown_with_the_closest() {
     error: this build has no source for the kind `sqll` (walkback.toml:2:8)
       2 | kind = "sqll"
         |        ^^^^^^
-    hint: it has: diesel, sql
+    hint: it has: alembic, diesel, sql
     hint: did you mean `sql`?
     "#);
     reconfigure(&sandbox, "kind = \"sqll\"", "kind = \"sql\"");

@@ -207,7 +207,7 @@ pub(super) async fn the_ledger_has_one_column_for_the_identity(subject: Subject)
     names.dedup();
     assert_eq!(names.len(), ledger.columns.len(), "two columns have one name");
     for dialect in DialectKind::ALL {
-        let Some(create) = (ledger.create)(dialect) else {
+        let Some(create) = ledger.create.get(&dialect) else {
             continue;
         };
         let named = ledger.columns.iter().all(|column| create.contains(column.name));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use walkback_core::ledger::{LedgerFormat, LedgerValue};
 use walkback_core::migration::SqlScript;
-use walkback_core::source::{Loaded, NewMigration};
+use walkback_core::source::{ExternalRun, Loaded, NewMigration};
 use walkback_core::{
     Cx, DialectKind, Direction, Error, ErrorKind, Migration, MigrationGraph, MigrationId, MigrationSource,
     Result, Script,
@@ -400,7 +400,7 @@ impl MigrationSource for MemorySource {
             Some(Fault::LedgerWithoutId) => ledger.columns.retain(|column| column.value != LedgerValue::Id),
             Some(Fault::LedgerWithTwoIds) => ledger.columns[1].value = LedgerValue::Id,
             Some(Fault::LedgerCreatesAnother) => {
-                return ledger.created_by(|_| Some("CREATE TABLE other (id)"));
+                return ledger.created_by(|_| "CREATE TABLE other (id)".to_owned());
             }
             _ => {}
         }
@@ -495,6 +495,13 @@ impl MigrationSource for MemorySource {
             up.push(b'\n');
         }
         Ok(path(&down))
+    }
+
+    async fn run(&self, _: &Cx, run: &ExternalRun) -> Result<()> {
+        Err(Error::unsupported(
+            format!("to run `{}` by a program", run.id),
+            "a source of SQL",
+        ))
     }
 }
 

@@ -18,6 +18,7 @@ mod build;
 mod labels;
 mod plan;
 mod resolve;
+mod stamp;
 mod target;
 mod walk;
 

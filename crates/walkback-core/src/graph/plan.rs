@@ -215,7 +215,7 @@ impl MigrationGraph {
             return Err(nothing_applied(branch));
         };
         let goal = self
-            .back(target, Some(start), count, branch, |position| applied[position])
+            .back(target, Some(start), count, |position| applied[position])
             .map_err(|error| self.fewer_applied(error, applied, target, start))?;
         let line = self.forebears(start);
         let roots = self.after(goal).into_iter().filter(|root| line[*root]).collect();

@@ -84,7 +84,7 @@ impl MigrationGraph {
     ) -> Result<Place> {
         match steps {
             Steps::Forward(count) => self.forward(target, start, count, branch).map(Some),
-            Steps::Back(count) => self.back(target, start, count, branch, |_| true),
+            Steps::Back(count) => self.back(target, start, count, |_| true),
         }
     }
 
@@ -161,7 +161,6 @@ impl MigrationGraph {
         target: &Target,
         start: Place,
         count: usize,
-        branch: Option<&Branch>,
         counts: impl Fn(usize) -> bool,
     ) -> Result<Place> {
         let mut at = start;
@@ -170,7 +169,7 @@ impl MigrationGraph {
                 let Some(position) = at else {
                     return Err(self.too_far_back(target, start, done));
                 };
-                at = self.parent(target, position, branch)?;
+                at = self.parent(target, position)?;
                 if at.is_none_or(&counts) {
                     break;
                 }
@@ -179,28 +178,22 @@ impl MigrationGraph {
         Ok(at)
     }
 
-    fn parent(&self, target: &Target, position: usize, branch: Option<&Branch>) -> Result<Place> {
+    /// Returns the one parent. Past a merge nobody knows which side is meant: as Alembic does, this asks for a name, also
+    /// where a branch is named.
+    fn parent(&self, target: &Target, position: usize) -> Result<Place> {
         let parents = &self.links[position].parents;
         if parents.len() <= 1 {
             return Ok(parents.first().copied());
         }
-        let on_branch: Vec<usize> = parents
-            .iter()
-            .copied()
-            .filter(|parent| branch.is_some_and(|branch| branch.lineage[*parent]))
-            .collect();
-        match on_branch[..] {
-            [one] => Ok(Some(one)),
-            _ => Err(usage(format!(
-                "`{target}` is ambiguous: `{}` merges {}",
-                self.migrations[position].name(),
-                self.name_list(parents)
-            ))
-            .hint(format!(
-                "name the migration to go back to, such as `{}`",
-                self.id_at(parents[0])
-            ))),
-        }
+        Err(usage(format!(
+            "`{target}` is ambiguous: `{}` merges {}",
+            self.migrations[position].name(),
+            self.name_list(parents)
+        ))
+        .hint(format!(
+            "name the migration to go back to, such as `{}`",
+            self.id_at(parents[0])
+        )))
     }
 
     pub(super) fn after(&self, place: Place) -> Vec<usize> {

@@ -183,14 +183,7 @@ impl Runner {
         let ledger = self.ledger().table;
         if let Some(target) = set_version {
             let ids = state.graph.state_at(&state.applied_set(), &target.parse()?)?;
-            let applied = |id| Applied {
-                id,
-                slug: None,
-                up_hash: None,
-                applied_at: None,
-                run_id: None,
-            };
-            state.applied = ids.into_iter().map(applied).collect();
+            state.applied = ids.iter().map(Applied::only).collect();
         } else if needs_ledger && !session.has_table(cx, &ledger).await? {
             return Err(Error::new(
                 ErrorKind::CheckFailed,

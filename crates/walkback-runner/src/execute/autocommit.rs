@@ -98,10 +98,15 @@ impl Execution<'_> {
             } else {
                 derivation.add(&*self.dialect, statement, &current)
             };
+            let with_outcome = match &statement.external {
+                // It notes its outcome itself, in its own transaction.
+                Some(external) => external.atomic && self.session.capability().transactional_ddl,
+                None => !own && commits_with_outcome(statement),
+            };
             let undo = UndoRow {
                 way: way_back(inverse),
                 schema_before: current.hash(),
-                with_outcome: !own && commits_with_outcome(statement),
+                with_outcome,
             };
             if let Err(error) = self.send_with_intent(cx, step, index, &undo).await {
                 return (derivation, Err(error));
@@ -130,7 +135,10 @@ impl Execution<'_> {
         self.journal().note_statement(cx, &row).await?;
         cx.step("statement.intent");
         let at = crate::identity::moment(cx.now());
-        if undo.with_outcome {
+        if step.statements[index].external.is_some() {
+            self.run_external(cx, step, index, row.seq).await?;
+            cx.step("statement.sent");
+        } else if undo.with_outcome {
             self.session.begin(cx, Begin::Write).await?;
             let sent = self.send(cx, step, index).await;
             if let Err(error) = sent {

@@ -218,7 +218,7 @@ impl Execution<'_> {
 
     /// Takes a migration out of the ledger, in the current transaction.
     pub(crate) async fn record_undone(&mut self, cx: &Cx, id: &MigrationId) -> Result<()> {
-        if !self.ledger().remove(cx, id).await? {
+        if !self.remove_row(cx, id).await? {
             return Err(Error::new(
                 ErrorKind::CheckFailed,
                 format!(

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use walkback_core::capture::Captured;
 use walkback_core::engine::Begin;
-use walkback_core::ledger::LedgerFormat;
+use walkback_core::ledger::{LedgerFormat, LedgerRows};
 use walkback_core::statement::Action;
 use walkback_core::{
     Access, Cx, Dialect, Direction, Error, ErrorKind, MigrationId, Result, Session, TableName,
@@ -21,7 +21,7 @@ use walkback_vault::{Manifest, PointKind, TableEntry};
 
 use crate::changes::Unplaced;
 use crate::journal::{DeprecatedRow, Journal, RunRecord, RunStatus};
-use crate::ledger::Ledger;
+use crate::ledger::{Heads, Ledger, NewRow};
 use crate::lock::Lock;
 use crate::plan::{Plan, PlannedStep, PointScope, RunKind};
 use crate::point::{self, PointRequest};
@@ -203,6 +203,7 @@ impl<'a> Execution<'a> {
         if !matches!(kind, RunKind::Recover | RunKind::Restore | RunKind::Stamp) {
             execution.close_interrupted(cx).await?;
         }
+        execution.forget_what_others_undid(cx).await?;
         Ok(execution)
     }
 
@@ -460,8 +461,41 @@ impl<'a> Execution<'a> {
         Journal::new(&mut *self.session, &*self.dialect).at(self.state.schema.home.as_deref())
     }
 
-    pub(crate) fn ledger(&mut self) -> Ledger<'_> {
+    fn ledger(&mut self) -> Ledger<'_> {
         Ledger::new(&mut *self.session, &*self.dialect, &self.format)
+    }
+
+    /// Writes into the ledger that a migration is applied.
+    pub(crate) async fn insert_row(&mut self, cx: &Cx, row: &NewRow<'_>) -> Result<()> {
+        if self.format.rows == LedgerRows::Applied {
+            return self.ledger().insert(cx, row).await;
+        }
+        let mut after = self.state.applied_set();
+        after.insert(row.id.clone());
+        self.move_heads(cx, &after).await
+    }
+
+    /// Takes a migration out of the ledger, and says whether it was in it.
+    pub(crate) async fn remove_row(&mut self, cx: &Cx, id: &MigrationId) -> Result<bool> {
+        if self.format.rows == LedgerRows::Applied {
+            return self.ledger().remove(cx, id).await;
+        }
+        let mut after = self.state.applied_set();
+        let was_in_it = after.remove(id);
+        self.move_heads(cx, &after).await?;
+        Ok(was_in_it)
+    }
+
+    /// Takes every row out of the ledger.
+    pub(crate) async fn empty_ledger(&mut self, cx: &Cx) -> Result<()> {
+        let sql = format!("DELETE FROM {}", self.dialect.quote_table(&self.format.table));
+        self.session.execute(cx, &sql, &[]).await.map(|_| ())
+    }
+
+    async fn move_heads(&mut self, cx: &Cx, after: &BTreeSet<MigrationId>) -> Result<()> {
+        let before: Heads = self.state.heads(&self.state.applied_set()).into_iter().collect();
+        let after: Heads = self.state.heads(after).into_iter().collect();
+        self.ledger().move_heads(cx, (&before, &after)).await
     }
 
     pub(crate) fn next_seq(&mut self) -> i64 {

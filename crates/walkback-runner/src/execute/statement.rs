@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use walkback_core::source::ExternalRun;
 use walkback_core::statement::Action;
 use walkback_core::{Cx, Error, ErrorKind, Result};
 
@@ -28,6 +29,29 @@ impl Execution<'_> {
             };
             statement_failed(step, index, error)
         })
+    }
+
+    /// Lets the tool of its layout run a script, which notes itself in the journal that it has ended.
+    pub(crate) async fn run_external(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        index: usize,
+        seq: i64,
+    ) -> Result<()> {
+        let at = identity::moment(cx.now());
+        let run = self.run.id.clone();
+        let proof = self.journal().proof_of_end(&run, seq, &at);
+        let run = ExternalRun::new(
+            step.id.clone(),
+            step.direction,
+            self.dialect.kind(),
+            self.runner.engine().login(),
+            proof,
+        );
+        tracing::info!(migration = %step.name, "{}", step.statements[index].sql);
+        let ran = self.runner.source().run(cx, &run).await;
+        ran.map_err(|error| statement_failed(step, index, error))
     }
 
     /// Lets the statements of a step wait for locks as long as its author says, else as long as the run may.

@@ -324,7 +324,8 @@ impl Execution<'_> {
             .graph
             .get(&step.id)
             .map_or_else(Default::default, |migration| {
-                (migration.slug.clone(), migration.parents.clone())
+                let before = migration.parents.iter().chain(&migration.depends_on);
+                (migration.slug.clone(), before.cloned().collect::<Vec<_>>())
             });
         let run = self.run.id.clone();
         let row = NewRow {
@@ -334,11 +335,13 @@ impl Execution<'_> {
             applied_at: &at,
             run_id: &run,
         };
-        self.ledger().insert(cx, &row).await?;
+        self.insert_row(cx, &row).await?;
         let delta = SchemaDelta::between(&outcome.before, &outcome.after);
         self.note_tables(cx, step, &delta, &outcome.after, after.as_ref())
             .await?;
         let (derived_sql, derived_loses) = outcome.derivation.finish();
+        // What only the tool of its layout can run, an older checkout cannot run without the files.
+        let stored_down = step.paired_down.as_ref().filter(|down| !down.is_external());
         let down = step.paired_down.as_ref();
         let declared = self
             .state
@@ -355,9 +358,9 @@ impl Execution<'_> {
             slug,
             parents,
             up_hash: step.script.hash.clone(),
-            down_sql: down.map(|down| down.text.clone()),
-            down_hash: down.map(|down| down.hash.clone()),
-            down_transaction: down.is_none_or(|down| down.transaction),
+            down_sql: stored_down.map(|down| down.text.clone()),
+            down_hash: stored_down.map(|down| down.hash.clone()),
+            down_transaction: stored_down.is_none_or(|down| down.transaction),
             verdict,
             derived_sql,
             derived_loses,

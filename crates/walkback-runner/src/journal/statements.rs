@@ -72,6 +72,21 @@ impl Journal<'_> {
         self.write(cx, &sql, &params).await
     }
 
+    /// Returns the statement by which a program notes that a statement of a run is done, without parameters. It changes
+    /// one row, on the database with this journal.
+    pub(crate) fn proof_of_end(&self, run: &str, seq: i64, at: &str) -> String {
+        let text = |value: &str| self.dialect.literal(&value.into());
+        let state = |state: StatementState| text(state.word());
+        self.bind(&format!(
+            "UPDATE {} SET state = {}, noted_at = {} WHERE run_id = {} AND seq = {seq} AND state = {}",
+            tables::STATEMENTS,
+            state(StatementState::Done),
+            text(at),
+            text(run),
+            state(StatementState::Intent),
+        ))
+    }
+
     /// Returns the statements of a run: migration, direction, place, text and whether each is known to be done.
     pub(crate) async fn statements_of(&mut self, cx: &Cx, run: &str) -> Result<Vec<StatementRow>> {
         let sql = format!(

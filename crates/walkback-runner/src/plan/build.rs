@@ -322,6 +322,15 @@ impl<'a> Planner<'a> {
             if !self.state.in_checkout.contains(&row.id) {
                 continue;
             }
+            let migration = self.state.graph.get(&row.id);
+            if let Some((known_as, file)) =
+                migration.and_then(|one| Some((one.up_hash.clone()?, one.file.clone())))
+            {
+                if known_as != recorded {
+                    edited.push((row.id.clone(), file));
+                }
+                continue;
+            }
             let kind = self.runner.dialect().kind();
             if let Some(walkback_core::Script::Sql(sql)) = self
                 .runner
@@ -343,6 +352,9 @@ impl<'a> Planner<'a> {
             .iter()
             .map(|(path, why)| format!("`{}` is not used: {why}", path.display()))
             .collect();
+        if !ups.is_empty() {
+            warnings.extend(self.state.lost_ledger());
+        }
         let out_of_order = self.state.graph.out_of_order(&self.state.applied_set());
         for id in ups
             .iter()
@@ -466,7 +478,10 @@ impl<'a> Planner<'a> {
         };
         error
             .hint("run `walkback rollback`: it restores from the point made before the migration")
-            .hint("or write a `down.sql` beside its up script")
+            .hint(match migration.filter(|one| one.up_hash.is_some()) {
+                Some(_) => "or write its way down into its file",
+                None => "or write a `down.sql` beside its up script",
+            })
     }
 }
 

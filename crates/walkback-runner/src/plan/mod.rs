@@ -154,6 +154,19 @@ pub struct PlannedStatement {
     /// Whether the server runs it outside of any transaction: it refuses one, or ends it.
     #[serde(skip)]
     pub(crate) alone: bool,
+    /// How it is run where it is no SQL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external: Option<External>,
+}
+
+/// A script that only the tool of its layout can run.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct External {
+    /// Why nobody can read what it does.
+    pub why: String,
+    /// Whether all of it happens or nothing, where definitions are taken back with their transaction.
+    pub atomic: bool,
 }
 
 /// What a rollback point holds.

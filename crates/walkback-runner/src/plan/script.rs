@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use walkback_core::migration::SqlScript;
+use walkback_core::migration::{ExternalScript, SqlScript};
 use walkback_core::name::ObjectKind;
 use walkback_core::statement::{Action, Location};
 use walkback_core::{Dialect, DialectKind, Error, ErrorKind, Result, Script, Statement};
 
-use super::{PlannedStatement, ScriptOrigin};
+use super::{External, PlannedStatement, ScriptOrigin};
 use crate::protect::Protect;
 
 /// A script that has been split and understood.
@@ -41,11 +41,45 @@ impl ReadScript {
     pub(crate) fn read(script: &Script, dialect: &dyn Dialect, origin: ScriptOrigin) -> Result<Self> {
         match script {
             Script::Sql(sql) => Self::read_sql(sql, dialect, origin),
+            Script::External(external) => Ok(Self::of_external(external, origin)),
             other => Err(Error::unsupported(
                 format!("a script such as {other:?}"),
                 "this version of walkback",
             )),
         }
+    }
+
+    /// Takes a script that only its own tool can run for one statement, of which nobody knows what it does.
+    fn of_external(script: &ExternalScript, origin: ScriptOrigin) -> Self {
+        let effect = walkback_core::Effect::unknown(script.why.clone());
+        Self {
+            text: script.command.clone(),
+            hash: script.hash.clone(),
+            transaction: false,
+            origin,
+            statements: vec![PlannedStatement {
+                sql: script.command.clone(),
+                at: script.location.clone(),
+                severity: effect.severity(),
+                effect,
+                protection: None,
+                alone: true,
+                external: Some(External {
+                    why: script.why.clone(),
+                    atomic: script.atomic,
+                }),
+            }],
+            protect: None,
+            lock_timeout: None,
+            statement_timeout: None,
+            unbound_by: None,
+            switches_foreign_keys: false,
+        }
+    }
+
+    /// Returns whether only the tool of its layout can run it.
+    pub(crate) fn is_external(&self) -> bool {
+        self.statements.iter().any(|statement| statement.external.is_some())
     }
 
     /// Reads SQL.
@@ -57,6 +91,10 @@ impl ReadScript {
         // A section of a file begins further down: empty lines before it keep every `file:line` right.
         let padded = "\n".repeat(sql.location.line.saturating_sub(1)) + &sql.text;
         let mut statements = dialect.split(&padded, &sql.location.file)?;
+        for statement in &mut statements {
+            let from = sql.lines.get(statement.line.saturating_sub(1));
+            statement.line = from.copied().unwrap_or(statement.line);
+        }
         let mut switches_foreign_keys = false;
         if sql.transaction {
             strip_own_transaction(&mut statements);
@@ -106,6 +144,7 @@ impl ReadScript {
                     protection: None,
                     severity: effect.severity(),
                     alone: dialect.commits_implicitly(&statement) || dialect.refuses_transaction(&statement),
+                    external: None,
                     effect,
                     at,
                     sql: statement.sql,

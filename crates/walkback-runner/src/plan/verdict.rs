@@ -229,6 +229,7 @@ mod tests {
                 effect,
                 protection: None,
                 alone: false,
+                external: None,
             }
         };
         let statements: Vec<_> = statements.into_iter().map(planned).collect();

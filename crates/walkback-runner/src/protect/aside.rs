@@ -210,6 +210,7 @@ impl Execution<'_> {
                 sql: plain.sql,
                 at: statement.at.clone(),
                 alone: true,
+                external: None,
                 protection: None,
                 effect,
             }

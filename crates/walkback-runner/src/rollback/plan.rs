@@ -10,6 +10,7 @@ use super::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
 use crate::changes::{Changed, ChangesPlan, OnConflict};
 use crate::journal::{Journal, PointRow, RunRecord, RunStatus};
 use crate::loss::LossCounter;
+use crate::others::heads_in;
 use crate::plan::RunKind;
 use crate::restore::{Exchange, RestorePlan};
 use crate::runner::{DownTarget, Runner};
@@ -183,7 +184,7 @@ impl Planning<'_> {
         if !moved && run.kind != "restore" && run.kind != "redo" {
             return Ok(None);
         }
-        let before: BTreeSet<_> = split(&run.from);
+        let before = heads_in(&run.from);
         let applied = self.state.applied_set();
         let kept = self.state.graph.ancestors(&before);
         let undo: BTreeSet<_> = applied.iter().filter(|id| !kept.contains(*id)).cloned().collect();
@@ -375,12 +376,4 @@ fn only_stamped(run: &RunRecord) -> Error {
     )
     .hint(format!("run `walkback stamp {to}` to take the stamp back"))
     .hint("or `walkback rollback -n 1` to walk back the newest migration all the same")
-}
-
-fn split(heads: &str) -> BTreeSet<MigrationId> {
-    heads
-        .split(", ")
-        .filter(|id| !id.is_empty())
-        .map(MigrationId::new)
-        .collect()
 }

@@ -121,7 +121,6 @@ pub struct FileConfig {
 
 /// Kinds that walkback is going to have.
 const FUTURE_SOURCES: &[&str] = &[
-    "alembic",
     "liquibase",
     "flyway",
     "sqlx",

@@ -133,7 +133,7 @@ fn keys_of_later_versions_are_refused_and_not_ignored() {
             "read_only_during_run",
             2,
         ),
-        ("[source]\nkind = \"alembic\"\n", "alembic", 2),
+        ("[source]\nkind = \"liquibase\"\n", "liquibase", 2),
     ] {
         let error = refused(text);
         assert!(error.message().contains("is not built yet"), "{error}");

@@ -9,7 +9,7 @@ use walkback_core::bulk::Chunk;
 use walkback_core::capture::{Capture, Captured};
 use walkback_core::catalog::Table;
 use walkback_core::dump::Dumps;
-use walkback_core::engine::{Control, EngineInfo, Physical, Scratch, ScratchDatabase};
+use walkback_core::engine::{Control, EngineInfo, Login, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
 use walkback_core::{Access, Cx, Dialect, Engine, Error, Result, Session};
 
@@ -48,6 +48,10 @@ impl Faulty {
 impl Engine for Faulty {
     fn info(&self) -> EngineInfo {
         self.inner.info()
+    }
+
+    fn login(&self) -> Login {
+        self.inner.login()
     }
 
     fn dialect(&self) -> Arc<dyn Dialect> {

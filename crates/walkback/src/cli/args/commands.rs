@@ -182,6 +182,9 @@ pub(crate) struct Stamp {
     /// Target: an id, a unique prefix, `head`, `base`.
     #[arg(allow_negative_numbers = true)]
     pub(crate) target: String,
+    /// Take every row out of the ledger first, also what no file knows.
+    #[arg(long)]
+    pub(crate) purge: bool,
     /// Show what would be written, and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

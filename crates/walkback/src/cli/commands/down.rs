@@ -13,17 +13,14 @@ pub(super) async fn run(context: &Context, args: &Down) -> Result<u8> {
     change::run(context, &runner, plan, &args.run).await
 }
 
-/// Reads the target. `-3` is the same as `-n 3`.
+/// Reads the target. `-3` is a place, three steps before the one head; `-n 3` is the three newest, whatever they are.
 fn target(args: &TargetArgs) -> DownTarget {
     if let Some(count) = args.count {
         return DownTarget::Count(count);
     }
     match args.to.as_deref().or(args.target.as_deref()) {
         None => DownTarget::Count(1),
-        Some(target) => match target.strip_prefix('-').and_then(|count| count.parse().ok()) {
-            Some(count) => DownTarget::Count(count),
-            None => DownTarget::To(target.to_owned()),
-        },
+        Some(target) => DownTarget::To(target.to_owned()),
     }
 }
 
@@ -39,7 +36,7 @@ mod tests {
                 ..TargetArgs::default()
             })
         };
-        assert_eq!(of("-2"), DownTarget::Count(2));
+        assert_eq!(of("-2"), DownTarget::To("-2".into()));
         assert_eq!(of("base"), DownTarget::To("base".into()));
         assert_eq!(target(&TargetArgs::default()), DownTarget::Count(1));
     }

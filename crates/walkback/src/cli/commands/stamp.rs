@@ -9,7 +9,7 @@ use crate::cli::render::plan as render;
 
 pub(super) async fn run(context: &Context, args: &Stamp) -> Result<u8> {
     let runner = context.runner()?;
-    let plan = runner.plan_stamp(&context.cx, &args.target).await?;
+    let plan = runner.plan_stamp(&context.cx, &args.target, args.purge).await?;
     let shown = render::stamp(&plan, &place(&runner));
     if args.dry_run {
         context.out.text(shown);

@@ -79,6 +79,10 @@ fn text(status: &walkback_runner::Status) -> String {
     if let Some(run) = &status.last_run {
         field("last run", self::run_line(run));
     }
+    if let Some(before) = &status.moved_from {
+        field("moved", format!("by another tool since, from {}", heads(before)));
+    }
+    text.push_str(&warned("there is no ledger", status.lost_ledger.clone()));
     text.push_str(&listed("pending", &status.pending));
     text.push_str(&warned(
         &format!(

@@ -18,17 +18,15 @@ pub(super) async fn run(context: &Context, args: &Up) -> Result<u8> {
     Ok(code)
 }
 
-/// Reads the target. `+3` is the same as `-n 3`.
+/// Reads the target. `+3` is a place, three steps after the one head; `-n 3` is the next three, and fewer if there are no
+/// more.
 fn target(args: &TargetArgs) -> UpTarget {
     if let Some(count) = args.count {
         return UpTarget::Count(count);
     }
     match args.to.as_deref().or(args.target.as_deref()) {
         None => UpTarget::Heads,
-        Some(target) => match target.strip_prefix('+').and_then(|count| count.parse().ok()) {
-            Some(count) => UpTarget::Count(count),
-            None => UpTarget::To(target.to_owned()),
-        },
+        Some(target) => UpTarget::To(target.to_owned()),
     }
 }
 
@@ -44,7 +42,7 @@ mod tests {
                 ..TargetArgs::default()
             })
         };
-        assert_eq!(of("+2"), UpTarget::Count(2));
+        assert_eq!(of("+2"), UpTarget::To("+2".into()));
         assert_eq!(of("head"), UpTarget::To("head".into()));
         assert_eq!(of("+x"), UpTarget::To("+x".into()));
         assert_eq!(target(&TargetArgs::default()), UpTarget::Heads);

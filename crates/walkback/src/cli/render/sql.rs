@@ -34,7 +34,10 @@ fn step(step: &PlannedStep, ledger: &LedgerFormat) -> String {
     };
     writeln!(text, "-- {how}").ok();
     for statement in &step.statements {
-        writeln!(text, "{}", terminated(&statement.sql)).ok();
+        match &statement.external {
+            None => writeln!(text, "{}", terminated(&statement.sql)).ok(),
+            Some(external) => writeln!(text, "-- {}: {}", statement.sql, external.why).ok(),
+        };
     }
     let (table, column) = (&ledger.table, ledger.id_column());
     match step.direction {

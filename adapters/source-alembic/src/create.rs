@@ -1,0 +1,28 @@
+//! A new revision, written by the project's own Alembic from its own template.
+
+use walkback_core::source::NewMigration;
+use walkback_core::{Error, ErrorKind, Result};
+
+use crate::ledger::LONGEST_ID;
+
+/// Refuses an identity that Alembic or its table has no place for.
+pub(crate) fn check(new: &NewMigration) -> Result<()> {
+    let usage = |what: String| Error::new(ErrorKind::Usage, what);
+    if new.id.chars().count() > LONGEST_ID {
+        return Err(usage(format!(
+            "the identity `{}` is too long: the version table of Alembic holds {LONGEST_ID} characters",
+            new.id
+        )));
+    }
+    let letter = new.id.chars().find(|letter| {
+        matches!(letter, '@' | '-' | '+' | ':' | '/' | '\\') || letter.is_whitespace() || letter.is_control()
+    });
+    match letter {
+        Some(letter) => Err(usage(format!(
+            "the identity `{}` holds `{}`, which Alembic does not take",
+            new.id,
+            letter.escape_default()
+        ))),
+        None => Ok(()),
+    }
+}

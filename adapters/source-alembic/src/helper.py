@@ -1,0 +1,320 @@
+"""What walkback asks of a project's own Alembic. It reads one request from stdin and answers on stdout, both JSON."""
+
+import io
+import json
+import os
+import sys
+import threading
+import traceback
+
+# What `env.py` and the revisions print is for people; it must not get between the lines of the answer.
+ANSWER = os.fdopen(os.dup(1), "w", encoding="utf-8")
+os.dup2(2, 1)
+REQUEST = json.loads(sys.stdin.buffer.readline())
+
+
+def watch():
+    """Ends with whoever asked: a migration must not go on after its walkback was killed."""
+    while os.read(0, 4096):
+        pass
+    os._exit(143)
+
+
+threading.Thread(target=watch, daemon=True).start()
+
+
+def answer(**what):
+    json.dump(what, ANSWER)
+    ANSWER.flush()
+    # What is left runs no longer: threads of the project's own could hold the process.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def fail(kind, error):
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [frame for frame in frames if frame.filename != "<string>"]
+    place = [(frame.filename, frame.lineno) for frame in inside]
+    own = [p for p in place if os.path.abspath(p[0]).startswith(REQUEST["folder"])]
+    traceback.print_exception(type(error), error, error.__traceback__)
+    at = (own or place or [None])[-1]
+    answer(error={"kind": kind, "message": say(error), "at": at})
+
+
+def say(error):
+    text = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+try:
+    import alembic
+    import sqlalchemy as sa
+    from alembic import command
+    from alembic.config import Config
+    from alembic.operations import Operations
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+except ImportError as error:
+    fail("no-alembic", error)
+
+
+class Asks(BaseException):
+    """A revision asks the database. No error of its own: a revision may catch those."""
+
+
+class Result:
+    """What a statement would have given, which nobody knows here."""
+
+    def __init__(self, statement):
+        self._statement = statement
+
+    def __getattr__(self, name):
+        raise Asks("it reads what a statement gives")
+
+    def __iter__(self):
+        raise Asks("it reads what a statement gives")
+
+    __bool__ = __len__ = __next__ = __enter__ = __iter__
+
+
+class Connection:
+    """What `op.get_bind()` gives where there is no database: it says what it is of, and takes statements."""
+
+    def __init__(self, context):
+        self.__dict__["_context"] = context
+        self.__dict__["dialect"] = context.dialect
+        self.__dict__["engine"] = Engine(context)
+
+    def execute(self, statement, parameters=None, **options):
+        if isinstance(statement, str):
+            statement = sa.text(statement)
+        if isinstance(parameters, (list, tuple)) and len(parameters) == 1:
+            parameters = parameters[0]
+        if parameters is not None and not isinstance(parameters, dict):
+            raise Asks("it runs a statement with many rows of parameters")
+        if options or getattr(statement, "is_select", False) or reads(statement):
+            raise Asks("it reads from the database")
+        if parameters:
+            statement = statement.bindparams(**parameters) if hasattr(statement, "bindparams") else statement.values(**parameters)
+        self._context.impl._exec(statement)
+        return Result(statement)
+
+    def exec_driver_sql(self, statement):
+        return self.execute(sa.text(statement.replace(":", r"\:")))
+
+    def __getattr__(self, name):
+        raise Asks(f"it uses the connection to the database (`{name}`)")
+
+
+class Engine:
+    def __init__(self, context):
+        self.__dict__["dialect"] = context.dialect
+        self.__dict__["name"] = context.dialect.name
+
+    def __getattr__(self, name):
+        raise Asks(f"it uses the connection to the database (`engine.{name}`)")
+
+
+def reads(statement):
+    text = str(getattr(statement, "text", "")).lstrip(" (\n\t").lower()
+    return text.startswith(("select", "show", "with", "pragma", "table", "values", "explain", "call"))
+
+
+def configuration():
+    config = Config(REQUEST["ini"], ini_section=REQUEST["section"])
+    url = REQUEST.get("url") or DIALECTS[REQUEST["dialect"]] + "://"
+    return config, url
+
+
+DIALECTS = {"postgres": "postgresql", "mysql": "mysql", "sqlite": "sqlite"}
+
+
+def offline():
+    """Gives the SQL of all revisions, in both directions, or why there is none."""
+    config, url = configuration()
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    script = ScriptDirectory.from_config(config)
+    gathered = {}
+
+    def gather(_, context):
+        gathered["version_table"] = [context.version_table, context.version_table_schema]
+        with Operations.context(context):
+            for revision in script.walk_revisions():
+                if REQUEST["ids"] is None or revision.revision in REQUEST["ids"]:
+                    for direction in ("upgrade", "downgrade"):
+                        gathered[revision.revision, direction] = one(context, revision, direction)
+        return []
+
+    environment = EnvironmentContext(
+        config, script, fn=gather, as_sql=True, starting_rev=None, destination_rev=None, output_buffer=io.StringIO()
+    )
+    try:
+        with environment:
+            script.run_env()
+    except Asks as asks:
+        return {"env": str(asks)}
+    except ImportError as error:
+        fail("env", error)
+    except Exception as error:
+        if "version_table" not in gathered:
+            return {"env": f"`env.py` does not run without a database: {say(error)}"}
+    if "version_table" not in gathered:
+        return {"env": "`env.py` runs no migrations without a database"}
+    table = gathered.pop("version_table")
+    scripts = [dict(id=id, direction=way, **script) for (id, way), script in gathered.items()]
+    return {"scripts": scripts, "version_table": table}
+
+
+def one(context, revision, direction):
+    path = os.path.abspath(revision.path)
+    statements = []
+    left = []
+
+    def static_output(text):
+        frame, line = sys._getframe(1), None
+        while frame is not None and line is None:
+            if os.path.abspath(frame.f_code.co_filename) == path:
+                line = frame.f_lineno
+            frame = frame.f_back
+        statements.append({"sql": text, "line": line})
+
+    impl = context.impl
+    impl.static_output = static_output
+    impl.emit_begin = lambda: None
+    impl.emit_commit = lambda: left.append(True)
+    connection = Connection(context)
+    of_class = MigrationContext.__dict__
+    bind, get_bind = of_class["bind"], Operations.get_bind
+    offline_mode = EnvironmentContext.is_offline_mode
+    MigrationContext.bind = property(lambda _: connection)
+    Operations.get_bind = lambda _: connection
+    EnvironmentContext.is_offline_mode = lambda _: ask("it asks whether there is a database")
+    try:
+        getattr(revision.module, direction, lambda: None)()
+        return {"statements": statements, "transaction": not left}
+    except Asks as asks:
+        return {"why": str(asks)}
+    except Exception as error:
+        return {"why": f"it cannot be written as SQL: {say(error)}"}
+    finally:
+        MigrationContext.bind = bind
+        Operations.get_bind = get_bind
+        EnvironmentContext.is_offline_mode = offline_mode
+
+
+def ask(why):
+    raise Asks(why)
+
+
+def graph():
+    """Gives what the revisions say of themselves when they are run."""
+    config, _ = configuration()
+    script = ScriptDirectory.from_config(config)
+    tuples = lambda value: [] if value is None else [value] if isinstance(value, str) else list(value)
+    return {
+        "revisions": [
+            {
+                "file": os.path.abspath(revision.path),
+                "id": revision.revision,
+                "down": tuples(revision.down_revision),
+                "labels": sorted(getattr(revision.module, "branch_labels", None) and tuples(revision.module.branch_labels) or []),
+                "depends_on": tuples(revision.dependencies),
+            }
+            for revision in script.walk_revisions()
+        ]
+    }
+
+
+def create():
+    """Writes a new revision file as `alembic revision` does."""
+    config, _ = configuration()
+    config.attributes["walkback"] = True
+    revision = command.revision(
+        config,
+        message=REQUEST["message"],
+        head=REQUEST["heads"] or "head",
+        splice=bool(REQUEST["heads"]),
+        rev_id=REQUEST["id"],
+    )
+    return {"file": os.path.abspath(revision.path)}
+
+
+def url_of(login, configured):
+    """Gives the URL of the database, with the driver that the project uses."""
+    backend = DIALECTS[REQUEST["dialect"]]
+    driver = backend
+    query = {}
+    try:
+        usual = sa.make_url(configured) if configured else None
+        if usual is not None and usual.get_backend_name().replace("mariadb", "mysql") == backend:
+            driver, query = usual.drivername, dict(usual.query)
+    except sa.exc.ArgumentError:
+        pass
+    if backend == "sqlite":
+        return sa.URL.create(driver, database=login["database"], query=query)
+    host, parameters = login.get("host"), login.get("parameters", {})
+    if backend == "postgresql":
+        query = {name: value for name, value in query.items() if name not in parameters}
+        if "asyncpg" not in driver and "pg8000" not in driver:
+            query.update(parameters)
+        if host and host.startswith("/"):
+            query["host"], host = host, None
+    else:
+        if login.get("socket"):
+            query["unix_socket"] = login["socket"]
+        if parameters.get("ssl-ca"):
+            query.setdefault("ssl_ca", parameters["ssl-ca"])
+            query.setdefault("ssl_check_hostname", "false" if parameters.get("ssl-mode") == "VERIFY_CA" else "true")
+    return sa.URL.create(
+        driver,
+        username=login.get("user"),
+        password=login.get("password"),
+        host=host,
+        port=login.get("port"),
+        database=login["database"],
+        query=query,
+    )
+
+
+def run():
+    """Runs one revision on the database, and leaves the version table alone."""
+    config, _ = configuration()
+    url = url_of(REQUEST["login"], config.get_main_option("sqlalchemy.url"))
+    text = url.render_as_string(hide_password=False)
+    config.set_main_option("sqlalchemy.url", text.replace("%", "%%"))
+    os.environ.setdefault("DATABASE_URL", text)
+    script = ScriptDirectory.from_config(config)
+    revision = script.get_revision(REQUEST["id"])
+    ran = []
+
+    def step(_, context):
+        getattr(revision.module, REQUEST["direction"])()
+        if context.connection.execute(sa.text(REQUEST["proof"].replace(":", r"\:"))).rowcount != 1:
+            raise Elsewhere(f"`env.py` connects to another database: {context.connection.engine.url!r}")
+        ran.append(True)
+        return []
+
+    environment = EnvironmentContext(config, script, fn=step, as_sql=False, starting_rev=None, destination_rev=REQUEST["id"])
+    try:
+        with environment:
+            script.run_env()
+    except Elsewhere as error:
+        fail("elsewhere", error)
+    except sa.exc.DBAPIError as error:
+        fail("database", error.orig if error.orig is not None else error)
+    except Exception as error:
+        fail("revision", error)
+    if not ran:
+        fail("env", RuntimeError("`env.py` runs no migrations"))
+    return {}
+
+
+class Elsewhere(Exception):
+    """The migration would run on a database that walkback does not know."""
+
+
+try:
+    answer(ok={"scripts": offline, "graph": graph, "create": create, "run": run}[REQUEST["what"]]())
+except Exception as error:
+    fail("alembic", error)
