@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a tool for the terminal")]
 
+mod alembic;
 mod bench;
 mod ci;
 mod code;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::alembic;
 use crate::process::{cargo, is_installed, run as run_command};
 use crate::services::{self, SERVICES};
 
@@ -12,7 +13,7 @@ use crate::services::{self, SERVICES};
 const TOOLS: &[&str] = &["sqlite3", "diesel"];
 
 /// What else tests may need, and see for themselves whether it is there.
-const OTHERS: &[&str] = &["testcontainers", "pgbouncer"];
+const OTHERS: &[&str] = &["testcontainers", "pgbouncer", "alembic"];
 
 /// Runs all tests, doc tests included.
 pub(crate) fn run(root: &Path, corpora: Option<&Path>) -> Result<()> {
@@ -43,6 +44,12 @@ pub(crate) fn run(root: &Path, corpora: Option<&Path>) -> Result<()> {
         command.env("WALKBACK_CORPORA", folder);
     } else if std::env::var_os("WALKBACK_CORPORA").is_none() {
         println!("corpora: none given; tests on public histories are ignored (`--corpora DIR`)");
+    }
+    match alembic::python(root) {
+        Ok(python) => {
+            command.env(alembic::VARIABLE, python);
+        }
+        Err(error) => println!("alembic: {error:#}; tests that take turns with it are ignored"),
     }
     let standing = services::up(root, &wanted(&adapters(root)?, &required))?;
     command.envs(standing.variables.iter().map(|(name, value)| (name, value)));

@@ -122,9 +122,7 @@ def reads(statement):
 
 
 def configuration():
-    config = Config(REQUEST["ini"], ini_section=REQUEST["section"])
-    url = REQUEST.get("url") or DIALECTS[REQUEST["dialect"]] + "://"
-    return config, url
+    return Config(REQUEST["ini"], ini_section=REQUEST["section"])
 
 
 DIALECTS = {"postgres": "postgresql", "mysql": "mysql", "sqlite": "sqlite"}
@@ -132,8 +130,8 @@ DIALECTS = {"postgres": "postgresql", "mysql": "mysql", "sqlite": "sqlite"}
 
 def offline():
     """Gives the SQL of all revisions, in both directions, or why there is none."""
-    config, url = configuration()
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    config = configuration()
+    config.set_main_option("sqlalchemy.url", DIALECTS[REQUEST["dialect"]] + "://")
     script = ScriptDirectory.from_config(config)
     gathered = {}
 
@@ -209,8 +207,7 @@ def ask(why):
 
 def graph():
     """Gives what the revisions say of themselves when they are run."""
-    config, _ = configuration()
-    script = ScriptDirectory.from_config(config)
+    script = ScriptDirectory.from_config(configuration())
     tuples = lambda value: [] if value is None else [value] if isinstance(value, str) else list(value)
     return {
         "revisions": [
@@ -228,10 +225,8 @@ def graph():
 
 def create():
     """Writes a new revision file as `alembic revision` does."""
-    config, _ = configuration()
-    config.attributes["walkback"] = True
     revision = command.revision(
-        config,
+        configuration(),
         message=REQUEST["message"],
         head=REQUEST["heads"] or "head",
         splice=bool(REQUEST["heads"]),
@@ -279,7 +274,7 @@ def url_of(login, configured):
 
 def run():
     """Runs one revision on the database, and leaves the version table alone."""
-    config, _ = configuration()
+    config = configuration()
     url = url_of(REQUEST["login"], config.get_main_option("sqlalchemy.url"))
     text = url.render_as_string(hide_password=False)
     config.set_main_option("sqlalchemy.url", text.replace("%", "%%"))
@@ -289,9 +284,11 @@ def run():
     ran = []
 
     def step(_, context):
-        getattr(revision.module, REQUEST["direction"])()
-        if context.connection.execute(sa.text(REQUEST["proof"].replace(":", r"\:"))).rowcount != 1:
-            raise Elsewhere(f"`env.py` connects to another database: {context.connection.engine.url!r}")
+        # The transaction that Alembic would give it, where `env.py` gives none to all of them.
+        with context.begin_transaction(_per_migration=True):
+            getattr(revision.module, REQUEST["direction"])()
+            if context.connection.execute(sa.text(REQUEST["proof"].replace(":", r"\:"))).rowcount != 1:
+                raise Elsewhere(f"`env.py` connects to another database: {context.connection.engine.url!r}")
         ran.append(True)
         return []
 

@@ -76,7 +76,7 @@ fn digest(bytes: &[u8]) -> Option<String> {
 
 /// Returns whether a table is walkback's own, or the ledger of another tool, which comes and goes with it.
 fn is_bookkeeping(table: &str) -> bool {
-    table.starts_with("_walkback_") || table == "__diesel_schema_migrations"
+    table.starts_with("_walkback_") || matches!(table, "__diesel_schema_migrations" | "alembic_version")
 }
 
 /// A connection, as an application has one.

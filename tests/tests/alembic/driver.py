@@ -22,6 +22,8 @@ def run(ini, url, name, arguments, options):
     output = io.StringIO()
     config = Config(ini, stdout=output)
     config.set_main_option("sqlalchemy.url", url_of(url).replace("%", "%%"))
+    if name == "url":
+        return {"ok": True, "output": url_of(url)}
     try:
         getattr(command, name)(config, *arguments, **options)
         return {"ok": True, "output": output.getvalue()}

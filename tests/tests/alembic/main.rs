@@ -4,11 +4,17 @@
 
 use std::process::ExitCode;
 
-use walkback_tests::{Backend, EVERYWHERE, alembic_python, journeys};
+use walkback_tests::{Backend, ONE_OF_EACH, alembic_python, journeys};
 
+mod asks;
+mod procedure;
 mod project;
+mod reading;
 mod turns;
 
+use asks::*;
+use procedure::*;
+use reading::*;
 use turns::after_each_move_the_versions_are_what_alembic_alone_would_have_written;
 
 fn main() -> ExitCode {
@@ -16,8 +22,25 @@ fn main() -> ExitCode {
         &[Backend::Sqlite, Backend::Postgres, Backend::Mysql] => [
             after_each_move_the_versions_are_what_alembic_alone_would_have_written,
         ],
+        ONE_OF_EACH => [
+            what_asks_the_database_is_run_by_alembic_and_walked_back,
+            what_fails_inside_alembic_leaves_everything_as_it_was,
+            a_project_that_connects_elsewhere_is_noticed_and_changes_nothing,
+            killed_while_alembic_runs_the_next_command_knows_what_happened,
+            the_last_three_of_alembic_are_walked_back_by_one_command,
+            what_goes_wrong_is_said_with_the_next_command,
+            the_version_table_may_be_called_otherwise,
+        ],
+        &[Backend::Sqlite] => [
+            without_python_all_that_needs_no_sql_works,
+            identities_that_are_computed_are_known,
+            new_revisions_are_written_by_alembic_from_its_template,
+        ],
+        &[Backend::Postgres] => [a_dump_comes_back_and_the_version_with_it],
+        &[Backend::Postgres, Backend::Mysql, Backend::Mariadb] => [
+            an_alembic_that_moves_the_version_meanwhile_is_noticed,
+        ],
     };
-    let _ = EVERYWHERE;
     let missing = alembic_python().err();
     walkback_tests::main_where("alembic", &journeys, |_, _| missing.clone())
 }

@@ -188,6 +188,11 @@ impl Alembic {
         }
     }
 
+    /// Returns the URL of a database as SQLAlchemy writes it.
+    pub(crate) fn url_of(&mut self, url: &str) -> String {
+        self.try_run(url, "url", &[], json!({})).expect("a URL is rewritten")
+    }
+
     /// Runs a command on the database of a project.
     pub(crate) fn run(&mut self, project: &Project, name: &str, arguments: &[&str]) -> String {
         self.try_run(&project.url(), name, arguments, json!({}))

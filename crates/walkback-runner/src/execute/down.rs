@@ -13,7 +13,8 @@ use crate::rollback::RollbackKind;
 impl Execution<'_> {
     /// Runs a down script. What it leaves behind is a warning: a person asked for this script.
     pub(crate) async fn down(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
-        let left = self.down_checked(cx, step, false).await?;
+        let left = self.down_checked(cx, step, false).await;
+        let left = left.map_err(|error| self.with_other_way(step, error))?;
         for difference in left {
             self.report.warnings.push(format!(
                 "the down of `{}` does not lead back: {difference}",
@@ -21,6 +22,16 @@ impl Execution<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// Says what else walks a migration back whose down does not run.
+    fn with_other_way(&self, step: &PlannedStep, error: Error) -> Error {
+        let stored = self.state.stored.get(&step.id);
+        let has_point = stored.is_some_and(|stored| stored.point.is_some());
+        if error.kind() != ErrorKind::Database || !has_point {
+            return error;
+        }
+        error.hint("`walkback rollback -n 1` walks it back without its down, from the point made before it")
     }
 
     /// Runs a down script and compares the schema with what was there before the migration. With `strict`, a

@@ -50,8 +50,26 @@ impl Execution<'_> {
             proof,
         );
         tracing::info!(migration = %step.name, "{}", step.statements[index].sql);
-        let ran = self.runner.source().run(cx, &run).await;
+        let ran = match self.runner.source().run(cx, &run).await {
+            Ok(()) => self.must_have_ended(cx, seq).await,
+            Err(error) => Err(error),
+        };
         ran.map_err(|error| statement_failed(step, index, error))
+    }
+
+    /// Makes sure that what a script noted of itself is there: it may have been rolled back with all that it did.
+    async fn must_have_ended(&mut self, cx: &Cx, seq: i64) -> Result<()> {
+        let run = self.run.id.clone();
+        let statements = self.journal().statements_of(cx, &run).await?;
+        let ended = |row: &StatementRow| row.seq == seq && row.state == StatementState::Done;
+        if statements.iter().any(ended) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Database,
+            "it ran to its end, and was not committed",
+        )
+        .hint("does `env.py` commit, as with `with context.begin_transaction()`?"))
     }
 
     /// Lets the statements of a step wait for locks as long as its author says, else as long as the run may.
