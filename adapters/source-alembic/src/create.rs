@@ -14,6 +14,10 @@ pub(crate) fn check(new: &NewMigration) -> Result<()> {
             new.id
         )));
     }
+    let leads_out = |text: &str| text.is_empty() || text == ".." || text.contains(['/', '\\']) || text.contains(char::is_control);
+    if let Some(text) = [&new.id, &new.slug].into_iter().find(|text| leads_out(text)) {
+        return Err(usage(format!("`{}` cannot be part of the name of a file", text.escape_default())));
+    }
     let letter = new.id.chars().find(|letter| {
         matches!(letter, '@' | '-' | '+' | ':' | '/' | '\\') || letter.is_whitespace() || letter.is_control()
     });

@@ -1,5 +1,7 @@
 """What walkback asks of a project's own Alembic. It reads one request from stdin and answers on stdout, both JSON."""
 
+import contextlib
+import importlib
 import io
 import json
 import os
@@ -104,6 +106,8 @@ class Connection:
         return self.execute(sa.text(statement.replace(":", r"\:")))
 
     def __getattr__(self, name):
+        if name == "_sa_instance_state":
+            raise Asks("it inspects the database")
         raise Asks(f"it uses the connection to the database (`{name}`)")
 
 
@@ -142,6 +146,7 @@ def offline():
                 if REQUEST["ids"] is None or revision.revision in REQUEST["ids"]:
                     for direction in ("upgrade", "downgrade"):
                         gathered[revision.revision, direction] = one(context, revision, direction)
+        gathered["all"] = True
         return []
 
     environment = EnvironmentContext(
@@ -157,9 +162,12 @@ def offline():
     except Exception as error:
         if "version_table" not in gathered:
             return {"env": f"`env.py` does not run without a database: {say(error)}"}
+        if "all" not in gathered:
+            fail("alembic", error)
     if "version_table" not in gathered:
         return {"env": "`env.py` runs no migrations without a database"}
     table = gathered.pop("version_table")
+    gathered.pop("all")
     scripts = [dict(id=id, direction=way, **script) for (id, way), script in gathered.items()]
     return {"scripts": scripts, "version_table": table}
 
@@ -246,6 +254,8 @@ def url_of(login, configured):
             driver, query = usual.drivername, dict(usual.query)
     except sa.exc.ArgumentError:
         pass
+    if driver == backend:
+        driver += installed(DRIVERS.get(backend, ()))
     if backend == "sqlite":
         return sa.URL.create(driver, database=login["database"], query=query)
     host, parameters = login.get("host"), login.get("parameters", {})
@@ -270,6 +280,21 @@ def url_of(login, configured):
         database=login["database"],
         query=query,
     )
+
+
+# The modules of the drivers, and what SQLAlchemy calls these.
+DRIVERS = {
+    "postgresql": [("psycopg2", "psycopg2"), ("psycopg", "psycopg"), ("pg8000", "pg8000")],
+    "mysql": [("MySQLdb", "mysqldb"), ("pymysql", "pymysql"), ("mysql.connector", "mysqlconnector")],
+}
+
+
+def installed(drivers):
+    for module, name in drivers:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+            return "+" + name
+    return ""
 
 
 def run():

@@ -71,7 +71,11 @@ impl Scripts {
         }
         let (mut text, mut lines) = (String::new(), Vec::new());
         for statement in &script.statements {
-            let sql = statement.sql.trim_end();
+            let mut sql = statement.sql.trim_end();
+            // Alembic ends statements that have their end already.
+            while let Some(ended) = sql.strip_suffix(';').filter(|ended| ended.ends_with(';')) {
+                sql = ended;
+            }
             let line = statement.line.unwrap_or(revision.function(direction).line);
             lines.extend(std::iter::repeat_n(line, sql.lines().count()));
             text.push_str(sql);

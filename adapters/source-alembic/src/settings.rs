@@ -13,7 +13,7 @@ use crate::error;
 pub(crate) struct Settings {
     /// `alembic.ini` or `pyproject.toml`.
     pub(crate) file: PathBuf,
-    /// The folder it is in, where Alembic is run.
+    /// The folder from which Alembic is run: the one it is in, or one above from which its paths are meant.
     pub(crate) folder: PathBuf,
     /// The folder with `env.py`.
     pub(crate) scripts: PathBuf,
@@ -52,6 +52,7 @@ impl Settings {
             ))
             .hint("set `path` in `[source]` to the `alembic.ini` of the project, and `section` if it is called otherwise"));
         };
+        let folder = root(scripts, folder);
         let paths = words(options.get("prepend_sys_path").map_or(".", String::as_str), &options);
         let scripts = located(scripts, &folder, &paths);
         let versions = match options.get("version_locations").filter(|text| !text.trim().is_empty()) {
@@ -72,6 +73,17 @@ impl Settings {
             recursive,
         })
     }
+}
+
+/// Returns the folder from which a project is run: Alembic takes paths from where it is started, which may be above.
+fn root(scripts: &str, folder: PathBuf) -> PathBuf {
+    let is_there = |root: &Path| root.join(scripts).is_dir();
+    if Path::new(scripts).is_absolute() || is_there(&folder) {
+        return folder;
+    }
+    let whole = std::path::absolute(&folder).unwrap_or_else(|_| folder.clone());
+    let above = whole.ancestors().skip(1).find(|root| is_there(root));
+    above.map_or(folder, Path::to_owned)
 }
 
 /// Returns where something is: a path from the folder of the project, or `package:path`.

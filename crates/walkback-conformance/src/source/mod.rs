@@ -25,7 +25,7 @@ use std::sync::Arc;
 use walkback_core::MigrationSource;
 
 use crate::checks;
-use crate::runner::{Check, Fixture, run, trials};
+use crate::runner::{Check, Fixture, note, run, trials};
 
 mod create;
 mod down;
@@ -96,6 +96,24 @@ pub const CHECKS: &[Check<Subject>] = checks![
     down::write_down_never_overwrites,
     down::write_down_of_an_unknown_migration_is_not_found,
 ];
+
+/// Runs the checks of a source whose files no [`Layout`] describes, as the `main` of a test binary. What its layout has no
+/// place for is left out, with the reason, which is printed.
+#[must_use]
+pub fn main_without(
+    name: &str,
+    fixture: impl Fn() -> Fixture<Subject> + Send + Sync + 'static,
+    left_out: &[(&str, &str)],
+) -> ExitCode {
+    let is_left_out = |trial: &str| left_out.iter().any(|(check, _)| trial == format!("{name}::{check}"));
+    for (check, why) in left_out {
+        assert!(CHECKS.iter().any(|known| known.name == *check), "there is no check `{check}`");
+        note(&format!("{name}::{check} is left out: {why}"));
+    }
+    let mut trials = trials(name, CHECKS, fixture);
+    trials.retain(|trial| !is_left_out(trial.name()));
+    run(trials)
+}
 
 /// Runs the checks as the `main` of a test binary.
 #[must_use]
