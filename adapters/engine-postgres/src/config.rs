@@ -297,7 +297,9 @@ impl Config {
             ("passfile", path(&self.passfile)),
             ("options", (!options.is_empty()).then(|| options.join(" "))),
         ];
-        let given = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let given = parameters
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
         login.parameters.extend(given);
         login
     }

@@ -1,17 +1,13 @@
-//! Alembic's version table: its name as `env.py` says it, and its shape.
+//! Alembic's version table, as `env.py` calls it.
 
 use std::path::Path;
 
-use walkback_core::dialect::ColumnType;
-use walkback_core::ledger::{LedgerColumn, LedgerFormat, LedgerValue};
-use walkback_core::{DialectKind, Result, TableName};
+use walkback_core::ledger::LedgerFormat;
+use walkback_core::{Result, TableName};
 
 use crate::config::Config;
 use crate::error;
 use crate::syntax::{Constant, Source, children, line_of};
-
-/// How many characters of an identity the table holds.
-pub(crate) const LONGEST_ID: usize = 32;
 
 /// Where the versions are, and what the table is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,42 +51,7 @@ impl VersionTable {
 
     /// Returns the format of the ledger.
     pub(crate) fn format(&self) -> LedgerFormat {
-        let column = LedgerColumn {
-            name: "version_num",
-            column_type: ColumnType::Key(32),
-            value: LedgerValue::Id,
-        };
-        LedgerFormat::new("alembic", self.table.clone(), vec![column])
-            .of_heads()
-            .created_by(|dialect| self.create(dialect))
-    }
-
-    /// Returns what SQLAlchemy runs, blank for blank: SQLite keeps the text of a definition.
-    fn create(&self, dialect: DialectKind) -> String {
-        let table = match &self.table.schema {
-            Some(schema) => format!("{}.{}", quoted(schema, dialect), quoted(&self.table.name, dialect)),
-            None => quoted(&self.table.name, dialect),
-        };
-        let key = match self.has_key {
-            true => format!(
-                ", \n\tCONSTRAINT {} PRIMARY KEY (version_num)",
-                quoted(&format!("{}_pkc", self.table.name), dialect)
-            ),
-            false => String::new(),
-        };
-        format!("CREATE TABLE {table} (\n\tversion_num VARCHAR(32) NOT NULL{key}\n)")
-    }
-}
-
-/// Quotes a name where it needs it, as SQLAlchemy does.
-fn quoted(name: &str, dialect: DialectKind) -> String {
-    let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
-    if name.chars().all(is_plain) && !name.starts_with(|letter: char| letter.is_ascii_digit()) {
-        return name.to_owned();
-    }
-    match dialect {
-        DialectKind::Mysql => format!("`{}`", name.replace('`', "``")),
-        DialectKind::Postgres | DialectKind::Sqlite => format!("\"{}\"", name.replace('"', "\"\"")),
+        LedgerFormat::alembic(self.table.clone(), self.has_key)
     }
 }
 
@@ -103,8 +64,11 @@ fn text(file: &Path, name: &str, value: Option<Constant>) -> Result<Option<Strin
                 Constant::Computed { line } => line,
                 _ => 1,
             };
-            Err(error::at(file, line, format!("`{name}` is not a text that stands there"))
-                .hint(format!("say it in walkback.toml: `{name} = \"..\"` in the section `[source]`")))
+            Err(
+                error::at(file, line, format!("`{name}` is not a text that stands there")).hint(format!(
+                    "say it in walkback.toml: `{name} = \"..\"` in the section `[source]`"
+                )),
+            )
         }
     }
 }
@@ -125,7 +89,10 @@ impl Configured {
         let mut calls = source.calls("configure");
         calls.sort_by_key(|call| line_of(*call));
         for call in calls {
-            let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
+            let arguments = call
+                .child_by_field_name("arguments")
+                .map(children)
+                .unwrap_or_default();
             for argument in arguments {
                 let (Some(name), Some(value)) = (
                     argument.child_by_field_name("name"),
@@ -170,7 +137,7 @@ mod tests {
         .unwrap();
         assert_eq!(named.table.to_string(), "Own.versions");
         assert_eq!(
-            named.create(DialectKind::Postgres),
+            named.format().create[&walkback_core::DialectKind::Postgres],
             "CREATE TABLE \"Own\".versions (\n\tversion_num VARCHAR(32) NOT NULL\n)"
         );
         let error = of("x = 1\ncontext.configure(version_table=name())\n").unwrap_err();

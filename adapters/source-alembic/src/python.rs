@@ -116,7 +116,11 @@ impl Python {
             tracing::debug!("alembic: {line}");
         }
         let status = status.map_err(|error| {
-            Error::new(ErrorKind::Internal, "the process of Python could not be talked to").with_source(error)
+            Error::new(
+                ErrorKind::Internal,
+                "the process of Python could not be talked to",
+            )
+            .with_source(error)
         })?;
         let answer: Answer = serde_json::from_str(&answer).map_err(|_| {
             Error::new(
@@ -126,8 +130,9 @@ impl Python {
             .with_context("it said", tail(&said))
         })?;
         match answer {
-            Answer { ok: Some(ok), .. } => serde_json::from_value(ok)
-                .map_err(|error| Error::internal("Python gave another answer than was asked").with_source(error)),
+            Answer { ok: Some(ok), .. } => serde_json::from_value(ok).map_err(|error| {
+                Error::internal("Python gave another answer than was asked").with_source(error)
+            }),
             Answer { error, .. } => Err(failed(&program, error, &said)),
         }
     }
@@ -137,7 +142,9 @@ fn no_python(program: &Path, error: std::io::Error) -> Error {
     Error::config(format!("there is no Python at `{}`", program.display()))
         .with_source(error)
         .hint("what Alembic's revisions do is asked of the project's own Alembic")
-        .hint("set `python` in the section `[source]` of walkback.toml, such as `python = \"venv/bin/python\"`")
+        .hint(
+            "set `python` in the section `[source]` of walkback.toml, such as `python = \"venv/bin/python\"`",
+        )
 }
 
 fn failed(program: &Path, failure: Option<Failure>, said: &str) -> Error {

@@ -81,7 +81,13 @@ impl Scripts {
             text.push_str(sql);
             text.push('\n');
         }
-        Some(Script::Sql(sql(revision, direction, text, lines, script.transaction)))
+        Some(Script::Sql(sql(
+            revision,
+            direction,
+            text,
+            lines,
+            script.transaction,
+        )))
     }
 }
 

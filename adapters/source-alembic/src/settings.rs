@@ -53,18 +53,27 @@ impl Settings {
             .hint("set `path` in `[source]` to the `alembic.ini` of the project, and `section` if it is called otherwise"));
         };
         let folder = root(scripts, folder);
-        let paths = words(options.get("prepend_sys_path").map_or(".", String::as_str), &options);
+        let paths = words(
+            options.get("prepend_sys_path").map_or(".", String::as_str),
+            &options,
+        );
         let scripts = located(scripts, &folder, &paths);
-        let versions = match options.get("version_locations").filter(|text| !text.trim().is_empty()) {
+        let versions = match options
+            .get("version_locations")
+            .filter(|text| !text.trim().is_empty())
+        {
             None => vec![scripts.join("versions")],
             Some(text) => words(text, &options)
                 .iter()
                 .map(|location| located(location, &folder, &paths))
                 .collect(),
         };
-        let recursive = options
-            .get("recursive_version_locations")
-            .is_some_and(|flag| matches!(flag.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on"));
+        let recursive = options.get("recursive_version_locations").is_some_and(|flag| {
+            matches!(
+                flag.trim().to_ascii_lowercase().as_str(),
+                "true" | "1" | "yes" | "on"
+            )
+        });
         Ok(Self {
             file: file.to_owned(),
             folder,
@@ -92,7 +101,10 @@ fn located(location: &str, folder: &Path, paths: &[String]) -> PathBuf {
         None => named(&folder.join(location)),
         Some((package, path)) => {
             let inside = Path::new(&package.replace('.', "/")).join(path);
-            let mut roots = paths.iter().map(|root| folder.join(root)).chain([folder.to_owned()]);
+            let mut roots = paths
+                .iter()
+                .map(|root| folder.join(root))
+                .chain([folder.to_owned()]);
             let found = roots.find(|root| root.join(&inside).is_dir());
             named(&found.unwrap_or_else(|| folder.to_owned()).join(inside))
         }
@@ -149,8 +161,9 @@ fn from_ini(file: &Path, section: &str, folder: &Path) -> Result<BTreeMap<String
     raw.iter()
         .filter(|(name, _)| OPTIONS.contains(&name.as_str()))
         .map(|(name, value)| {
-            let value = interpolated(value, &raw, 0)
-                .ok_or_else(|| Error::config(format!("`{name}` in `{}` cannot be filled in", file.display())))?;
+            let value = interpolated(value, &raw, 0).ok_or_else(|| {
+                Error::config(format!("`{name}` in `{}` cannot be filled in", file.display()))
+            })?;
             Ok((name.clone(), value))
         })
         .collect()
@@ -269,7 +282,10 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
-            let settings = read("alembic.ini", &format!("[alembic]\n{text}\n[loggers]\nkeys = root\n"));
+            let settings = read(
+                "alembic.ini",
+                &format!("[alembic]\n{text}\n[loggers]\nkeys = root\n"),
+            );
             let expected: Vec<_> = expected.iter().map(PathBuf::from).collect();
             assert_eq!(settings.versions, expected, "{text}");
         }

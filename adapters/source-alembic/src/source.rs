@@ -74,7 +74,8 @@ impl AlembicSource {
     async fn read(&self, cx: &Cx) -> Result<Arc<Project>> {
         let (config, file, inner) = (self.config.clone(), self.file.clone(), cx.clone());
         let read = tokio::task::spawn_blocking(move || Reading::of(&inner, &config, &file)).await;
-        let reading = read.map_err(|error| Error::internal("reading the revisions did not end").with_source(error))??;
+        let reading =
+            read.map_err(|error| Error::internal("reading the revisions did not end").with_source(error))??;
         let project = Arc::new(self.complete(cx, reading).await?);
         self.remember(Some(Arc::clone(&project)));
         Ok(project)
@@ -103,7 +104,8 @@ impl AlembicSource {
             for (name, line, revision) in computed {
                 let file = std::fs::canonicalize(&revision.file).unwrap_or_else(|_| revision.file.clone());
                 let known = told.revisions.iter().find(|known| {
-                    known.file == revision.file || std::fs::canonicalize(&known.file).is_ok_and(|path| path == file)
+                    known.file == revision.file
+                        || std::fs::canonicalize(&known.file).is_ok_and(|path| path == file)
                 });
                 let known = known.ok_or_else(|| is_computed(&revision.file, name, line))?;
                 found.push(revision.told(known));
@@ -166,7 +168,13 @@ impl Project {
     fn is_same(&self, other: &Self) -> bool {
         let facts = |project: &Self| -> Vec<(String, String, String)> {
             let revisions = project.revisions.values();
-            let hashes = |one: &Revision| (one.id.clone(), one.upgrade.hash.clone(), one.downgrade.hash.clone());
+            let hashes = |one: &Revision| {
+                (
+                    one.id.clone(),
+                    one.upgrade.hash.clone(),
+                    one.downgrade.hash.clone(),
+                )
+            };
             revisions.map(hashes).collect()
         };
         std::ptr::eq(self, other) || self.settings == other.settings && facts(self) == facts(other)
@@ -239,15 +247,24 @@ impl Reading {
         if !folder.is_dir() {
             return Ok(());
         }
-        let entries = std::fs::read_dir(folder).map_err(|error| Error::io("read the folder", folder, error))?;
+        let entries =
+            std::fs::read_dir(folder).map_err(|error| Error::io("read the folder", folder, error))?;
         let mut paths = Vec::new();
         for entry in entries {
-            paths.push(entry.map_err(|error| Error::io("read the folder", folder, error))?.path());
+            paths.push(
+                entry
+                    .map_err(|error| Error::io("read the folder", folder, error))?
+                    .path(),
+            );
         }
         paths.sort();
         for path in paths {
             cx.check()?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             let is_aside = name.starts_with('.') || name.starts_with("__") || name.ends_with('~');
             if is_aside {
                 continue;
@@ -382,14 +399,14 @@ impl MigrationSource for AlembicSource {
                 format!("revision `{id}` has a way down ({place})"),
             ));
         }
-        Err(Error::unsupported(
-            format!("to write a way down into Python ({place})"),
-            "walkback",
+        Err(
+            Error::unsupported(format!("to write a way down into Python ({place})"), "walkback").hint(
+                format!(
+                    "put these statements into `downgrade()`, each in an `op.execute`:\n{}",
+                    text.trim_end()
+                ),
+            ),
         )
-        .hint(format!(
-            "put these statements into `downgrade()`, each in an `op.execute`:\n{}",
-            text.trim_end()
-        )))
     }
 
     async fn run(&self, cx: &Cx, run: &ExternalRun) -> Result<()> {

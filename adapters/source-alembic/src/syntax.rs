@@ -55,10 +55,7 @@ impl Source {
         let tree = parser
             .parse(&text, None)
             .ok_or_else(|| Error::internal("Python was not parsed"))?;
-        let source = Self {
-            text,
-            tree,
-        };
+        let source = Self { text, tree };
         match first_error(source.root()) {
             None => Ok(source),
             Some(node) => Err(error::at(file, line_of(node), "this is not Python")),
@@ -84,7 +81,9 @@ impl Source {
                 assignment.child_by_field_name("left"),
                 assignment.child_by_field_name("right"),
             );
-            let (Some(left), Some(right)) = sides else { continue };
+            let (Some(left), Some(right)) = sides else {
+                continue;
+            };
             self.assign(left, right, &mut constants);
         }
         constants
@@ -98,7 +97,11 @@ impl Source {
             }
             "pattern_list" | "tuple_pattern" => {
                 let (names, values) = (children(left), children(right));
-                for (index, name) in names.iter().enumerate().filter(|(_, name)| name.kind() == "identifier") {
+                for (index, name) in names
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, name)| name.kind() == "identifier")
+                {
                     let value = match values.get(index).filter(|_| values.len() == names.len()) {
                         Some(value) => self.value(*value, constants),
                         None => computed(right),
@@ -116,9 +119,9 @@ impl Source {
             "none" => Constant::None,
             "true" => Constant::Flag(true),
             "false" => Constant::Flag(false),
-            "string" | "concatenated_string" | "binary_operator" => {
-                self.text_of(node, known).map_or_else(|| computed(node), Constant::Text)
-            }
+            "string" | "concatenated_string" | "binary_operator" => self
+                .text_of(node, known)
+                .map_or_else(|| computed(node), Constant::Text),
             "identifier" => known
                 .get(self.slice(node))
                 .cloned()
@@ -175,7 +178,10 @@ impl Source {
         for part in all_children(node) {
             match part.kind() {
                 "string_start" => {
-                    let prefix = self.slice(part).trim_end_matches(['"', '\'']).to_ascii_lowercase();
+                    let prefix = self
+                        .slice(part)
+                        .trim_end_matches(['"', '\''])
+                        .to_ascii_lowercase();
                     if prefix.contains(['f', 'b', 't']) {
                         return None;
                     }
@@ -273,7 +279,10 @@ fn named<'t>(statement: Node<'t>, kind: &str) -> Option<Node<'t>> {
     if statement.kind() != "expression_statement" {
         return None;
     }
-    children(statement).into_iter().next().filter(|node| node.kind() == kind)
+    children(statement)
+        .into_iter()
+        .next()
+        .filter(|node| node.kind() == kind)
 }
 
 fn first_error(root: Node<'_>) -> Option<Node<'_>> {
@@ -285,7 +294,10 @@ fn first_error(root: Node<'_>) -> Option<Node<'_>> {
         if at.is_error() || at.is_missing() {
             return Some(at);
         }
-        match all_children(at).into_iter().find(|child| child.has_error() || child.is_missing()) {
+        match all_children(at)
+            .into_iter()
+            .find(|child| child.has_error() || child.is_missing())
+        {
             Some(child) => at = child,
             None => return Some(at),
         }

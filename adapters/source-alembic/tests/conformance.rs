@@ -17,8 +17,14 @@ const NO_PYTHON: &str = "walkback does not write Python";
 const LEFT_OUT: &[(&str, &str)] = &[
     ("script_gives_the_text_byte_for_byte", BY_ALEMBIC),
     ("script_names_the_file_and_line_the_text_begins_on", BY_ALEMBIC),
-    ("script_that_is_not_text_is_an_error_with_its_file_and_line", BY_ALEMBIC),
-    ("create_begins_where_there_is_nothing", "`alembic init` begins a project"),
+    (
+        "script_that_is_not_text_is_an_error_with_its_file_and_line",
+        BY_ALEMBIC,
+    ),
+    (
+        "create_begins_where_there_is_nothing",
+        "`alembic init` begins a project",
+    ),
     ("write_down_gives_a_migration_the_way_down_it_had_not", NO_PYTHON),
     ("write_down_fills_the_empty_one_of_a_new_migration", NO_PYTHON),
     ("write_down_leaves_everything_else_as_it_is", NO_PYTHON),

@@ -9,6 +9,20 @@ pub(crate) struct Config {
     /// The folder of the migrations, from the folder of the configuration.
     #[serde(default = "default_path")]
     pub(crate) path: String,
+    /// The table that says what is applied.
+    #[serde(default)]
+    pub(crate) ledger: Ledger,
+}
+
+/// Whose table says what is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Ledger {
+    /// `_walkback_ledger`: a row for each migration.
+    #[default]
+    Walkback,
+    /// `alembic_version`: a row for each head, for tools that look there.
+    Alembic,
 }
 
 fn default_path() -> String {

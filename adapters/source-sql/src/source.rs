@@ -11,10 +11,10 @@ use walkback_core::migration::SqlScript;
 use walkback_core::source::{ExternalRun, Loaded, NewMigration};
 use walkback_core::{
     AdapterConfig, Cx, DialectKind, Direction, Error, Migration, MigrationGraph, MigrationId,
-    MigrationSource, Result, Script,
+    MigrationSource, Result, Script, TableName,
 };
 
-use crate::config::Config;
+use crate::config::{Config, Ledger};
 use crate::directives::{Header, Reader, Section};
 use crate::error::{not_utf8, twice};
 use crate::layout::{Files, Holds, Layout, Part, scan};
@@ -25,6 +25,7 @@ use crate::layout::{Files, Holds, Layout, Part, scan};
 #[derive(Debug)]
 pub struct SqlSource {
     root: PathBuf,
+    ledger: Ledger,
     layout: Mutex<Option<Arc<Layout>>>,
 }
 
@@ -33,6 +34,7 @@ impl SqlSource {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
+            ledger: Ledger::default(),
             layout: Mutex::new(None),
         }
     }
@@ -43,7 +45,9 @@ impl SqlSource {
     /// [`ErrorKind::Config`](walkback_core::ErrorKind::Config) for a setting that this source does not know.
     pub fn open(config: &AdapterConfig) -> Result<Self> {
         let settings: Config = config.parse()?;
-        Ok(Self::new(config.resolve(&settings.path)))
+        let mut source = Self::new(config.resolve(&settings.path));
+        source.ledger = settings.ledger;
+        Ok(source)
     }
 
     fn remember(&self, layout: Option<Arc<Layout>>) {
@@ -76,7 +80,11 @@ impl MigrationSource for SqlSource {
         cx.check()?;
         let layout = self.scan(cx).await?;
         let cx = cx.clone();
-        blocking(move || load(&cx, &layout, dialect)).await
+        let loaded = blocking(move || load(&cx, &layout, dialect)).await?;
+        if self.ledger == Ledger::Alembic {
+            refuse_long(&loaded.graph)?;
+        }
+        Ok(loaded)
     }
 
     async fn script(
@@ -101,7 +109,10 @@ impl MigrationSource for SqlSource {
     }
 
     fn ledger(&self) -> LedgerFormat {
-        LedgerFormat::own()
+        match self.ledger {
+            Ledger::Walkback => LedgerFormat::own(),
+            Ledger::Alembic => LedgerFormat::alembic(TableName::new("alembic_version"), true),
+        }
     }
 
     async fn create(&self, cx: &Cx, migration: &NewMigration) -> Result<Vec<PathBuf>> {
@@ -131,6 +142,20 @@ impl MigrationSource for SqlSource {
             format!("to run `{}` by a program", run.id),
             "a source of SQL",
         ))
+    }
+}
+
+/// Refuses an identity that Alembic's table has no place for.
+fn refuse_long(graph: &MigrationGraph) -> Result<()> {
+    let longest = usize::from(LedgerFormat::LONGEST_OF_ALEMBIC);
+    match graph.iter().find(|one| one.id.as_str().chars().count() > longest) {
+        None => Ok(()),
+        Some(long) => Err(Error::config(format!(
+            "the identity `{}` is longer than the {longest} characters that `alembic_version` holds ({})",
+            long.id,
+            long.file.display()
+        ))
+        .hint("give the migration a shorter one, or leave out `ledger = \"alembic\"`")),
     }
 }
 

@@ -94,6 +94,23 @@ impl LedgerFormat {
         )
     }
 
+    /// Returns Alembic's: one row for each head. `has_key` is its `version_table_pk`.
+    #[must_use]
+    pub fn alembic(table: TableName, has_key: bool) -> Self {
+        let column = LedgerColumn {
+            name: "version_num",
+            column_type: ColumnType::Key(Self::LONGEST_OF_ALEMBIC),
+            value: LedgerValue::Id,
+        };
+        let create = |dialect| create_alembic(&table, has_key, dialect);
+        Self::new("alembic", table.clone(), vec![column])
+            .of_heads()
+            .created_by(create)
+    }
+
+    /// How many characters of an identity Alembic's table holds.
+    pub const LONGEST_OF_ALEMBIC: u16 = 32;
+
     /// Returns the same format with the statement its own tool would create it with.
     #[must_use]
     pub fn created_by(mut self, create: impl Fn(DialectKind) -> String) -> Self {
@@ -119,5 +136,33 @@ impl LedgerFormat {
             .find(|column| column.value == LedgerValue::Id)
             .expect("a ledger format has a column for the identity")
             .name
+    }
+}
+
+/// Returns what SQLAlchemy runs to make the version table, blank for blank: SQLite keeps the text of a definition.
+fn create_alembic(table: &TableName, has_key: bool, dialect: DialectKind) -> String {
+    let name = quoted_where_needed(&table.name, dialect);
+    let place = match &table.schema {
+        Some(schema) => format!("{}.{name}", quoted_where_needed(schema, dialect)),
+        None => name,
+    };
+    let key = if has_key {
+        let key = quoted_where_needed(&format!("{}_pkc", table.name), dialect);
+        format!(", \n\tCONSTRAINT {key} PRIMARY KEY (version_num)")
+    } else {
+        String::new()
+    };
+    format!("CREATE TABLE {place} (\n\tversion_num VARCHAR(32) NOT NULL{key}\n)")
+}
+
+/// Quotes a name where it needs it, as SQLAlchemy does.
+fn quoted_where_needed(name: &str, dialect: DialectKind) -> String {
+    let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    if name.chars().all(is_plain) && !name.starts_with(|letter: char| letter.is_ascii_digit()) {
+        return name.to_owned();
+    }
+    match dialect {
+        DialectKind::Mysql => format!("`{}`", name.replace('`', "``")),
+        DialectKind::Postgres | DialectKind::Sqlite => format!("\"{}\"", name.replace('"', "\"\"")),
     }
 }

@@ -72,7 +72,13 @@ pub struct ExternalRun {
 impl ExternalRun {
     /// Creates the description of a run.
     #[must_use]
-    pub fn new(id: MigrationId, direction: Direction, dialect: DialectKind, login: Login, proof: String) -> Self {
+    pub fn new(
+        id: MigrationId,
+        direction: Direction,
+        dialect: DialectKind,
+        login: Login,
+        proof: String,
+    ) -> Self {
         Self {
             id,
             direction,

@@ -138,7 +138,11 @@ impl Execution<'_> {
     /// Writes a row into the ledger for a migration that this run does not run.
     pub(crate) async fn insert_unrun(&mut self, cx: &Cx, id: &MigrationId) -> Result<()> {
         let planner = Planner::new(self.runner, &self.state);
-        let told = self.state.graph.get(id).and_then(|migration| migration.up_hash.clone());
+        let told = self
+            .state
+            .graph
+            .get(id)
+            .and_then(|migration| migration.up_hash.clone());
         let up_hash = match told {
             Some(hash) => hash,
             None => {

@@ -83,10 +83,14 @@ impl State {
         stored.retain(|id, _| applied.iter().any(|row| row.id == *id));
         let graph = with_stored(loaded.graph, &in_checkout, &stored)?;
         let schema = runner.schema(cx, session).await?;
+        let mut unmatched = loaded.unmatched;
+        if format.rows == LedgerRows::Heads {
+            unmatched.extend(late(&graph, &applied, &stored));
+        }
         Ok(Self {
             graph,
             in_checkout,
-            unmatched: loaded.unmatched,
+            unmatched,
             applied,
             stored,
             rescues,
@@ -126,7 +130,13 @@ impl State {
             return None;
         }
         let last = self.left_by_last_run.as_ref().filter(|heads| !heads.is_empty());
-        let heads = last.map(|heads| heads.iter().map(MigrationId::as_str).collect::<Vec<_>>().join(" "));
+        let heads = last.map(|heads| {
+            heads
+                .iter()
+                .map(MigrationId::as_str)
+                .collect::<Vec<_>>()
+                .join(" ")
+        });
         Some(format!(
             "the database holds {} tables and no ledger: if these migrations made them, say how far they are applied with \
              `walkback stamp {}`",
@@ -283,6 +293,24 @@ fn half_done_of(statements: Vec<StatementRow>, applied: &[Applied]) -> Vec<State
     } else {
         script
     }
+}
+
+/// Returns the files that came below what was applied before they were there: a ledger of heads counts them as applied.
+fn late(
+    graph: &MigrationGraph,
+    applied: &[Applied],
+    stored: &BTreeMap<MigrationId, StoredMigration>,
+) -> Vec<(PathBuf, String)> {
+    let came_late = |id: &MigrationId| {
+        let children = graph.children(id).into_iter();
+        let mut known = children.filter_map(|child| stored.get(&child.id));
+        !stored.contains_key(id) && known.any(|child| !child.parents.contains(id))
+    };
+    let late = applied.iter().filter(|row| came_late(&row.id));
+    let files = late.filter_map(|row| graph.get(&row.id));
+    let why =
+        "it came below what is applied, and the ledger counts it as applied: give it a place after that";
+    files.map(|one| (one.file.clone(), why.to_owned())).collect()
 }
 
 /// Adds the migrations that only the journal knows: an older checkout can walk them back.

@@ -106,7 +106,9 @@ pub(crate) fn a_project_that_connects_elsewhere_is_noticed_and_changes_nothing(b
     let url = alembic.url_of(&other.url());
     let elsewhere = env.replace(
         "    engine = engine_from_config(",
-        &format!("    config.set_main_option(\"sqlalchemy.url\", \"{url}\")\n    engine = engine_from_config("),
+        &format!(
+            "    config.set_main_option(\"sqlalchemy.url\", \"{url}\")\n    engine = engine_from_config("
+        ),
     );
     assert_ne!(env, elsewhere);
     sandbox.write("db/env.py", &elsewhere);

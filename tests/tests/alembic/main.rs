@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             the_last_three_of_alembic_are_walked_back_by_one_command,
             what_goes_wrong_is_said_with_the_next_command,
             the_version_table_may_be_called_otherwise,
+            sql_files_may_be_recorded_in_alembics_table,
         ],
         &[Backend::Sqlite] => [
             without_python_all_that_needs_no_sql_works,

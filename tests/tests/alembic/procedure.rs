@@ -38,7 +38,11 @@ pub(crate) fn the_last_three_of_alembic_are_walked_back_by_one_command(backend: 
         assert!(dry.stdout.contains(name), "{}", dry.transcript());
     }
     // What will be lost is said before, with counts.
-    assert!(dry.stdout.contains("t_bbb2") && dry.stdout.contains("1 row"), "{}", dry.transcript());
+    assert!(
+        dry.stdout.contains("t_bbb2") && dry.stdout.contains("1 row"),
+        "{}",
+        dry.transcript()
+    );
     sandbox.assert_contents(&full, "after a dry run");
     let output = sandbox.ok(&["down", "-n", "3", "-y", "--allow-lossy"]);
     assert!(output.stdout.contains("safety_"), "{}", output.transcript());
@@ -67,7 +71,13 @@ pub(crate) fn a_dump_comes_back_and_the_version_with_it(backend: Backend) {
     sandbox.sql("DELETE FROM t_bbb2");
     // The dump holds its version table; a person may know better.
     for set in [None, Some("aaa1")] {
-        let mut arguments = vec!["restore", "then.sql", "-y", "--allow-lossy", "--allow-destructive"];
+        let mut arguments = vec![
+            "restore",
+            "then.sql",
+            "-y",
+            "--allow-lossy",
+            "--allow-destructive",
+        ];
         arguments.extend(set.iter().flat_map(|target| ["--set-version", target]));
         sandbox.ok(&arguments);
         sandbox.assert_contents(&then, "after the restore");
@@ -84,7 +94,11 @@ pub(crate) fn what_goes_wrong_is_said_with_the_next_command(backend: Backend) {
     // Nothing to walk back.
     let output = project.walkback(&["down", "-y"]);
     assert_eq!(output.code, Some(2), "{}", output.transcript());
-    assert!(output.stderr.contains("there is nothing to walk back"), "{}", output.transcript());
+    assert!(
+        output.stderr.contains("there is nothing to walk back"),
+        "{}",
+        output.transcript()
+    );
     // A broken down: all is as it was, and the way back is by the point.
     sandbox.ok(&["up", "-y", "bbb2"]);
     let before = sandbox.contents();
@@ -98,7 +112,11 @@ pub(crate) fn what_goes_wrong_is_said_with_the_next_command(backend: Backend) {
     let after = sandbox.contents();
     let output = project.walkback(&["down", "-y", "--allow-lossy"]);
     assert_eq!(output.code, Some(1), "{}", output.transcript());
-    assert!(output.stderr.contains("hint: `walkback rollback -n 1`"), "{}", output.transcript());
+    assert!(
+        output.stderr.contains("hint: `walkback rollback -n 1`"),
+        "{}",
+        output.transcript()
+    );
     sandbox.assert_contents(&after, "after a broken down");
     sandbox.ok(&["rollback", "-n", "1", "-y", "--allow-lossy"]);
     sandbox.assert_contents(&before, "after the rollback");
@@ -120,7 +138,11 @@ pub(crate) fn an_alembic_that_moves_the_version_meanwhile_is_noticed(backend: Ba
     let project = shop(backend);
     let sandbox = &project.sandbox;
     sandbox.ok(&["up", "-y", "bbb2"]);
-    let sleep = if backend.is_postgres() { "pg_sleep(2)" } else { "sleep(2)" };
+    let sleep = if backend.is_postgres() {
+        "pg_sleep(2)"
+    } else {
+        "sleep(2)"
+    };
     project.add(&Revision::new(
         "ccc3",
         "\"bbb2\"",
@@ -143,5 +165,9 @@ pub(crate) fn an_alembic_that_moves_the_version_meanwhile_is_noticed(backend: Ba
     assert_eq!(project.versions(), ["aaa1".to_owned()].into());
     // Two walkbacks exclude each other as always, and the next command sees who has moved it.
     let status = sandbox.ok(&["status"]);
-    assert!(status.stdout.contains("by another tool since"), "{}", status.transcript());
+    assert!(
+        status.stdout.contains("by another tool since"),
+        "{}",
+        status.transcript()
+    );
 }

@@ -126,7 +126,10 @@ impl Project {
 
 /// Returns what is in the version table.
 pub(crate) fn versions(session: &mut walkback_tests::Session) -> BTreeSet<String> {
-    if session.try_sql("SELECT version_num FROM alembic_version WHERE 1 = 0").is_err() {
+    if session
+        .try_sql("SELECT version_num FROM alembic_version WHERE 1 = 0")
+        .is_err()
+    {
         return BTreeSet::new();
     }
     let rows = session.column("SELECT version_num FROM alembic_version");
@@ -190,7 +193,8 @@ impl Alembic {
 
     /// Returns the URL of a database as SQLAlchemy writes it.
     pub(crate) fn url_of(&mut self, url: &str) -> String {
-        self.try_run(url, "url", &[], json!({})).expect("a URL is rewritten")
+        self.try_run(url, "url", &[], json!({}))
+            .expect("a URL is rewritten")
     }
 
     /// Runs a command on the database of a project.

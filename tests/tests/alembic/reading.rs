@@ -15,7 +15,10 @@ pub(crate) fn without_python_all_that_needs_no_sql_works(backend: Backend) {
         .lines()
         .find(|line| line.starts_with("python"))
         .expect("it names a Python");
-    sandbox.write("walkback.toml", &config.replace(python, "python = \"/nowhere/python\""));
+    sandbox.write(
+        "walkback.toml",
+        &config.replace(python, "python = \"/nowhere/python\""),
+    );
     for command in ["status", "history", "heads", "current", "graph"] {
         sandbox.ok(&[command]);
     }
@@ -28,13 +31,18 @@ pub(crate) fn without_python_all_that_needs_no_sql_works(backend: Backend) {
     assert_eq!(output.code, Some(2), "{}", output.transcript());
     assert!(
         output.stderr.contains("there is no Python at `/nowhere/python`")
-            && output.stderr.contains("hint: set `python` in the section `[source]`"),
+            && output
+                .stderr
+                .contains("hint: set `python` in the section `[source]`"),
         "{}",
         output.transcript()
     );
     sandbox.assert_contents(&before, "after an up without Python");
     // A Python without Alembic says so too.
-    sandbox.write("bare", "#!/bin/sh\nexec python3 -S -c 'import sys; sys.argv = [\"\"]; exec(sys.stdin.read() and \"\")'\n");
+    sandbox.write(
+        "bare",
+        "#!/bin/sh\nexec python3 -S -c 'import sys; sys.argv = [\"\"]; exec(sys.stdin.read() and \"\")'\n",
+    );
     let bare = "#!/bin/sh\nPYTHONPATH= exec python3 -S -I \"$@\"\n";
     sandbox.write("bare", bare);
     std::process::Command::new("chmod")
@@ -45,13 +53,22 @@ pub(crate) fn without_python_all_that_needs_no_sql_works(backend: Backend) {
     sandbox.write("walkback.toml", &config.replace(python, "python = \"./bare\""));
     let output = project.walkback(&["up", "-y"]);
     assert_eq!(output.code, Some(2), "{}", output.transcript());
-    assert!(output.stderr.contains("has no Alembic"), "{}", output.transcript());
+    assert!(
+        output.stderr.contains("has no Alembic"),
+        "{}",
+        output.transcript()
+    );
 }
 
 pub(crate) fn identities_that_are_computed_are_known(backend: Backend) {
     let project = Project::new(backend);
     let sandbox = &project.sandbox;
-    project.add(&Revision::new("aaa1", "None", "op.execute(\"CREATE TABLE a (i INTEGER)\")", "op.execute(\"DROP TABLE a\")"));
+    project.add(&Revision::new(
+        "aaa1",
+        "None",
+        "op.execute(\"CREATE TABLE a (i INTEGER)\")",
+        "op.execute(\"DROP TABLE a\")",
+    ));
     let text = |id: &str, down: &str| {
         format!(
             "\"\"\"Adds {down}\n\nmore\n\"\"\"\nfrom alembic import op\n\nPREFIX = \"bb\"\nrevision: str = {id}\ndown_revision, branch_labels = {down}, None\n\n\n\
@@ -64,14 +81,18 @@ pub(crate) fn identities_that_are_computed_are_known(backend: Backend) {
     sandbox.write("db/versions/readme.txt", "no revision");
     sandbox.write("db/versions/__init__.py", "");
     let status = sandbox.status();
-    let pending: Vec<_> = (0..3).map(|index| status["pending"][index]["id"].clone()).collect();
+    let pending: Vec<_> = (0..3)
+        .map(|index| status["pending"][index]["id"].clone())
+        .collect();
     assert_eq!(pending, ["aaa1", "bbb2", "bbb3"]);
     assert_eq!(status["unmatched"].as_array().map(Vec::len), Some(1));
     sandbox.ok(&["up", "-y"]);
     assert_eq!(project.versions(), ["bbb3".to_owned()].into());
     // Comments and layout are no change of what was applied, another statement is.
-    let reformatted = text("PREFIX + \"b2\"", "\"aaa1\"")
-        .replace("    # why\n    op.execute(\"INSERT INTO a VALUES (1)\")", "    op.execute(\n        'INSERT INTO a VALUES (1)',\n    )  # because");
+    let reformatted = text("PREFIX + \"b2\"", "\"aaa1\"").replace(
+        "    # why\n    op.execute(\"INSERT INTO a VALUES (1)\")",
+        "    op.execute(\n        'INSERT INTO a VALUES (1)',\n    )  # because",
+    );
     sandbox.write("db/versions/one.py", &reformatted);
     sandbox.ok(&["status", "--check"]);
     sandbox.write("db/versions/one.py", &reformatted.replace("(1)", "(2)"));
@@ -92,14 +113,22 @@ pub(crate) fn new_revisions_are_written_by_alembic_from_its_template(backend: Ba
     sandbox.ok(&["new", "beside", "--parent", &first]);
     assert_eq!(sandbox.status()["heads"].as_array().map(Vec::len), Some(2));
     let heads = sandbox.status()["heads"].clone();
-    let heads: Vec<_> = heads.as_array().into_iter().flatten().filter_map(|id| id.as_str()).collect();
+    let heads: Vec<_> = heads
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|id| id.as_str())
+        .collect();
     sandbox.ok(&[&["merge"], &heads[..]].concat());
     let merged = sandbox.status()["heads"].clone();
     assert_eq!(merged.as_array().map(Vec::len), Some(1));
     sandbox.ok(&["up", "-y"]);
     let mut alembic = Alembic::of(&project);
     let current = alembic.run(&project, "current", &[]);
-    assert!(current.contains("(head) (mergepoint)") || current.contains("(head)"), "{current}");
+    assert!(
+        current.contains("(head) (mergepoint)") || current.contains("(head)"),
+        "{current}"
+    );
     assert!(alembic.run(&project, "history", &[]).contains(&id));
 }
 
@@ -108,14 +137,27 @@ pub(crate) fn the_version_table_may_be_called_otherwise(backend: Backend) {
     let sandbox = &project.sandbox;
     project.add_table(Revision::new("aaa1", "None", "", ""));
     let env = std::fs::read_to_string(sandbox.path("db/env.py")).expect("it was written");
-    let schema = if backend.is_postgres() { ", version_table_schema=\"own\"" } else { "" };
+    let schema = if backend.is_postgres() {
+        ", version_table_schema=\"own\""
+    } else {
+        ""
+    };
     if backend.is_postgres() {
         sandbox.sql("CREATE SCHEMA own");
     }
     let configured = env
-        .replace("context.configure(connection=connection", &format!("context.configure(connection=connection, version_table=TABLE{schema}"))
-        .replace("context.configure(\n", &format!("context.configure(version_table=TABLE{schema},\n"));
-    sandbox.write("db/env.py", &format!("TABLE = \"Versions of \" \"it\"\n{configured}"));
+        .replace(
+            "context.configure(connection=connection",
+            &format!("context.configure(connection=connection, version_table=TABLE{schema}"),
+        )
+        .replace(
+            "context.configure(\n",
+            &format!("context.configure(version_table=TABLE{schema},\n"),
+        );
+    sandbox.write(
+        "db/env.py",
+        &format!("TABLE = \"Versions of \" \"it\"\n{configured}"),
+    );
     sandbox.ok(&["up", "-y"]);
     let mut alembic = Alembic::of(&project);
     assert!(alembic.run(&project, "current", &[]).contains("aaa1 (head)"));
@@ -124,4 +166,48 @@ pub(crate) fn the_version_table_may_be_called_otherwise(backend: Backend) {
     sandbox.ok(&["up", "-y"]);
     sandbox.ok(&["down", "-y", "--allow-lossy"]);
     assert_eq!(alembic.run(&project, "current", &[]).trim(), "");
+}
+
+pub(crate) fn sql_files_may_be_recorded_in_alembics_table(backend: Backend) {
+    let project = Project::new(backend);
+    let sandbox = &project.sandbox;
+    // A project of Alembic that knows the same identities.
+    project.add(&Revision::new("0001", "None", "", ""));
+    project.add(&Revision::new("0002", "\"0001\"", "", ""));
+    let mut alembic = Alembic::of(&project);
+    sandbox.configure("[source]\nkind = \"sql\"\nledger = \"alembic\"");
+    sandbox.migration(
+        "0001_one",
+        "CREATE TABLE one (id INTEGER PRIMARY KEY);",
+        "DROP TABLE one;",
+    );
+    sandbox.migration(
+        "0002_two",
+        "CREATE TABLE two (id INTEGER PRIMARY KEY);",
+        "DROP TABLE two;",
+    );
+    sandbox.ok(&["up", "-y"]);
+    assert!(alembic.run(&project, "current", &[]).contains("0002 (head)"));
+    sandbox.ok(&["down", "-y", "--allow-lossy"]);
+    assert!(alembic.run(&project, "current", &[]).contains("0001"));
+    alembic.run(&project, "stamp", &["head"]);
+    assert_eq!(sandbox.status()["applied"], 2);
+    sandbox.ok(&["stamp", "-y", "0001"]);
+    sandbox.ok(&["up", "-y"]);
+    sandbox.ok(&["rollback", "-n", "2", "-y", "--allow-lossy"]);
+    assert_eq!(project.versions(), std::collections::BTreeSet::new());
+    sandbox.ok(&["up", "-y"]);
+    // What comes late is named: heads cannot say that it never ran.
+    sandbox.migration("0001a_late", "CREATE TABLE late (id INTEGER);", "");
+    let status = sandbox.ok(&["status"]);
+    assert!(
+        status.stdout.contains("0001a_late") && status.stdout.contains("came below what is applied"),
+        "{}",
+        status.transcript()
+    );
+    sandbox.remove("migrations/0001a_late");
+    sandbox.migration(&format!("{}_x", "0003".repeat(9)), "SELECT 1;", "");
+    let output = project.walkback(&["up", "-y"]);
+    assert_eq!(output.code, Some(2), "{}", output.transcript());
+    assert!(output.stderr.contains("32 characters"), "{}", output.transcript());
 }

@@ -72,7 +72,8 @@ fn moves() -> usize {
 
 fn seed() -> u64 {
     let asked = std::env::var("WALKBACK_SEED").ok();
-    asked.and_then(|seed| seed.parse().ok())
+    asked
+        .and_then(|seed| seed.parse().ok())
         .unwrap_or_else(|| rand::rng().random())
 }
 
@@ -104,7 +105,11 @@ pub(crate) fn after_each_move_the_versions_are_what_alembic_alone_would_have_wri
         let done = if by_walkback {
             let output = shared.walkback(&walkback(name, target));
             let transcript = output.transcript();
-            if output.code == Some(0) { Ok(transcript) } else { Err(transcript) }
+            if output.code == Some(0) {
+                Ok(transcript)
+            } else {
+                Err(transcript)
+            }
         } else {
             alembic.try_run(&shared.url(), name, &[target], json!({}))
         };
@@ -125,7 +130,11 @@ pub(crate) fn after_each_move_the_versions_are_what_alembic_alone_would_have_wri
             }
             assert_eq!(shared.versions(), before, "{when}");
         } else {
-            assert_eq!(tables(&shared.sandbox), tables(&alone.sandbox), "{when}, by {who}");
+            assert_eq!(
+                tables(&shared.sandbox),
+                tables(&alone.sandbox),
+                "{when}, by {who}"
+            );
         }
     }
     report(&format!(
@@ -158,7 +167,9 @@ fn differs_on_purpose(name: &str, target: &str, at: &BTreeSet<String>) -> Option
 fn put_back(alembic: &mut Alembic, project: &Project, heads: &[&str]) {
     let url = project.url();
     if heads.is_empty() {
-        alembic.try_run(&url, "stamp", &["base"], json!({"purge": true})).expect("a stamp");
+        alembic
+            .try_run(&url, "stamp", &["base"], json!({"purge": true}))
+            .expect("a stamp");
     } else {
         let request = heads.join(" ");
         for (index, head) in heads.iter().enumerate() {
@@ -178,5 +189,7 @@ fn tables(sandbox: &Sandbox) -> BTreeSet<String> {
 }
 
 fn exists(session: &mut Session, id: &str) -> bool {
-    session.try_sql(&format!("SELECT id FROM t_{id} WHERE 1 = 0")).is_ok()
+    session
+        .try_sql(&format!("SELECT id FROM t_{id} WHERE 1 = 0"))
+        .is_ok()
 }

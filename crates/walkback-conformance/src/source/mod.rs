@@ -105,9 +105,16 @@ pub fn main_without(
     fixture: impl Fn() -> Fixture<Subject> + Send + Sync + 'static,
     left_out: &[(&str, &str)],
 ) -> ExitCode {
-    let is_left_out = |trial: &str| left_out.iter().any(|(check, _)| trial == format!("{name}::{check}"));
+    let is_left_out = |trial: &str| {
+        left_out
+            .iter()
+            .any(|(check, _)| trial == format!("{name}::{check}"))
+    };
     for (check, why) in left_out {
-        assert!(CHECKS.iter().any(|known| known.name == *check), "there is no check `{check}`");
+        assert!(
+            CHECKS.iter().any(|known| known.name == *check),
+            "there is no check `{check}`"
+        );
         note(&format!("{name}::{check} is left out: {why}"));
     }
     let mut trials = trials(name, CHECKS, fixture);

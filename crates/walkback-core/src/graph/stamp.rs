@@ -15,15 +15,13 @@ impl MigrationGraph {
     /// # Errors
     /// As [`MigrationGraph::plan_up`], and [`ErrorKind::Usage`](crate::ErrorKind::Usage) for a target that counts steps, which
     /// Alembic refuses too.
-    pub fn stamped(
-        &self,
-        applied: &BTreeSet<MigrationId>,
-        target: &Target,
-    ) -> Result<BTreeSet<MigrationId>> {
+    pub fn stamped(&self, applied: &BTreeSet<MigrationId>, target: &Target) -> Result<BTreeSet<MigrationId>> {
         let branch = self.branch(target)?;
         if target.steps.is_some() && self.exact(&target.text).is_none() {
-            return Err(usage(format!("`{target}` counts steps, and a stamp writes what is named"))
-                .hint("name the migration, or write `head`, `heads` or `base`"));
+            return Err(usage(format!(
+                "`{target}` counts steps, and a stamp writes what is named"
+            ))
+            .hint("name the migration, or write `head`, `heads` or `base`"));
         }
         let goal = self.fixed(target, branch.as_ref())?;
         let heads = self.tips(&self.marks(applied));

@@ -65,11 +65,10 @@ impl Execution<'_> {
         if statements.iter().any(ended) {
             return Ok(());
         }
-        Err(Error::new(
-            ErrorKind::Database,
-            "it ran to its end, and was not committed",
+        Err(
+            Error::new(ErrorKind::Database, "it ran to its end, and was not committed")
+                .hint("does `env.py` commit, as with `with context.begin_transaction()`?"),
         )
-        .hint("does `env.py` commit, as with `with context.begin_transaction()`?"))
     }
 
     /// Lets the statements of a step wait for locks as long as its author says, else as long as the run may.

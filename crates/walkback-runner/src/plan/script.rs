@@ -79,7 +79,9 @@ impl ReadScript {
 
     /// Returns whether only the tool of its layout can run it.
     pub(crate) fn is_external(&self) -> bool {
-        self.statements.iter().any(|statement| statement.external.is_some())
+        self.statements
+            .iter()
+            .any(|statement| statement.external.is_some())
     }
 
     /// Reads SQL.
