@@ -57,14 +57,7 @@ impl Link {
                     index.name
                 ))
             })?;
-            let action = retargeted(&sql, shadow, "").and_then(|sql| {
-                let action = sql.strip_prefix("ALTER TABLE `` ")?;
-                let is_plain = ["ADD KEY ", "ADD UNIQUE KEY "]
-                    .iter()
-                    .any(|add| action.starts_with(add));
-                is_plain.then(|| action.to_owned())
-            });
-            match action {
+            match action_of(&sql, shadow) {
                 None => self.run(&sql).await?,
                 Some(_) if together.is_empty() => together = sql,
                 Some(action) => together.push_str(&format!(", {action}")),
@@ -75,4 +68,40 @@ impl Link {
         }
         self.run(&together).await
     }
+
+    /// Puts indexes of a table in the place of others, in one statement: a foreign key may need one of both, and the server
+    /// refuses to be without it in between. It takes the index of a key away by itself once another one serves.
+    pub(crate) async fn replace_indexes(
+        &mut self,
+        table: &str,
+        drops: &[&Object],
+        adds: &[&Object],
+    ) -> Result<()> {
+        let there = self.indexes_of(table).await?;
+        let is_there = |index: &Object| there.iter().find(|made| made.name == index.name);
+        let drops = drops.iter().filter(|index| is_there(index).is_some());
+        let drops = drops.map(|index| format!("DROP INDEX {}", quoted(&index.name.name)));
+        let is_made = |index: &Object| is_there(index).is_some_and(|made| made.facts == index.facts);
+        let adds = adds.iter().filter(|index| !is_made(index));
+        let actions: Vec<String> = drops.chain(adds.filter_map(|index| addition(index))).collect();
+        if actions.is_empty() {
+            return Ok(());
+        }
+        self.run(&format!("ALTER TABLE {} {}", quoted(table), actions.join(", ")))
+            .await
+    }
+}
+
+/// Returns what adds an index, as part of a statement that does more.
+pub(crate) fn addition(index: &Object) -> Option<String> {
+    action_of(&index.definition, &index.on.as_ref()?.name)
+}
+
+fn action_of(sql: &str, table: &str) -> Option<String> {
+    let sql = retargeted(sql, table, "")?;
+    let action = sql.strip_prefix("ALTER TABLE `` ")?;
+    let is_plain = ["ADD KEY ", "ADD UNIQUE KEY "]
+        .iter()
+        .any(|add| action.starts_with(add));
+    is_plain.then(|| action.to_owned())
 }

@@ -62,6 +62,9 @@ impl Link {
         for object in &exchange.drop_first {
             self.drop_object(object).await?;
         }
+        for (table, (drops, adds)) in &exchange.other_indexes {
+            self.replace_indexes(table, drops, adds).await?;
+        }
         let (broken, sound): (Vec<&Object>, Vec<_>) = exchange
             .create_last
             .iter()
@@ -329,6 +332,8 @@ struct Exchange<'s> {
     on_shadows: Vec<(String, &'s Object)>,
     foreign_keys: Vec<&'s Object>,
     create_last: Vec<&'s Object>,
+    /// Indexes of tables that stay: those that go, and those that come.
+    other_indexes: BTreeMap<String, (Vec<&'s Object>, Vec<&'s Object>)>,
 }
 
 impl<'s> Exchange<'s> {
@@ -363,7 +368,40 @@ impl<'s> Exchange<'s> {
                 _ => exchange.create_last.push(object),
             }
         }
+        exchange.set_indexes_apart();
         exchange
+    }
+
+    /// Sets indexes apart that take the place of others of their table.
+    fn set_indexes_apart(&mut self) {
+        let on = |object: &Object| {
+            let is_plain = object.kind == ObjectKind::Index && crate::index::addition(object).is_some();
+            object.on.as_ref().filter(|_| is_plain).map(|on| on.name.clone())
+        };
+        let both = |table: &String| {
+            let has = |objects: &[&Object]| objects.iter().any(|object| on(object).as_ref() == Some(table));
+            has(&self.drop_first) && has(&self.create_last)
+        };
+        let tables: Vec<String> = self
+            .drop_first
+            .iter()
+            .filter_map(|object| on(object))
+            .filter(both)
+            .collect();
+        for table in tables {
+            let (drops, rest) = std::mem::take(&mut self.drop_first)
+                .into_iter()
+                .partition(|object| on(object).as_ref() == Some(&table));
+            self.drop_first = rest;
+            let (adds, rest) = std::mem::take(&mut self.create_last)
+                .into_iter()
+                .partition(|object| on(object).as_ref() == Some(&table));
+            self.create_last = rest;
+            let drops: Vec<&Object> = drops;
+            if !drops.is_empty() {
+                self.other_indexes.insert(table, (drops, adds));
+            }
+        }
     }
 
     fn shadow_of(&self, live: &str) -> Option<&str> {

@@ -28,9 +28,10 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Returns where the file is.
+    /// Returns where the file is, from wherever a program may look.
     pub(crate) fn login(&self) -> Login {
-        Login::to(self.path.display().to_string())
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        Login::to(path.display().to_string())
     }
 
     /// Reads a URL such as `sqlite:app.db?busy_timeout=10s`. A relative path is meant from `base`.

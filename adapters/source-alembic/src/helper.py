@@ -33,17 +33,20 @@ def answer(**what):
     os._exit(0)
 
 
-def fail(kind, error):
+def fail(kind, error, revision=None):
     frames = traceback.extract_tb(error.__traceback__)
-    inside = [frame for frame in frames if frame.filename != "<string>"]
-    place = [(frame.filename, frame.lineno) for frame in inside]
-    own = [p for p in place if os.path.abspath(p[0]).startswith(REQUEST["folder"])]
+    place = [(os.path.abspath(frame.filename), frame.lineno) for frame in frames if frame.filename != "<string>"]
+    # Where a revision stands is of more use than where Alembic was then.
+    own = [p for p in place if revision is not None and p[0] == os.path.abspath(revision.path)]
+    own = own or [p for p in place if p[0].startswith(REQUEST["folder"]) and "site-packages" not in p[0]]
     traceback.print_exception(type(error), error, error.__traceback__)
     at = (own or place or [None])[-1]
     answer(error={"kind": kind, "message": say(error), "at": at})
 
 
 def say(error):
+    # What the driver says, and not what SQLAlchemy makes of it.
+    error = getattr(error, "orig", None) or error
     text = str(error).strip().split("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -324,9 +327,9 @@ def run():
     except Elsewhere as error:
         fail("elsewhere", error)
     except sa.exc.DBAPIError as error:
-        fail("database", error.orig if error.orig is not None else error)
+        fail("database", error, revision)
     except Exception as error:
-        fail("revision", error)
+        fail("revision", error, revision)
     if not ran:
         fail("env", RuntimeError("`env.py` runs no migrations"))
     return {}

@@ -230,11 +230,10 @@ impl Runner {
     /// Fails if the database or the migrations cannot be read.
     pub async fn current(&self, cx: &Cx) -> Result<Vec<Named>> {
         let state = self.state(cx).await?;
-        Ok(state
-            .heads(&state.applied_set())
-            .iter()
-            .map(|id| state.named(id))
-            .collect())
+        let applied = state.applied_set();
+        let ends = state.graph.ends_of(&applied).into_iter().map(|end| &end.id);
+        let strangers = applied.iter().filter(|id| state.graph.get(id).is_none());
+        Ok(ends.chain(strangers).map(|id| state.named(id)).collect())
     }
 }
 

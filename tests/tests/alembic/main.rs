@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use walkback_tests::{Backend, ONE_OF_EACH, alembic_python, journeys};
 
 mod asks;
+mod mlflow;
 mod procedure;
 mod project;
 mod reading;
 mod turns;
 
 use asks::*;
+use mlflow::mlflow_goes_up_back_and_up_again;
 use procedure::*;
 use reading::*;
 use turns::after_each_move_the_versions_are_what_alembic_alone_would_have_written;
@@ -37,11 +39,16 @@ fn main() -> ExitCode {
             identities_that_are_computed_are_known,
             new_revisions_are_written_by_alembic_from_its_template,
         ],
+        &[Backend::Sqlite, Backend::Postgres, Backend::Mysql] => [mlflow_goes_up_back_and_up_again],
         &[Backend::Postgres] => [a_dump_comes_back_and_the_version_with_it],
         &[Backend::Postgres, Backend::Mysql, Backend::Mariadb] => [
             an_alembic_that_moves_the_version_meanwhile_is_noticed,
         ],
     };
     let missing = alembic_python().err();
-    walkback_tests::main_where("alembic", &journeys, |_, _| missing.clone())
+    walkback_tests::main_where("alembic", &journeys, |name, _| {
+        let needs_mlflow = name.starts_with("mlflow") && mlflow::python().is_none();
+        let no_mlflow = "`WALKBACK_TEST_MLFLOW_PYTHON` names no Python with MLflow";
+        missing.clone().or(needs_mlflow.then(|| no_mlflow.to_owned()))
+    })
 }

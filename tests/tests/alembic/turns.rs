@@ -123,6 +123,12 @@ pub(crate) fn after_each_move_the_versions_are_what_alembic_alone_would_have_wri
         }
         let (now, then) = (shared.versions(), versions(&mut alone.sandbox.session()));
         assert_eq!(now, then, "{when}, by {who}: {done:?}");
+        let current = alembic.try_run(&alone.url(), "current", &[], json!({}));
+        assert_eq!(
+            ids_of(&shared, "current"),
+            first_words(&current.unwrap_or_default()),
+            "{when}"
+        );
         if name == "stamp" {
             let back: Vec<&str> = before.iter().map(String::as_str).collect();
             for project in [&shared, &alone] {
@@ -137,9 +143,35 @@ pub(crate) fn after_each_move_the_versions_are_what_alembic_alone_would_have_wri
             );
         }
     }
+    for command in ["heads", "history"] {
+        let said = alembic.try_run(&alone.url(), command, &[], json!({}));
+        assert_eq!(
+            ids_of(&shared, command),
+            first_words(&said.unwrap_or_default()),
+            "{command}"
+        );
+    }
     report(&format!(
         "alembic::{backend}: {accepted} moves made, {refused} refused, all alike"
     ));
+}
+
+/// Returns the migrations that a command of walkback lists.
+fn ids_of(project: &Project, command: &str) -> BTreeSet<String> {
+    let listed = project.sandbox.ok(&[command, "--json"]).json()[command].clone();
+    let listed = listed.as_array().expect("it is a list").clone();
+    let ids = listed.iter().filter_map(|one| one["id"].as_str());
+    ids.map(str::to_owned).collect()
+}
+
+/// Returns the revisions that a command of Alembic lists: the first word of each line, behind the arrow where there is one.
+fn first_words(said: &str) -> BTreeSet<String> {
+    let of = |line: &str| {
+        let place = line.rsplit("-> ").next().unwrap_or_default();
+        let word = place.split([' ', ',', '(']).next().unwrap_or_default();
+        word.to_owned()
+    };
+    said.lines().map(of).filter(|word| !word.is_empty()).collect()
 }
 
 /// Returns walkback's spelling of a command of Alembic.

@@ -302,3 +302,32 @@ pub(super) fn a_virtual_table_that_goes_is_named_before(_: Backend) {
         output.transcript()
     );
 }
+
+/// The server takes away the index that it made for a foreign key once another one serves, and refuses to be without both.
+pub(crate) fn an_index_that_serves_a_foreign_key_instead_of_its_own_goes_back(backend: Backend) {
+    comes_back(
+        backend,
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY); CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER, n INTEGER, \
+             CONSTRAINT of_parent FOREIGN KEY (parent) REFERENCES parent (id));\n\
+         INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1, 1, 7);",
+        "CREATE INDEX child_by_both ON child (parent, n);",
+    );
+    // Also where a down that its author wrote is what the server refuses.
+    let sandbox = project(backend);
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY); CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER, n INTEGER, \
+             CONSTRAINT of_parent FOREIGN KEY (parent) REFERENCES parent (id));",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    let before = sandbox.contents();
+    sandbox.migration(
+        "002_index",
+        "CREATE INDEX child_by_both ON child (parent, n);",
+        "DROP INDEX child_by_both ON child;",
+    );
+    sandbox.ok(&["up", "-y"]);
+    sandbox.ok(&["rollback", "-y"]);
+    sandbox.assert_contents(&before, "after the rollback");
+}

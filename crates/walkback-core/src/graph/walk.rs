@@ -45,6 +45,17 @@ impl MigrationGraph {
             .collect()
     }
 
+    /// Returns those of the applied migrations that no other applied one has as a parent, in topological order: the ends of
+    /// the branches, also where another branch depends on one. It is what Alembic calls current.
+    #[must_use]
+    pub fn ends_of(&self, applied: &BTreeSet<MigrationId>) -> Vec<&Migration> {
+        let applied = self.marks(applied);
+        positions_in(&applied)
+            .filter(|position| !self.links[*position].children.iter().any(|child| applied[*child]))
+            .map(|position| &self.migrations[position])
+            .collect()
+    }
+
     /// Returns the migrations that are not applied, in topological order.
     #[must_use]
     pub fn pending(&self, applied: &BTreeSet<MigrationId>) -> Vec<&Migration> {
