@@ -121,7 +121,10 @@ pub(crate) fn a_project_that_connects_elsewhere_is_noticed_and_changes_nothing(b
 
 pub(crate) fn killed_while_alembic_runs_the_next_command_knows_what_happened(backend: Backend) {
     let mut ended = (0, 0);
-    for step in 1.. {
+    // On a server each costs seconds; the usual run takes one in four.
+    let all =
+        backend == Backend::Sqlite || std::env::var("WALKBACK_JOURNEYS").is_ok_and(|which| which == "all");
+    for step in (1..).step_by(if all { 1 } else { 4 }) {
         let project = asking(backend);
         let sandbox = &project.sandbox;
         sandbox.ok(&["up", "-y", "aaa1"]);
@@ -144,5 +147,5 @@ pub(crate) fn killed_while_alembic_runs_the_next_command_knows_what_happened(bac
         assert_eq!(project.versions(), ["bbb2".to_owned()].into(), "step {step}");
         sandbox.assert_sound();
     }
-    assert!(ended.0 > 3, "killed at {ended:?} steps before and after");
+    assert!(ended.0 > 1, "killed at {ended:?} steps before and after");
 }

@@ -139,9 +139,9 @@ pub(crate) fn an_alembic_that_moves_the_version_meanwhile_is_noticed(backend: Ba
     let sandbox = &project.sandbox;
     sandbox.ok(&["up", "-y", "bbb2"]);
     let sleep = if backend.is_postgres() {
-        "pg_sleep(2)"
+        "pg_sleep(6)"
     } else {
-        "sleep(2)"
+        "sleep(6)"
     };
     project.add(&Revision::new(
         "ccc3",
@@ -150,11 +150,20 @@ pub(crate) fn an_alembic_that_moves_the_version_meanwhile_is_noticed(backend: Ba
         "op.execute(\"DROP TABLE half\")",
     ));
     let before = sandbox.contents();
-    let running = sandbox.spawn(&["up", "-y", "ccc3"]);
-    while sandbox.server().sessions_that_run("sleep(2)") == 0 {
+    // It is there before: Python takes its time to start.
+    let mut alembic = Alembic::of(&project);
+    alembic.run(&project, "current", &[]);
+    let mut running = sandbox.spawn(&["up", "-y", "ccc3"]);
+    while sandbox.server().sessions_that_run("sleep(6)") == 0 {
+        let ended = running.try_wait().expect("it can be asked");
+        assert!(
+            ended.is_none(),
+            "it ended before: {:?}",
+            running.wait_with_output()
+        );
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    Alembic::of(&project).run(&project, "stamp", &["aaa1"]);
+    alembic.run(&project, "stamp", &["aaa1"]);
     let output = running.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     assert!(

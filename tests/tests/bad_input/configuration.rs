@@ -70,7 +70,7 @@ fn a_kind_that_is_not_built_yet_names_one_that_is() {
     --- stderr
     error: `kind = "liquibase"` in `[source]` is not built yet (walkback.toml:2:8)
       2 | kind = "liquibase"
-        |        ^^^^^^^^^
+        |        ^^^^^^^^^^^
     hint: this version has others, such as `kind = "sql"`
     "#);
     reconfigure(&sandbox, "kind = \"liquibase\"", "kind = \"sql\"");
