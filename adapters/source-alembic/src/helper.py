@@ -129,7 +129,11 @@ def reads(statement):
 
 
 def configuration():
-    return Config(REQUEST["ini"], ini_section=REQUEST["section"])
+    given = REQUEST["ini"]
+    project = given if given.endswith(".toml") else os.path.join(os.path.dirname(given), "pyproject.toml")
+    # Alembic reads both, as its command line does; versions before 1.16 know only the first.
+    options = {"toml_file": project} if os.path.exists(project) and hasattr(Config, "toml_file_name") else {}
+    return Config(None if given == project else given, ini_section=REQUEST["section"], **options)
 
 
 DIALECTS = {"postgres": "postgresql", "mysql": "mysql", "sqlite": "sqlite"}

@@ -135,7 +135,7 @@ impl State {
                 .iter()
                 .map(MigrationId::as_str)
                 .collect::<Vec<_>>()
-                .join(" ")
+                .join("`, then `walkback stamp ")
         });
         Some(format!(
             "the database holds {} tables and no ledger: if these migrations made them, say how far they are applied with \

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         &[Backend::Sqlite] => [
             without_python_all_that_needs_no_sql_works,
             identities_that_are_computed_are_known,
+            a_project_file_and_several_folders_are_read_as_alembic_reads_them,
             new_revisions_are_written_by_alembic_from_its_template,
         ],
         &[Backend::Sqlite, Backend::Postgres, Backend::Mysql] => [mlflow_goes_up_back_and_up_again],

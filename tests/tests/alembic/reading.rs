@@ -211,3 +211,35 @@ pub(crate) fn sql_files_may_be_recorded_in_alembics_table(backend: Backend) {
     assert_eq!(output.code, Some(2), "{}", output.transcript());
     assert!(output.stderr.contains("32 characters"), "{}", output.transcript());
 }
+
+pub(crate) fn a_project_file_and_several_folders_are_read_as_alembic_reads_them(backend: Backend) {
+    let project = Project::new(backend);
+    let sandbox = &project.sandbox;
+    project.add_table(Revision::new("aaa1", "None", "", ""));
+    project.add_table(Revision::new("bbb2", "(\"aaa1\",)", "", ""));
+    sandbox.create_folder("more");
+    std::fs::rename(
+        sandbox.path("db/versions/bbb2_step.py"),
+        sandbox.path("more/bbb2_step.py"),
+    )
+    .expect("a file can be moved");
+    // It is found without being named: there is no other.
+    sandbox.remove("alembic.ini");
+    sandbox.write(
+        "pyproject.toml",
+        "[tool.alembic]\nscript_location = \"%(here)s/db\"\nversion_locations = [\"%(here)s/db/versions\", \"more\"]\n",
+    );
+    let config = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("it was written");
+    sandbox.write(
+        "walkback.toml",
+        &config
+            .replace("path = \"alembic.ini\"\n", "")
+            .replace("[env.dev]", "[env.production]"),
+    );
+    sandbox.ok(&["-e", "production", "up", "-y"]);
+    assert_eq!(project.versions(), ["bbb2".to_owned()].into());
+    let dry = sandbox.ok(&["-e", "production", "down", "-n", "2", "--dry-run"]);
+    assert!(dry.stdout.contains("more/bbb2_step.py:"), "{}", dry.transcript());
+    sandbox.ok(&["-e", "production", "down", "-n", "2", "-y", "--allow-lossy"]);
+    assert_eq!(project.versions(), std::collections::BTreeSet::new());
+}

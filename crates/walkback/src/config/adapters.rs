@@ -20,11 +20,7 @@ impl Project {
             let config = AdapterConfig::new("source", &self.base).with("path", "migrations");
             return registry.open_source("sql", &config);
         };
-        let mut config = self.adapter_config(section)?;
-        config
-            .settings
-            .entry("path")
-            .or_insert_with(|| Value::from("migrations"));
+        let config = self.adapter_config(section)?;
         let kind = self.expand(&section.kind)?;
         registry
             .open_source(&kind, &config)
