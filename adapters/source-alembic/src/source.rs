@@ -353,7 +353,7 @@ impl MigrationSource for AlembicSource {
         Ok(Some(script))
     }
 
-    fn ledger(&self) -> LedgerFormat {
+    fn ledger(&self, _: DialectKind) -> LedgerFormat {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(project) = known {
             return project.table.format();

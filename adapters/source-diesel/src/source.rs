@@ -98,7 +98,7 @@ impl MigrationSource for DieselSource {
         blocking(move || read(found(&layout, &id, &root)?, direction)).await
     }
 
-    fn ledger(&self) -> LedgerFormat {
+    fn ledger(&self, _: DialectKind) -> LedgerFormat {
         crate::ledger::format()
     }
 

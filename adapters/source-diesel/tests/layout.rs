@@ -224,7 +224,7 @@ async fn a_new_migration_is_named_as_diesel_names_it() {
 
 #[test]
 fn the_ledger_is_created_word_for_word_as_diesel_does() {
-    let ledger = DieselSource::new("x").ledger();
+    let ledger = DieselSource::new("x").ledger(DialectKind::Postgres);
     let expected = "CREATE TABLE IF NOT EXISTS __diesel_schema_migrations (\n       version VARCHAR(50) PRIMARY KEY \
                     NOT NULL,\n       run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP\n)";
     for dialect in DialectKind::ALL {

@@ -9,19 +9,17 @@ pub(crate) struct Config {
     /// The folder of the migrations, from the folder of the configuration.
     #[serde(default = "default_path")]
     pub(crate) path: String,
-    /// The table that says what is applied.
-    #[serde(default)]
-    pub(crate) ledger: Ledger,
+    /// The table that says what is applied; `alembic` on PostgreSQL, else `walkback`.
+    pub(crate) ledger: Option<Ledger>,
 }
 
 /// Whose table says what is applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Ledger {
     /// `_walkback_ledger`: a row for each migration.
-    #[default]
     Walkback,
-    /// `alembic_version`: a row for each head, for tools that look there.
+    /// That, and `alembic_version` with a row for each head, for tools that look there.
     Alembic,
 }
 

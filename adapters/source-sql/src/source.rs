@@ -25,7 +25,8 @@ use crate::layout::{Files, Holds, Layout, Part, scan};
 #[derive(Debug)]
 pub struct SqlSource {
     root: PathBuf,
-    ledger: Ledger,
+    /// As it is configured.
+    ledger: Option<Ledger>,
     layout: Mutex<Option<Arc<Layout>>>,
 }
 
@@ -34,7 +35,7 @@ impl SqlSource {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
-            ledger: Ledger::default(),
+            ledger: None,
             layout: Mutex::new(None),
         }
     }
@@ -48,6 +49,14 @@ impl SqlSource {
         let mut source = Self::new(config.resolve(&settings.path));
         source.ledger = settings.ledger;
         Ok(source)
+    }
+
+    /// Returns whose table says what is applied: on PostgreSQL Alembic's too, if nothing is configured.
+    fn ledger_in(&self, dialect: DialectKind) -> Ledger {
+        self.ledger.unwrap_or(match dialect {
+            DialectKind::Postgres => Ledger::Alembic,
+            DialectKind::Mysql | DialectKind::Sqlite => Ledger::Walkback,
+        })
     }
 
     fn remember(&self, layout: Option<Arc<Layout>>) {
@@ -81,7 +90,7 @@ impl MigrationSource for SqlSource {
         let layout = self.scan(cx).await?;
         let cx = cx.clone();
         let loaded = blocking(move || load(&cx, &layout, dialect)).await?;
-        if self.ledger == Ledger::Alembic {
+        if self.ledger_in(dialect) == Ledger::Alembic {
             refuse_long(&loaded.graph)?;
         }
         Ok(loaded)
@@ -108,10 +117,13 @@ impl MigrationSource for SqlSource {
         .await
     }
 
-    fn ledger(&self) -> LedgerFormat {
-        match self.ledger {
+    fn ledger(&self, dialect: DialectKind) -> LedgerFormat {
+        match self.ledger_in(dialect) {
             Ledger::Walkback => LedgerFormat::own(),
-            Ledger::Alembic => LedgerFormat::alembic(TableName::new("alembic_version"), true),
+            Ledger::Alembic => {
+                let other = LedgerFormat::alembic(TableName::new("alembic_version"), true);
+                LedgerFormat::own().shown_in(other)
+            }
         }
     }
 
@@ -155,7 +167,7 @@ fn refuse_long(graph: &MigrationGraph) -> Result<()> {
             long.id,
             long.file.display()
         ))
-        .hint("give the migration a shorter one, or leave out `ledger = \"alembic\"`")),
+        .hint("give the migration a shorter one, or write `ledger = \"walkback\"` under `[source]`")),
     }
 }
 

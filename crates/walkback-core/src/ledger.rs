@@ -20,6 +20,8 @@ pub struct LedgerFormat {
     /// How it is created where it does not exist, if it must be spelled as its tool spells it; otherwise
     /// it follows from the columns.
     pub create: BTreeMap<DialectKind, String>,
+    /// The ledger of another tool, of heads, that is kept saying the same, for those who look there.
+    pub shown_in: Option<Box<LedgerFormat>>,
 }
 
 /// What the rows of a ledger mean.
@@ -70,6 +72,7 @@ impl LedgerFormat {
             columns,
             rows: LedgerRows::Applied,
             create: BTreeMap::new(),
+            shown_in: None,
         }
     }
 
@@ -122,6 +125,13 @@ impl LedgerFormat {
     #[must_use]
     pub fn of_heads(mut self) -> Self {
         self.rows = LedgerRows::Heads;
+        self
+    }
+
+    /// Returns the same format with the ledger of another tool beside it that is kept saying the same.
+    #[must_use]
+    pub fn shown_in(mut self, other: Self) -> Self {
+        self.shown_in = Some(Box::new(other.of_heads()));
         self
     }
 

@@ -118,8 +118,8 @@ pub trait MigrationSource: fmt::Debug + Send + Sync {
         direction: Direction,
     ) -> Result<Option<Script>>;
 
-    /// Returns the format of the ledger these migrations are recorded in.
-    fn ledger(&self) -> LedgerFormat;
+    /// Returns the format of the ledger these migrations are recorded in, in a database of a dialect.
+    fn ledger(&self, dialect: DialectKind) -> LedgerFormat;
 
     /// Writes the files of a new migration and returns them. Existing files are never overwritten.
     async fn create(&self, cx: &Cx, migration: &NewMigration) -> Result<Vec<PathBuf>>;

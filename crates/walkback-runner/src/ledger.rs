@@ -165,6 +165,12 @@ impl<'a> Ledger<'a> {
         Ok(count > 0)
     }
 
+    /// Takes every row out.
+    pub(crate) async fn empty(&mut self, cx: &Cx) -> Result<()> {
+        let sql = format!("DELETE FROM {}", self.dialect.quote_table(&self.format.table));
+        self.session.execute(cx, &sql, &[]).await.map(|_| ())
+    }
+
     /// Makes rows of heads say what is applied now. Each of them must still be what it was.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ mod rollback;
 mod runner;
 mod settings;
 mod since;
+mod shown;
 mod snapshot;
 mod stamp;
 mod state;

@@ -174,8 +174,10 @@ impl Runner {
         self.engine.dialect()
     }
 
-    pub(crate) fn ledger(&self) -> LedgerFormat {
-        self.source.ledger()
+    /// Returns the format of the ledger.
+    #[must_use]
+    pub fn ledger(&self) -> LedgerFormat {
+        self.source.ledger(self.dialect().kind())
     }
 
     pub(crate) async fn connect(&self, cx: &Cx, access: Access) -> Result<Box<dyn Session>> {
@@ -185,7 +187,9 @@ impl Runner {
     /// Reads the schema without the ledger: it belongs to the tool, not to the application.
     pub(crate) async fn schema(&self, cx: &Cx, session: &mut dyn Session) -> Result<Schema> {
         let mut schema = session.schema(cx).await?;
-        let ledger = self.ledger().table;
+        let format = self.ledger();
+        crate::shown::leave_out(cx, session, &*self.dialect(), &format, &mut schema).await?;
+        let ledger = format.table;
         schema.tables.retain(|table| table.name != ledger);
         schema
             .objects

@@ -8,7 +8,7 @@ use walkback_core::graph::Target;
 use walkback_core::{Cx, MigrationId, Result};
 
 use crate::execute::Execution;
-use crate::ledger::NewRow;
+use crate::ledger::{Applied, NewRow};
 use crate::plan::{Planner, RunKind};
 use crate::report::{Named, RunReport};
 use crate::runner::Runner;
@@ -137,6 +137,22 @@ impl Execution<'_> {
 
     /// Writes a row into the ledger for a migration that this run does not run.
     pub(crate) async fn insert_unrun(&mut self, cx: &Cx, id: &MigrationId) -> Result<()> {
+        let row = self.unrun(cx, id).await?;
+        self.insert_row(cx, &new_row(&row)).await?;
+        self.state.applied.push(row);
+        let named = self.named(id);
+        self.report.applied.push(named);
+        Ok(())
+    }
+
+    /// Writes the row into the ledger alone, for what already counts as applied.
+    pub(crate) async fn write_unrun(&mut self, cx: &Cx, id: &MigrationId) -> Result<()> {
+        let row = self.unrun(cx, id).await?;
+        self.ledger().insert(cx, &new_row(&row)).await
+    }
+
+    /// Returns the row of a migration that this run does not run.
+    async fn unrun(&mut self, cx: &Cx, id: &MigrationId) -> Result<Applied> {
         let planner = Planner::new(self.runner, &self.state);
         let told = self
             .state
@@ -157,24 +173,22 @@ impl Execution<'_> {
             .get(id)
             .map(|migration| migration.slug.clone())
             .unwrap_or_default();
-        let (at, run) = (identity::moment(cx.now()), self.run.id.clone());
-        let row = NewRow {
-            id,
-            slug: &slug,
-            up_hash: &up_hash,
-            applied_at: &at,
-            run_id: &run,
-        };
-        self.insert_row(cx, &row).await?;
-        self.state.applied.push(crate::ledger::Applied {
+        Ok(Applied {
             id: id.clone(),
-            slug: Some(slug.clone()),
+            slug: Some(slug),
             up_hash: Some(up_hash),
-            applied_at: Some(at.clone()),
-            run_id: Some(run),
-        });
-        let named = self.named(id);
-        self.report.applied.push(named);
-        Ok(())
+            applied_at: Some(identity::moment(cx.now())),
+            run_id: Some(self.run.id.clone()),
+        })
+    }
+}
+
+fn new_row(row: &Applied) -> NewRow<'_> {
+    NewRow {
+        id: &row.id,
+        slug: row.slug.as_deref().unwrap_or_default(),
+        up_hash: row.up_hash.as_deref().unwrap_or_default(),
+        applied_at: row.applied_at.as_deref().unwrap_or_default(),
+        run_id: row.run_id.as_deref().unwrap_or_default(),
     }
 }

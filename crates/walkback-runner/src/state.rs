@@ -17,6 +17,7 @@ use crate::ledger::{Applied, Ledger};
 use crate::protect::mark_gone;
 use crate::report::Named;
 use crate::runner::{DownTarget, Runner, UpTarget};
+use crate::shown::Shown;
 
 /// The graph, the ledger and the journal at one moment.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct State {
     pub(crate) unfinished: Vec<RunRecord>,
     /// The heads that the last run left, where other tools may have moved them since.
     pub(crate) left_by_last_run: Option<BTreeSet<MigrationId>>,
+    /// What the table of another tool says that is kept beside the ledger.
+    pub(crate) shown: Shown,
     /// Whether there is no ledger, although there may be what it should tell of.
     pub(crate) has_no_ledger: bool,
     /// Statements that were begun outside a transaction and whose migration is not finished.
@@ -68,9 +71,18 @@ impl State {
             let known = with_stored(loaded.graph.clone(), &in_checkout, &stored)?;
             applied = Applied::from_heads(applied, &known);
         }
+        let mut shown = Shown::Nothing;
+        if format.shown_in.is_some() {
+            let known = with_stored(loaded.graph.clone(), &in_checkout, &stored)?;
+            shown = Shown::read(cx, session, &*dialect, &format, &known, &mut applied).await?;
+        }
+        let mut journal = Journal::new(session, &*dialect);
         let mut left_by_last_run = None;
         if has_journal {
-            left_by_last_run = crate::others::left_by_last_run(cx, &mut journal, &format).await?;
+            left_by_last_run = match &shown {
+                Shown::Moved(heads) => Some(heads.clone()),
+                _ => crate::others::left_by_last_run(cx, &mut journal, &format).await?,
+            };
             rescues = journal.rescues(cx).await?;
             deprecated = journal.deprecated(cx).await?;
             unfinished = journal.unfinished_runs(cx).await?;
@@ -97,6 +109,7 @@ impl State {
             deprecated,
             unfinished,
             left_by_last_run,
+            shown,
             has_no_ledger,
             half_done,
             schema,
@@ -114,14 +127,7 @@ impl State {
 
     /// Returns the heads of a set of applied migrations, those that nobody knows any more included.
     pub(crate) fn heads(&self, applied: &BTreeSet<MigrationId>) -> Vec<MigrationId> {
-        let mut heads: Vec<_> = self
-            .graph
-            .heads_of(applied)
-            .into_iter()
-            .map(|head| head.id.clone())
-            .collect();
-        heads.extend(applied.iter().filter(|id| self.graph.get(id).is_none()).cloned());
-        heads
+        heads_in(&self.graph, applied)
     }
 
     /// Says that a database with tables has no ledger, and what to do.
@@ -264,6 +270,14 @@ impl State {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns the heads of a set of applied migrations, those that the graph does not have included.
+pub(crate) fn heads_in(graph: &MigrationGraph, applied: &BTreeSet<MigrationId>) -> Vec<MigrationId> {
+    let known = graph.heads_of(applied).into_iter();
+    let mut heads: Vec<_> = known.map(|head| head.id.clone()).collect();
+    heads.extend(applied.iter().filter(|id| graph.get(id).is_none()).cloned());
+    heads
 }
 
 /// Returns the statements of the last script of a run that never ended, if that script was not finished.

@@ -27,6 +27,9 @@ pub struct Status {
     pub version: String,
     /// The tool whose ledger is used.
     pub ledger: String,
+    /// Where what it says is kept for another tool too, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown: Option<String>,
     /// Heads of what is applied.
     pub current: Vec<MigrationId>,
     /// Heads of the checkout.
@@ -113,6 +116,7 @@ impl Runner {
             product: capability.product,
             version: capability.version,
             ledger: self.ledger().tool.to_owned(),
+            shown: state.shown.words(&self.ledger()),
             current: state.heads(&applied),
             heads: state
                 .graph

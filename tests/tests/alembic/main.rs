@@ -33,6 +33,7 @@ fn main() -> ExitCode {
             what_goes_wrong_is_said_with_the_next_command,
             the_version_table_may_be_called_otherwise,
             sql_files_may_be_recorded_in_alembics_table,
+            the_table_of_another_project_is_left_alone,
         ],
         &[Backend::Sqlite] => [
             without_python_all_that_needs_no_sql_works,

@@ -175,7 +175,11 @@ pub(crate) fn sql_files_may_be_recorded_in_alembics_table(backend: Backend) {
     project.add(&Revision::new("0001", "None", "", ""));
     project.add(&Revision::new("0002", "\"0001\"", "", ""));
     let mut alembic = Alembic::of(&project);
-    sandbox.configure("[source]\nkind = \"sql\"\nledger = \"alembic\"");
+    sandbox.configure(match backend {
+        // There it goes without saying.
+        Backend::Postgres => "[source]\nkind = \"sql\"",
+        _ => "[source]\nkind = \"sql\"\nledger = \"alembic\"",
+    });
     sandbox.migration(
         "0001_one",
         "CREATE TABLE one (id INTEGER PRIMARY KEY);",
@@ -197,19 +201,78 @@ pub(crate) fn sql_files_may_be_recorded_in_alembics_table(backend: Backend) {
     sandbox.ok(&["rollback", "-n", "2", "-y", "--allow-lossy"]);
     assert_eq!(project.versions(), std::collections::BTreeSet::new());
     sandbox.ok(&["up", "-y"]);
-    // What comes late is named: heads cannot say that it never ran.
-    sandbox.migration("0001a_late", "CREATE TABLE late (id INTEGER);", "");
-    let status = sandbox.ok(&["status"]);
-    assert!(
-        status.stdout.contains("0001a_late") && status.stdout.contains("came below what is applied"),
-        "{}",
-        status.transcript()
+    // Heads cannot say that what comes late never ran; the ledger can.
+    sandbox.migration(
+        "0001a_late",
+        "CREATE TABLE late (id INTEGER PRIMARY KEY);",
+        "DROP TABLE late;",
     );
+    assert_eq!(sandbox.status()["pending"][0]["id"], "0001a");
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(project.versions(), ["0002".to_owned()].into());
+    assert_eq!(sandbox.status()["applied"], 3);
+    sandbox.ok(&["down", "-n", "2", "-y", "--allow-lossy"]);
+    assert_eq!(project.versions(), ["0001".to_owned()].into());
+    sandbox.ok(&["up", "-y"]);
+    // The journal tells the rest, whatever the heads are.
+    let history = sandbox.ok(&["history", "--json"]).json();
+    let of_late = history["history"].as_array().into_iter().flatten();
+    let of_late = of_late.filter(|entry| entry["id"] == "0001a");
+    assert!(
+        of_late.clone().count() == 1 && of_late.clone().all(|entry| entry["applied_at"].is_string()),
+        "{history}"
+    );
+    sandbox.ok(&["rollback", "-n", "1", "-y", "--allow-lossy"]);
+    sandbox.ok(&["down", "--to", "0001", "-y", "--allow-lossy"]);
     sandbox.remove("migrations/0001a_late");
+    sandbox.ok(&["up", "-y"]);
+    // A table that is gone comes back with the next run.
+    sandbox.sql("DROP TABLE alembic_version");
+    assert_eq!(sandbox.status()["applied"], 2);
+    sandbox.ok(&["down", "-y", "--allow-lossy"]);
+    assert_eq!(project.versions(), ["0001".to_owned()].into());
+    // What nobody knows is not built upon.
+    sandbox.sql("UPDATE alembic_version SET version_num = 'feed'");
+    let refused = project.walkback(&["up", "-y"]);
+    assert_eq!(refused.code, Some(3), "{}", refused.transcript());
+    assert!(
+        refused.stderr.contains("walkback stamp 0001"),
+        "{}",
+        refused.transcript()
+    );
+    sandbox.ok(&["stamp", "0001", "-y"]);
+    assert_eq!(project.versions(), ["0001".to_owned()].into());
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(project.versions(), ["0002".to_owned()].into());
     sandbox.migration(&format!("{}_x", "0003".repeat(9)), "SELECT 1;", "");
     let output = project.walkback(&["up", "-y"]);
     assert_eq!(output.code, Some(2), "{}", output.transcript());
     assert!(output.stderr.contains("32 characters"), "{}", output.transcript());
+}
+
+pub(crate) fn the_table_of_another_project_is_left_alone(backend: Backend) {
+    let project = Project::new(backend);
+    let sandbox = &project.sandbox;
+    project.add_table(Revision::new("feed", "None", "", ""));
+    let mut alembic = Alembic::of(&project);
+    alembic.run(&project, "upgrade", &["head"]);
+    sandbox.configure("[source]\nkind = \"sql\"\nledger = \"alembic\"");
+    sandbox.migration(
+        "0001_one",
+        "CREATE TABLE one (id INTEGER PRIMARY KEY);",
+        "DROP TABLE one;",
+    );
+    for command in [["up", "-y"], ["down", "-y"], ["up", "-y"]] {
+        sandbox.ok(&command);
+        assert_eq!(project.versions(), ["feed".to_owned()].into());
+    }
+    let status = sandbox.ok(&["status"]);
+    assert!(
+        status.stdout.contains("belongs to another project"),
+        "{}",
+        status.transcript()
+    );
+    assert_eq!(sandbox.status()["applied"], 1);
 }
 
 pub(crate) fn a_project_file_and_several_folders_are_read_as_alembic_reads_them(backend: Backend) {

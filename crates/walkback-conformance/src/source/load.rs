@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use walkback_core::ledger::LedgerValue;
+use walkback_core::ledger::{LedgerFormat, LedgerRows, LedgerValue};
 use walkback_core::source::Loaded;
 use walkback_core::{Cx, DialectKind, ErrorKind, Migration, MigrationId, MigrationSource, Result};
 
@@ -191,7 +191,19 @@ pub(super) async fn a_source_says_where_it_is(subject: Subject) -> Result<()> {
 }
 
 pub(super) async fn the_ledger_has_one_column_for_the_identity(subject: Subject) -> Result<()> {
-    let ledger = subject.open().ledger();
+    for dialect in DialectKind::ALL {
+        let ledger = subject.open().ledger(dialect);
+        check_ledger(&ledger);
+        if let Some(other) = &ledger.shown_in {
+            assert_eq!(other.rows, LedgerRows::Heads);
+            assert_ne!(other.table, ledger.table);
+            check_ledger(other);
+        }
+    }
+    Ok(())
+}
+
+fn check_ledger(ledger: &LedgerFormat) {
     let ids = ledger
         .columns
         .iter()
@@ -213,7 +225,6 @@ pub(super) async fn the_ledger_has_one_column_for_the_identity(subject: Subject)
         let named = ledger.columns.iter().all(|column| create.contains(column.name));
         assert!(named && create.contains(&ledger.table.name), "{create}");
     }
-    Ok(())
 }
 
 pub(super) fn id(id: &str) -> MigrationId {

@@ -394,7 +394,7 @@ impl MigrationSource for MemorySource {
         Ok(self.read(&format!("{stem}.{direction}"))?.map(Script::Sql))
     }
 
-    fn ledger(&self) -> LedgerFormat {
+    fn ledger(&self, _: DialectKind) -> LedgerFormat {
         let mut ledger = LedgerFormat::own();
         match self.fault {
             Some(Fault::LedgerWithoutId) => ledger.columns.retain(|column| column.value != LedgerValue::Id),

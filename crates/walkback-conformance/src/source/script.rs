@@ -1,7 +1,7 @@
 //! Checks of `script`, and of what must not write.
 
 use walkback_core::migration::SqlScript;
-use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationSource, Result, Script};
+use walkback_core::{Cx, DialectKind, Direction, Error, ErrorKind, MigrationSource, Result, Script};
 
 use super::Subject;
 use super::load::{DIALECT, add_some, id, loaded};
@@ -149,7 +149,9 @@ pub(super) async fn nothing_but_create_writes(subject: Subject) -> Result<()> {
     script(&*source, &subject.id(77), Direction::Up)
         .await
         .unwrap_err();
-    source.ledger();
+    for dialect in DialectKind::ALL {
+        source.ledger(dialect);
+    }
     source.location();
     assert_eq!(subject.contents(), before);
     Ok(())

@@ -21,6 +21,7 @@ use crate::ledger::Applied;
 use crate::plan::PointScope;
 use crate::point::{self, PointRequest};
 use crate::runner::Runner;
+use crate::shown::Shown;
 use crate::state::State;
 
 pub use inspect::DumpInfo;
@@ -184,7 +185,10 @@ impl Runner {
         if let Some(target) = set_version {
             let ids = state.graph.state_at(&state.applied_set(), &target.parse()?)?;
             state.applied = ids.iter().map(Applied::only).collect();
-        } else if needs_ledger && !session.has_table(cx, &ledger).await? {
+        } else if needs_ledger
+            && !matches!(state.shown, Shown::Same | Shown::Moved(_))
+            && !session.has_table(cx, &ledger).await?
+        {
             return Err(Error::new(
                 ErrorKind::CheckFailed,
                 format!(

@@ -170,6 +170,11 @@ impl<'a> Execution<'a> {
             // A script may change what names without a schema mean.
             format.table.schema.clone_from(&state.schema.home);
         }
+        if let Some(other) = &mut format.shown_in
+            && other.table.schema.is_none()
+        {
+            other.table.schema.clone_from(&state.schema.home);
+        }
         let mut execution = Self {
             runner,
             session,
@@ -203,6 +208,7 @@ impl<'a> Execution<'a> {
         if !matches!(kind, RunKind::Recover | RunKind::Restore | RunKind::Stamp) {
             execution.close_interrupted(cx).await?;
         }
+        execution.settle_shown(cx, kind).await?;
         execution.forget_what_others_undid(cx).await?;
         Ok(execution)
     }
@@ -461,14 +467,14 @@ impl<'a> Execution<'a> {
         Journal::new(&mut *self.session, &*self.dialect).at(self.state.schema.home.as_deref())
     }
 
-    fn ledger(&mut self) -> Ledger<'_> {
+    pub(crate) fn ledger(&mut self) -> Ledger<'_> {
         Ledger::new(&mut *self.session, &*self.dialect, &self.format)
     }
 
     /// Writes into the ledger that a migration is applied.
     pub(crate) async fn insert_row(&mut self, cx: &Cx, row: &NewRow<'_>) -> Result<()> {
         if self.format.rows == LedgerRows::Applied {
-            return self.ledger().insert(cx, row).await;
+            self.ledger().insert(cx, row).await?;
         }
         let mut after = self.state.applied_set();
         after.insert(row.id.clone());
@@ -478,24 +484,47 @@ impl<'a> Execution<'a> {
     /// Takes a migration out of the ledger, and says whether it was in it.
     pub(crate) async fn remove_row(&mut self, cx: &Cx, id: &MigrationId) -> Result<bool> {
         if self.format.rows == LedgerRows::Applied {
-            return self.ledger().remove(cx, id).await;
-        }
         let mut after = self.state.applied_set();
-        let was_in_it = after.remove(id);
+        let mut was_in_it = after.remove(id);
+            was_in_it = self.ledger().remove(cx, id).await?;
+        }
         self.move_heads(cx, &after).await?;
         Ok(was_in_it)
     }
 
     /// Takes every row out of the ledger.
     pub(crate) async fn empty_ledger(&mut self, cx: &Cx) -> Result<()> {
-        let sql = format!("DELETE FROM {}", self.dialect.quote_table(&self.format.table));
-        self.session.execute(cx, &sql, &[]).await.map(|_| ())
+        self.ledger().empty(cx).await?;
+        match self.heads_table() {
+            Some(other) if self.format.rows == LedgerRows::Applied => {
+                Ledger::new(&mut *self.session, &*self.dialect, &other)
+                    .empty(cx)
+                    .await
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn move_heads(&mut self, cx: &Cx, after: &BTreeSet<MigrationId>) -> Result<()> {
+    /// Returns the table of heads that is kept: the ledger itself, or what shows it to another tool.
+    fn heads_table(&self) -> Option<LedgerFormat> {
+        match self.format.rows {
+            LedgerRows::Heads => Some(self.format.clone()),
+            LedgerRows::Applied => {
+                let other = self.format.shown_in.as_deref();
+                other.filter(|_| self.state.shown.is_kept()).cloned()
+            }
+        }
+    }
+
+    /// Writes the heads of what is applied afterwards where they are kept.
         let before: Heads = self.state.heads(&self.state.applied_set()).into_iter().collect();
+        let Some(format) = self.heads_table() else {
+            return Ok(());
+        };
         let after: Heads = self.state.heads(after).into_iter().collect();
-        self.ledger().move_heads(cx, (&before, &after)).await
+        let mut table = Ledger::new(&mut *self.session, &*self.dialect, &format);
+        table.move_heads(cx, (&before, &after)).await
     }
 
     pub(crate) fn next_seq(&mut self) -> i64 {

@@ -75,7 +75,11 @@ impl<'a> Journal<'a> {
 
     /// Returns whether the database has a journal.
     pub(crate) async fn exists(&mut self, cx: &Cx) -> Result<bool> {
-        self.session.has_table(cx, &TableName::new(tables::META)).await
+        let table = TableName {
+            schema: self.home.map(str::to_owned),
+            name: tables::META.to_owned(),
+        };
+        self.session.has_table(cx, &table).await
     }
 
     /// Creates the tables that are missing.

@@ -141,7 +141,9 @@ impl<'a> Planner<'a> {
 
     /// Refuses a script that changes the tables of walkback itself: what they say would no longer be true.
     fn refuse_own_tables(&self, script: &ReadScript) -> Result<()> {
-        let ledger = self.runner.ledger().table;
+        let format = self.runner.ledger();
+        let shown = format.shown_in.filter(|_| self.state.shown.is_kept());
+        let ledgers = [Some(format.table), shown.map(|other| other.table)];
         let is_own_schema = |schema: &String| {
             schema
                 .get(..OWN.len())
@@ -149,7 +151,10 @@ impl<'a> Planner<'a> {
         };
         let own = |table: &TableName| {
             table.schema.as_ref().is_some_and(is_own_schema)
-                || table.name.eq_ignore_ascii_case(&ledger.name)
+                || ledgers
+                    .iter()
+                    .flatten()
+                    .any(|ledger| table.name.eq_ignore_ascii_case(&ledger.name))
                 || table
                     .name
                     .get(..OWN.len())

@@ -86,7 +86,7 @@ pub(super) fn print_sql<'a>(
     steps: impl IntoIterator<Item = &'a PlannedStep>,
     plan: (&str, Value),
 ) -> Result<u8> {
-    let script = sql::script(steps, &runner.source().ledger());
+    let script = sql::script(steps, &runner.ledger());
     if script.is_empty() {
         context.out.text("-- nothing to do");
     } else {

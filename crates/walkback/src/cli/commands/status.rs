@@ -71,7 +71,11 @@ fn text(status: &walkback_runner::Status) -> String {
         writeln!(text, "  {name:<9} {value}").ok();
     };
     field("database", format!("{} {}", status.product, status.version));
-    field("ledger", status.ledger.clone());
+    let shown = status.shown.as_ref().map(|shown| format!(", {shown}"));
+    field(
+        "ledger",
+        format!("{}{}", status.ledger, shown.unwrap_or_default()),
+    );
     field("at", heads(&status.current));
     field("head", heads(&status.heads));
     field("applied", count(status.applied, "migration"));

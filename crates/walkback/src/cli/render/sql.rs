@@ -40,11 +40,18 @@ fn step(step: &PlannedStep, ledger: &LedgerFormat) -> String {
         };
     }
     let (table, column) = (&ledger.table, ledger.id_column());
+    let shown = ledger.shown_in.as_ref();
+    let shown = shown.map(|other| format!("; the heads into `{}`", other.table));
+    let shown = shown.unwrap_or_default();
     match step.direction {
-        Direction::Up => writeln!(text, "-- ledger: insert the row of `{}` into `{table}`", step.id),
+        Direction::Up => writeln!(
+            text,
+            "-- ledger: insert the row of `{}` into `{table}`{shown}",
+            step.id
+        ),
         Direction::Down => writeln!(
             text,
-            "-- ledger: delete from `{table}` where `{column}` is `{}`",
+            "-- ledger: delete from `{table}` where `{column}` is `{}`{shown}",
             step.id
         ),
     }
