@@ -15,6 +15,8 @@ fn main() -> ExitCode {
                 an_up_killed_at_any_step_is_before_or_after_each_migration_and_goes_on,
                 a_half_done_script_outside_a_transaction_stops_every_other_run_with_exit_4,
                 a_recover_killed_at_any_step_is_done_by_the_next,
+                a_half_done_script_goes_forward_where_that_is_asked_for,
+                a_recover_that_goes_forward_may_be_killed_at_any_step,
                 a_down_killed_at_any_step_is_before_or_after_each_migration,
                 a_full_rollback_killed_at_any_step_is_before_or_after_each_migration,
                 a_restore_killed_at_any_step_leaves_the_whole_old_or_the_whole_new_database,
@@ -211,6 +213,82 @@ fn a_recover_killed_at_any_step_is_done_by_the_next(backend: Backend) {
         assert_settled(sandbox, &states, step);
     });
     report(&format!("recover on {backend}: {kills} kills, {kills} recovered"));
+}
+
+/// Goes forward if that can be, else back, and says whether it went forward.
+fn forward_or_back(sandbox: &Sandbox, states: &BTreeMap<usize, Contents>, step: u64) -> bool {
+    let forward = sandbox.run(&["recover", "--forward", "-y"]);
+    if forward.code == Some(0) {
+        assert_settled(sandbox, states, step);
+        return true;
+    }
+    assert_eq!(forward.code, Some(4), "step {step}: {}", forward.transcript());
+    let why = "cannot go forward";
+    assert!(forward.stderr.contains(why), "{}", forward.transcript());
+    sandbox.ok(&["recover", "--back", "-y"]);
+    assert_settled(sandbox, states, step);
+    false
+}
+
+fn a_half_done_script_goes_forward_where_that_is_asked_for(backend: Backend) {
+    let states = states(backend);
+    let (mut forward, mut back) = (0, 0);
+    let up = |_: &Sandbox| words(&["up", "-y"]);
+    kill_everywhere(
+        || prepared(backend),
+        up,
+        stride(backend),
+        |sandbox, step| {
+            if !sandbox
+                .run(&["recover", "--dry-run"])
+                .stdout
+                .contains("in the middle of")
+            {
+                return;
+            }
+            match forward_or_back(sandbox, &states, step) {
+                true => forward += 1,
+                false => back += 1,
+            }
+            // What went forward is walked back as what was never killed.
+            sandbox.ok(&["up", "-y"]);
+            sandbox.assert_contents(&states[&4], &format!("step {step}"));
+            sandbox.ok(&["rollback", "--to", "003", "-y", "--allow-lossy"]);
+            sandbox.assert_contents(&states[&3], &format!("step {step}, walked back"));
+        },
+    );
+    assert!(forward > 0, "none of the kills went forward");
+    report(&format!(
+        "half-done on {backend}: {forward} went forward, {back} only back"
+    ));
+}
+
+fn a_recover_that_goes_forward_may_be_killed_at_any_step(backend: Backend) {
+    let states = states(backend);
+    let inside = (1..)
+        .find(|step| {
+            let sandbox = prepared(backend);
+            sandbox
+                .killed_at(*step, &["up", "-y"])
+                .expect("there is a step inside the loose script");
+            let found = sandbox.run(&["recover", "--dry-run"]).stdout;
+            found.contains("in the middle of `004`") && found.contains("(done)")
+        })
+        .expect("a statement of the loose script is done");
+    let half_done = || {
+        let sandbox = prepared(backend);
+        sandbox
+            .killed_at(inside, &["up", "-y"])
+            .expect("the steps are the same each time");
+        sandbox
+    };
+    let recover = |_: &Sandbox| words(&["recover", "--forward", "-y"]);
+    let kills = kill_everywhere(half_done, recover, stride(backend), |sandbox, step| {
+        forward_or_back(sandbox, &states, step);
+    });
+    report(&format!(
+        "recover --forward on {backend}: {kills} kills, {kills} recovered"
+    ));
 }
 
 fn a_down_killed_at_any_step_is_before_or_after_each_migration(backend: Backend) {

@@ -7,7 +7,7 @@
 
 use async_trait::async_trait;
 use std::sync::Arc;
-use walkback_core::engine::Control;
+use walkback_core::engine::{Control, HolderSession};
 use walkback_core::{Access, Cx, Error, ErrorKind, Result};
 
 use crate::call::Line;
@@ -25,6 +25,24 @@ impl Control for MysqlEngine {
         let line = self.line(cx, Access::Write).await?;
         line.call(cx, move |link| Box::pin(set_read_only(link, read_only)))
             .await
+    }
+
+    async fn lock_session(&self, cx: &Cx, lock: &str) -> Result<Option<HolderSession>> {
+        let line = self.line(cx, Access::Read).await?;
+        let lock = lock.to_owned();
+        line.call(cx, move |link| {
+            Box::pin(async move { link.lock_session(&lock).await })
+        })
+        .await
+    }
+
+    async fn end_session(&self, cx: &Cx, id: &str) -> Result<()> {
+        let line = self.line(cx, Access::Read).await?;
+        let id = id.to_owned();
+        line.call(cx, move |link| {
+            Box::pin(async move { link.end_session(&id).await })
+        })
+        .await
     }
 }
 

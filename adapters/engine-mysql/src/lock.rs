@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use walkback_core::engine::{LockAttempt, LockHolder};
+use walkback_core::engine::{HolderSession, LockAttempt, LockHolder};
 use walkback_core::{Error, ErrorKind, Result};
 
 use crate::dialect::literal;
@@ -11,6 +11,9 @@ use crate::link::Link;
 /// How many hexadecimal digits of a hash make a name; with what is before them it fits into the 64 characters
 /// that MySQL allows.
 const DIGITS: usize = 48;
+
+/// How often it is asked whether a session that was ended is gone.
+const AGAIN: Duration = Duration::from_millis(20);
 
 impl Link {
     /// Tries once to take a lock.
@@ -81,6 +84,51 @@ impl Link {
             }
         }
         Ok(LockHolder { who, since: None })
+    }
+
+    /// Returns the session that holds a lock, and since when it was not heard of. While it runs a statement, that is how long
+    /// the statement has run.
+    pub(crate) async fn lock_session(&mut self, name: &str) -> Result<Option<HolderSession>> {
+        let lock = literal(&self.name_of(name));
+        let sql = format!(
+            "SELECT ID, USER, HOST, TIME, LEFT(INFO, 80) FROM information_schema.PROCESSLIST \
+             WHERE ID = IS_USED_LOCK({lock})"
+        );
+        let rows = self.texts(&sql).await?;
+        Ok(rows.first().and_then(|row| {
+            let text = |at: usize| row.get(at).cloned().flatten();
+            let who = format!("{}@{}", text(1).unwrap_or_default(), text(2).unwrap_or_default());
+            let silent = text(3)
+                .and_then(|seconds| seconds.parse().ok())
+                .unwrap_or_default();
+            let runs = text(4).map(|runs| crate::error::excerpt(&runs));
+            Some(HolderSession::new(
+                text(0)?,
+                who,
+                Duration::from_secs(silent),
+                runs,
+            ))
+        }))
+    }
+
+    /// Ends a session, and waits until it is gone.
+    pub(crate) async fn end_session(&mut self, id: &str) -> Result<()> {
+        let Ok(id) = id.parse::<u64>() else {
+            return Err(Error::internal(format!("`{id}` is no number of a session")));
+        };
+        let is_there = format!("SELECT count(*) FROM information_schema.PROCESSLIST WHERE ID = {id}");
+        let mut told = false;
+        while self.one(&is_there).await?.as_deref() != Some("0") {
+            if !told && let Err(error) = self.run(&format!("KILL CONNECTION {id}")).await {
+                // 1094: it went by itself.
+                if !error.to_string().contains("Unknown thread") {
+                    return Err(error);
+                }
+            }
+            told = true;
+            tokio::time::sleep(AGAIN).await;
+        }
+        Ok(())
     }
 
     /// Locks are those of a whole server, and their names do not tell upper from lower case.

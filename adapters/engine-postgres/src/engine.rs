@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use walkback_core::bulk::Chunk;
 use walkback_core::capture::Capture;
 use walkback_core::dump::Dumps;
-use walkback_core::engine::{Control, EngineInfo, Login, Physical, Scratch, ScratchDatabase};
+use walkback_core::engine::{Control, EngineInfo, HolderSession, Login, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
 use walkback_sql::Sql;
@@ -122,5 +122,15 @@ impl Control for PostgresEngine {
             format!("ALTER DATABASE {database} RESET default_transaction_read_only")
         };
         link.batch(cx, &sql).await
+    }
+
+    async fn lock_session(&self, cx: &Cx, lock: &str) -> Result<Option<HolderSession>> {
+        let mut link = Link::open(cx, Arc::clone(&self.config), Access::Read).await?;
+        link.lock_session(cx, lock).await
+    }
+
+    async fn end_session(&self, cx: &Cx, id: &str) -> Result<()> {
+        let mut link = Link::open(cx, Arc::clone(&self.config), Access::Read).await?;
+        link.end_session(cx, id).await
     }
 }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use walkback_core::engine::{LockAttempt, LockHolder};
+use walkback_core::engine::{HolderSession, LockAttempt, LockHolder};
 use walkback_core::{Cx, Result};
 
 use crate::blocker::Patience;
@@ -31,9 +31,33 @@ WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
   AND l.objid::bigint = ($1::text::bigint & 4294967295)
 LIMIT 1";
 
-/// The names of the locks that one session holds.
+/// Finds the session that holds the lock whose key is the first parameter, and when its client was heard of.
+const FIND_SESSION: &str = "\
+SELECT a.pid::text, a.usename::text, a.application_name, coalesce(host(a.client_addr), 'this host'), \
+       floor(greatest(0, extract(epoch FROM clock_timestamp() - \
+             greatest(a.state_change, a.query_start, a.backend_start))))::bigint::text, \
+       CASE WHEN a.state = 'active' THEN left(a.query, 80) END
+FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND l.classid::bigint = (($1::text::bigint >> 32) & 4294967295)
+  AND l.objid::bigint = ($1::text::bigint & 4294967295)
+LIMIT 1";
+
+/// How often it is asked whether a session that was ended is gone.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// A lock that one session holds.
+#[derive(Debug)]
+struct Held {
+    name: String,
+    /// The comment that names the holder.
+    mark: String,
+}
+
+/// The locks that one session holds.
 #[derive(Debug, Default)]
-pub(crate) struct Locks(Vec<String>);
+pub(crate) struct Locks(Vec<Held>);
 
 impl Locks {
     /// Tries once to take a lock.
@@ -44,19 +68,18 @@ impl Locks {
         name: &str,
         holder: &LockHolder,
     ) -> Result<LockAttempt> {
-        if self.0.iter().any(|held| held == name) {
+        if self.0.iter().any(|held| held.name == name) {
             return Err(misused(format!("this session holds the lock `{name}` already")));
         }
         cx.check()?;
         link.tidy().await?;
         let key = key_of(name);
-        let sql = format!(
-            "{MARK}{} */ SELECT pg_catalog.pg_try_advisory_lock({key})::text",
-            comment_of(holder)
-        );
+        let mark = format!("{MARK}{} */", comment_of(holder));
+        let sql = format!("{mark} SELECT pg_catalog.pg_try_advisory_lock({key})::text");
         let rows = link.texts(cx, &sql, &[]).await?;
         if rows.first().is_some_and(|row| row.is(0)) {
-            self.0.push(name.to_owned());
+            let name = name.to_owned();
+            self.0.push(Held { name, mark });
             return Ok(LockAttempt::Taken);
         }
         let key = key.to_string();
@@ -77,11 +100,17 @@ impl Locks {
 
     /// Frees a lock.
     pub(crate) async fn free(&mut self, link: &mut Link, cx: &Cx, name: &str) -> Result<()> {
-        let Some(index) = self.0.iter().position(|held| held == name) else {
+        let Some(index) = self.0.iter().position(|held| held.name == name) else {
             return Err(misused(format!("this session does not hold the lock `{name}`")));
         };
         link.tidy().await?;
-        let sql = format!("SELECT pg_catalog.pg_advisory_unlock({})::text", key_of(name));
+        // The last statement of a session is what names the holder of the lock that it keeps.
+        let kept = self.0.iter().find(|held| held.name != name);
+        let sql = format!(
+            "{} SELECT pg_catalog.pg_advisory_unlock({})::text",
+            kept.map_or("", |held| &held.mark),
+            key_of(name)
+        );
         let rows = link.texts(cx, &sql, &[]).await?;
         self.0.remove(index);
         if rows.first().is_some_and(|row| row.is(0)) {
@@ -95,6 +124,31 @@ impl Locks {
 }
 
 impl Link {
+    /// Returns the session that holds a lock.
+    pub(crate) async fn lock_session(&mut self, cx: &Cx, name: &str) -> Result<Option<HolderSession>> {
+        let key = key_of(name).to_string();
+        let rows = self.texts(cx, FIND_SESSION, &[&key]).await?;
+        Ok(rows.first().map(|row| {
+            let who = format!("user `{}` (`{}`) from {}", row.get(1), row.get(2), row.get(3));
+            let silent = Duration::from_secs(row.get(4).parse().unwrap_or_default());
+            let runs = Some(row.get(5)).filter(|runs| !runs.is_empty());
+            HolderSession::new(row.get(0).to_owned(), who, silent, runs.map(error::excerpt))
+        }))
+    }
+
+    /// Ends a session, and waits until it is gone.
+    pub(crate) async fn end_session(&mut self, cx: &Cx, id: &str) -> Result<()> {
+        let sql = "SELECT pg_catalog.pg_terminate_backend(pid)::text FROM pg_catalog.pg_stat_activity \
+                   WHERE pid = $1::text::integer";
+        while !self.texts(cx, sql, &[id]).await?.is_empty() {
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                ended = cx.ended() => return Err(ended),
+            }
+        }
+        Ok(())
+    }
+
     /// Sets how long a statement waits for a lock.
     pub(crate) async fn set_lock_timeout(&mut self, cx: &Cx, timeout: Duration) -> Result<()> {
         self.batch(cx, &timeout_statement(timeout)).await?;

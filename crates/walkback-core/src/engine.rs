@@ -224,6 +224,40 @@ pub trait Control: Send + Sync {
     /// Keeps applications from writing, or lets them again. Sessions that walkback opens to write still can.
     /// What this means for sessions that are open already is the engine's to document.
     async fn set_read_only(&self, cx: &Cx, read_only: bool) -> Result<()>;
+
+    /// Returns the session that holds a lock of [`Session::try_lock`], if one does.
+    async fn lock_session(&self, cx: &Cx, lock: &str) -> Result<Option<HolderSession>>;
+
+    /// Ends a session at the server, whatever it does: its transaction is rolled back, and its locks are free when this
+    /// returns. One that has gone already is no error.
+    async fn end_session(&self, cx: &Cx, id: &str) -> Result<()>;
+}
+
+/// A session at the server, as the server knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HolderSession {
+    /// Its number.
+    pub id: String,
+    /// User, program and host, in words.
+    pub who: String,
+    /// For how long nothing was heard of its client.
+    pub silent_for: Duration,
+    /// The beginning of the statement that it runs.
+    pub runs: Option<String>,
+}
+
+impl HolderSession {
+    /// Creates the description of a session.
+    #[must_use]
+    pub fn new(id: String, who: String, silent_for: Duration, runs: Option<String>) -> Self {
+        Self {
+            id,
+            who,
+            silent_for,
+            runs,
+        }
+    }
 }
 
 /// One connection to a server.

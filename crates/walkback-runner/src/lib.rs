@@ -6,6 +6,7 @@
 //!
 //! Nothing here prints, reads the environment or names an engine.
 
+mod abort;
 mod backup;
 mod changes;
 mod delta;
@@ -40,14 +41,16 @@ mod rights;
 mod rollback;
 mod runner;
 mod settings;
-mod since;
 mod shown;
+mod since;
 mod snapshot;
 mod stamp;
 mod state;
 mod status;
 mod verify;
+mod watch;
 
+pub use abort::{AbortReport, SilentSession, UnlockPlan};
 pub use changes::{ChangesPlan, Conflict, KeptWrites, OnConflict, PutAside, Rescued, TableChanges, Waiting};
 pub use derive::{CatalogOrigin, DerivedDown, DerivedStep};
 pub use detail::{GraphNode, GraphView, HistoryEntry, MigrationDetail, MigrationState, ScriptView};

@@ -7,18 +7,19 @@ use walkback_core::{Access, Cx, Error, ErrorKind, Result, Session};
 
 use crate::journal::Journal;
 use crate::runner::Runner;
+use crate::watch::Watch;
 
 /// The name of walkback's lock in a database.
-const NAME: &str = "walkback";
+pub(crate) const NAME: &str = "walkback";
 
 /// The name of the lock of the session that runs the statements.
-const WORK: &str = "walkback-work";
+pub(crate) const WORK: &str = "walkback-work";
 
 /// The lock, held as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    // Held for its drop: the engine frees the lock with the session, however the process ends.
-    _session: Box<dyn Session>,
+    // The engine frees the lock with its session, however the process ends.
+    watch: Watch,
 }
 
 impl Lock {
@@ -31,7 +32,18 @@ impl Lock {
             since: Instant::now(),
         };
         waiting.take_on(runner, cx, &mut *session).await?;
-        Ok(Self { _session: session })
+        let watch = Watch::begin(cx, session, runner.holder(cx, purpose));
+        Ok(Self { watch })
+    }
+
+    /// Says that a run was stopped because somebody asked for that.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        match self.watch.asked_by() {
+            Some(who) if error.kind() == ErrorKind::Interrupted => {
+                error.wrap(format!("stopped, as {who} has asked for"))
+            }
+            _ => error,
+        }
     }
 }
 
@@ -59,6 +71,16 @@ pub(crate) async fn take_work(
     })
 }
 
+impl Runner {
+    /// Says who holds a lock of this process.
+    pub(crate) fn holder(&self, cx: &Cx, purpose: &str) -> LockHolder {
+        LockHolder {
+            who: format!("walkback {purpose} by {}", self.settings().actor.phrase()),
+            since: Some(cx.now()),
+        }
+    }
+}
+
 /// An attempt to take a lock.
 struct Waiting<'a> {
     name: &'static str,
@@ -69,10 +91,7 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     async fn take_on(&self, runner: &Runner, cx: &Cx, session: &mut dyn Session) -> Result<()> {
         let settings = runner.settings();
-        let holder = LockHolder {
-            who: format!("walkback {} by {}", self.purpose, settings.actor.phrase()),
-            since: Some(cx.now()),
-        };
+        let holder = runner.holder(cx, self.purpose);
         let mut said = false;
         loop {
             let held_by = match session.try_lock(cx, self.name, &holder).await? {
@@ -98,7 +117,7 @@ impl Waiting<'_> {
 }
 
 /// Adds what the journal knows of the run under way to what the server knows of the holder's connection.
-async fn described(
+pub(crate) async fn described(
     runner: &Runner,
     cx: &Cx,
     session: &mut dyn Session,
@@ -135,7 +154,7 @@ async fn described(
     })
 }
 
-fn phrase(holder: Option<&LockHolder>) -> String {
+pub(crate) fn phrase(holder: Option<&LockHolder>) -> String {
     match holder {
         Some(LockHolder {
             who,
@@ -158,5 +177,5 @@ fn busy(holder: Option<&LockHolder>, waited: Duration) -> Error {
         "waited {} s; wait longer with `--lock-timeout 5m`",
         waited.as_secs()
     ))
-    .hint("the lock goes away by itself when that process ends")
+    .hint("`walkback abort` asks that run to stop; its lock goes away by itself when its process ends")
 }

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use walkback_core::Access;
-use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
+use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Result, Session};
 
-use crate::execute::{ByJournal, Execution, has_ways_back};
+use crate::execute::{ByJournal, Execution, Progress, has_ways_back};
 use crate::gate;
-use crate::journal::{Journal, StatementState};
-use crate::plan::RunKind;
+use crate::journal::{Journal, PointRow, StatementRow, StatementState};
+use crate::plan::{PlannedStep, Planner, RunKind};
 use crate::report::RunReport;
 use crate::runner::Runner;
 use crate::settings::Consent;
+use crate::state::State;
 
 /// Which way a half-done migration goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -21,6 +22,8 @@ use crate::settings::Consent;
 pub enum RecoverDirection {
     /// To what was there before it.
     Back,
+    /// To what is there after it: the rest of its statements are run.
+    Forward,
 }
 
 /// What was found, and what would be done.
@@ -39,101 +42,201 @@ pub struct RecoverPlan {
     pub half_done: bool,
     /// The point that is restored, if the journal alone cannot put it right.
     pub point: Option<String>,
+    /// What the other way would be, or why it cannot be gone.
+    pub other: Option<String>,
     #[serde(skip)]
     migration: Option<MigrationId>,
 }
 
+impl RecoverPlan {
+    /// Chooses a way.
+    fn choose(&mut self, ways: Ways, wanted: Option<RecoverDirection>) -> Result<()> {
+        let left = |left: usize| match left {
+            0 => "each of its statements is done, and only its row is missing".to_owned(),
+            1 => "one statement is left to run".to_owned(),
+            left => format!("{left} statements are left to run"),
+        };
+        let direction = wanted.unwrap_or(match (&ways.back, &ways.forward) {
+            (_, Ok(0)) | (Err(_), Ok(_)) => RecoverDirection::Forward,
+            _ => RecoverDirection::Back,
+        });
+        self.direction = direction;
+        match direction {
+            RecoverDirection::Back => {
+                self.other = Some(match ways.forward {
+                    Ok(count) => format!("`walkback recover --forward`: {}", left(count)),
+                    Err(why) => format!("it cannot go forward: {why}"),
+                });
+                self.reason = ways.back.map_err(|error| {
+                    error
+                        .hint("restore a backup with `walkback restore <BACKUP>`; `walkback backup list` shows what there is")
+                        .hint("or put the database right by hand, then `walkback stamp <TARGET>`")
+                })?;
+            }
+            RecoverDirection::Forward => {
+                self.other = Some(match ways.back {
+                    Ok(why) => format!("`walkback recover --back`: {why}"),
+                    Err(_) => "it cannot go back: no point was made before it".to_owned(),
+                });
+                self.reason = ways.forward.map(left).map_err(|why| {
+                    let migration = self.migration.as_ref().map_or("", |id| id.as_str());
+                    Error::new(
+                        ErrorKind::NeedsRecovery,
+                        format!("migration `{migration}` cannot go forward: {why}"),
+                    )
+                    .hint("`walkback recover --back` takes it back")
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says what was found of a half-done script, a line each.
+fn found(half_done: &[StatementRow]) -> Vec<String> {
+    let first = half_done.first().map(|first| {
+        format!(
+            "it was in the middle of `{}` ({}), outside a transaction",
+            first.migration, first.direction
+        )
+    });
+    let statements = half_done.iter().map(|statement| {
+        let how = match statement.state {
+            StatementState::Done => "done",
+            StatementState::Intent => "begun; it may have happened",
+        };
+        format!(
+            "{}: {} ({how})",
+            statement.place,
+            crate::execute::excerpt(&statement.statement)
+        )
+    });
+    first.into_iter().chain(statements).collect()
+}
+
+/// What would be done with a half-done migration, each way, or why it cannot be.
+struct Ways {
+    /// Why going back is right.
+    back: Result<String>,
+    /// How many statements are left.
+    forward: std::result::Result<usize, String>,
+    /// The point made before it.
+    point: Option<String>,
+}
+
 impl Runner {
-    /// Looks for a run that never ended, and plans to put it right. `None`: there is none. Nothing is written.
+    /// Looks for a run that never ended, and plans to put it right: the way that is `wanted`, else back, or forward if every
+    /// statement is done or there is no way back. `None`: there is no such run. Nothing is written.
     ///
     /// # Errors
-    /// `NeedsRecovery` if a migration is half-done and no point was made before it.
-    pub async fn plan_recover(&self, cx: &Cx) -> Result<Option<RecoverPlan>> {
+    /// `NeedsRecovery` if a migration is half-done and cannot go that way.
+    pub async fn plan_recover(
+        &self,
+        cx: &Cx,
+        wanted: Option<RecoverDirection>,
+    ) -> Result<Option<RecoverPlan>> {
         let mut session = self.connect(cx, Access::Read).await?;
         let state = self.load(cx, &mut *session).await?;
         let Some(run) = state.unfinished.last() else {
             return Ok(None);
         };
-        let mut found = vec![format!(
-            "run `{}` ({}) by {} never ended",
-            run.id, run.kind, run.actor
-        )];
-        let Some(first) = state.half_done.first() else {
-            found.push("every migration it ran is complete, and nothing is half-done".to_owned());
-            let reason = "only its row in the journal is open".to_owned();
-            let (run, direction) = (run.id.clone(), RecoverDirection::Back);
-            return Ok(Some(RecoverPlan {
-                run,
-                found,
-                direction,
-                reason,
-                half_done: false,
-                point: None,
-                migration: None,
-            }));
+        let mut plan = RecoverPlan {
+            run: run.id.clone(),
+            found: vec![format!(
+                "run `{}` ({}) by {} never ended",
+                run.id, run.kind, run.actor
+            )],
+            direction: RecoverDirection::Back,
+            reason: "only its row in the journal is open".to_owned(),
+            half_done: false,
+            point: None,
+            other: None,
+            migration: None,
         };
-        found.push(format!(
-            "it was in the middle of `{}` ({}), outside a transaction",
-            first.migration, first.direction
-        ));
-        for statement in &state.half_done {
-            let how = match statement.state {
-                StatementState::Done => "done",
-                StatementState::Intent => "begun; it may have happened",
-            };
-            found.push(format!(
-                "{}: {} ({how})",
-                statement.place,
-                crate::execute::excerpt(&statement.statement)
-            ));
-        }
+        let Some(first) = state.half_done.first() else {
+            plan.found
+                .push("every migration it ran is complete, and nothing is half-done".to_owned());
+            return Ok(Some(plan));
+        };
+        plan.run.clone_from(&first.run_id);
+        plan.half_done = true;
+        plan.migration = Some(MigrationId::new(first.migration.clone()));
+        plan.found.extend(found(&state.half_done));
+        let ways = self.ways(cx, &mut *session, &state, &plan).await?;
+        plan.point.clone_from(&ways.point);
+        plan.choose(ways, wanted)?;
+        Ok(Some(plan))
+    }
+
+    async fn ways(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        state: &State,
+        plan: &RecoverPlan,
+    ) -> Result<Ways> {
         let dialect = self.dialect();
-        let mut journal = Journal::new(&mut *session, &*dialect);
-        let undo = journal.undo_of(cx, &first.run_id).await?;
-        let by_journal = has_ways_back(&state.half_done, &undo);
-        let points = journal.points_of(cx, &first.run_id).await?;
-        let mut right = None;
-        for point in points.iter().rev() {
+        let mut journal = Journal::new(session, &*dialect);
+        let undo = journal.undo_of(cx, &plan.run).await?;
+        let points = journal.points_of(cx, &plan.run).await?;
+        let is_up = state.half_done.iter().all(|row| row.direction == "up");
+        let point = self.right_point(cx, state, points, is_up).await?;
+        let now = self.schema(cx, session).await?;
+        let forward = match self.step_of(cx, state, plan).await {
+            Ok(_) if is_up && point.is_none() => Err("no point holds the schema before it".to_owned()),
+            Ok(step) => Progress::of(&step, &state.half_done, &undo, &now)
+                .map(|progress| step.statements.len() - progress.done),
+            Err(error) => Err(error.to_string()),
+        };
+        let back = if has_ways_back(&state.half_done, &undo) {
+            Ok("the journal knows what takes each of its statements back without losing anything".to_owned())
+        } else if let Some(point) = &point {
+            Ok(format!("point `{point}` holds what was there before"))
+        } else {
+            let migration = plan.migration.as_ref().map_or("", |id| id.as_str());
+            Err(Error::new(
+                ErrorKind::NeedsRecovery,
+                format!(
+                    "migration `{migration}` is half-done, and no point was made before it: {}",
+                    plan.found.join("; ")
+                ),
+            ))
+        };
+        Ok(Ways { back, forward, point })
+    }
+
+    /// Returns the point that holds what was there before a half-done script.
+    async fn right_point(
+        &self,
+        cx: &Cx,
+        state: &State,
+        points: Vec<PointRow>,
+        is_up: bool,
+    ) -> Result<Option<String>> {
+        for point in points.into_iter().rev() {
             // The point before an earlier migration of the run holds a state that is no longer the right one.
             let is_right = point.kind == "safety" || {
                 let manifest = self.needed_vault()?.open(cx, &point.id).await?;
                 let applied: BTreeSet<_> = manifest.ledger.applied.iter().map(MigrationId::new).collect();
                 applied == state.applied_set()
             };
-            if is_right && (point.kind == "safety") == (first.direction != "up") {
-                right = Some(point);
-                break;
+            if is_right && (point.kind == "safety") != is_up {
+                return Ok(Some(point.id));
             }
         }
-        if by_journal {
-            return Ok(Some(RecoverPlan {
-                run: first.run_id.clone(),
-                found,
-                direction: RecoverDirection::Back,
-                reason: "the journal knows what takes each of its statements back without losing anything"
-                    .to_owned(),
-                half_done: true,
-                point: right.map(|point| point.id.clone()),
-                migration: Some(MigrationId::new(first.migration.clone())),
-            }));
-        }
-        let Some(point) = right else {
-            return Err(Error::new(
-                ErrorKind::NeedsRecovery,
-                format!("migration `{}` is half-done, and no point was made before it: {}", first.migration, found.join("; ")),
-            )
-            .hint("restore a backup with `walkback restore <BACKUP>`; `walkback backup list` shows what there is")
-            .hint("or put the database right by hand, then `walkback stamp <TARGET>`"));
+        Ok(None)
+    }
+
+    /// Returns the script that is half-done, as it would run now.
+    async fn step_of(&self, cx: &Cx, state: &State, plan: &RecoverPlan) -> Result<PlannedStep> {
+        let ids: Vec<_> = plan.migration.iter().cloned().collect();
+        let planner = Planner::new(self, state);
+        let planned = match state.half_done.iter().all(|row| row.direction == "up") {
+            true => planner.plan(cx, RunKind::Up, &[], &ids).await?,
+            false => planner.plan(cx, RunKind::Down, &ids, &[]).await?,
         };
-        Ok(Some(RecoverPlan {
-            run: first.run_id.clone(),
-            found,
-            direction: RecoverDirection::Back,
-            reason: format!("point `{}` holds what was there before", point.id),
-            half_done: true,
-            point: Some(point.id.clone()),
-            migration: Some(MigrationId::new(first.migration.clone())),
-        }))
+        let step = planned.steps.into_iter().next();
+        step.ok_or_else(|| Error::internal("a plan of one migration has no step"))
     }
 
     /// Puts an unfinished run right as planned.
@@ -164,7 +267,15 @@ impl Execution<'_> {
             )
             .hint("the run has gone on meanwhile; run the command again to look anew"));
         }
-        if let Some(migration) = &plan.migration {
+        if let Some(migration) = &plan.migration
+            && plan.direction == RecoverDirection::Forward
+        {
+            self.forward(cx, plan).await?;
+            cx.step("recover.gone-on");
+            self.report
+                .warnings
+                .push(format!("`{migration}` has gone on, and is complete"));
+        } else if let Some(migration) = &plan.migration {
             let how = self
                 .undo_or_restore(cx, plan.point.as_deref(), &plan.run, migration)
                 .await?;
@@ -179,6 +290,19 @@ impl Execution<'_> {
             self.close_run(cx, run).await?;
         }
         Ok(())
+    }
+
+    /// Runs what is left of a half-done script.
+    async fn forward(&mut self, cx: &Cx, plan: &RecoverPlan) -> Result<()> {
+        let step = self.runner.step_of(cx, &self.state, plan).await?;
+        let mut before = None;
+        if step.direction == Direction::Up
+            && let Some(point) = &plan.point
+        {
+            before = Some(self.open_point(cx, point).await?.schema);
+        }
+        self.go_on(cx, &step, &plan.run, (before, plan.point.clone()))
+            .await
     }
 
     /// Takes a half-done script back by the journal, else from its point, and says how.

@@ -74,6 +74,34 @@ pub(super) async fn the_holder_of_a_lock_is_named_where_that_is_claimed(
     Ok(())
 }
 
+pub(super) async fn the_session_that_holds_a_lock_is_found_and_can_be_ended(
+    fixture: EngineFixture,
+) -> Result<()> {
+    let Some(control) = fixture.engine.control() else {
+        crate::runner::note("no server keeps the locks of this engine");
+        return Ok(());
+    };
+    assert_eq!(control.lock_session(&cx(), "walkback").await?, None);
+    let (mut one, mut other) = (fixture.writer().await?, fixture.writer().await?);
+    assert!(take(&mut *one, "walkback").await?);
+    assert_eq!(control.lock_session(&cx(), "another").await?, None);
+    let found = control.lock_session(&cx(), "walkback").await?;
+    let Some(found) = found else {
+        panic!("the session that holds the lock is not found");
+    };
+    assert!(found.silent_for.as_secs() < 5, "{found:?}");
+    control.end_session(&cx(), &found.id).await?;
+    assert_eq!(control.lock_session(&cx(), "walkback").await?, None);
+    assert!(take(&mut *other, "walkback").await?, "its lock is not free");
+    refused(
+        one.execute(&cx(), "SELECT 1", &[]).await,
+        "a session that was ended",
+    );
+    // Twice is no error.
+    control.end_session(&cx(), &found.id).await?;
+    Ok(())
+}
+
 pub(super) async fn a_freed_lock_can_be_taken(fixture: EngineFixture) -> Result<()> {
     let (mut one, mut other) = (fixture.writer().await?, fixture.writer().await?);
     for _ in 0..3 {

@@ -143,6 +143,7 @@ pub static CHECKS: &[Check<EngineFixture>] = crate::checks![
     snapshots::a_snapshot_is_shared_where_that_is_claimed,
     locks::a_lock_excludes_other_sessions,
     locks::the_holder_of_a_lock_is_named_where_that_is_claimed,
+    locks::the_session_that_holds_a_lock_is_found_and_can_be_ended,
     locks::a_freed_lock_can_be_taken,
     locks::a_dropped_session_frees_its_locks,
     locks::transactions_do_not_matter_to_a_lock,

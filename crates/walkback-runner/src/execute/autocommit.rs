@@ -27,7 +27,8 @@ impl Execution<'_> {
         let point = self.point_still_true(cx, step, scope, point).await?;
         let point = point.map(|point| point.id);
         let before = self.runner.schema(cx, &mut *self.session).await?;
-        let (derivation, outcome) = self.one_by_one(cx, step, &before).await;
+        let start = (0, Derivation::default());
+        let (derivation, outcome) = self.one_by_one(cx, step, &before, start).await;
         let outcome = match outcome {
             Ok(after) => {
                 let outcome = Outcome {
@@ -47,7 +48,7 @@ impl Execution<'_> {
         self.put_back(cx, &step.id, false).await
     }
 
-    async fn finish_loose(
+    pub(super) async fn finish_loose(
         &mut self,
         cx: &Cx,
         step: &PlannedStep,
@@ -74,17 +75,17 @@ impl Execution<'_> {
         })
     }
 
-    /// Runs the statements, and returns the schema after the last.
+    /// Runs the statements from one of them on, with the way back of those before it, and returns the schema after the last.
     pub(super) async fn one_by_one(
         &mut self,
         cx: &Cx,
         step: &PlannedStep,
         before: &Schema,
+        (from, mut derivation): (usize, Derivation),
     ) -> (Derivation, Result<Schema>) {
-        let mut derivation = Derivation::default();
         let mut current = before.clone();
         let own = controls_transactions(step);
-        for (index, statement) in step.statements.iter().enumerate() {
+        for (index, statement) in step.statements.iter().enumerate().skip(from) {
             if statement.is_soft() {
                 let aside = self.move_aside_one_by_one(cx, step, index, &current, &mut derivation);
                 match aside.await {

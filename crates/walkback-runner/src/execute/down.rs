@@ -6,6 +6,7 @@ use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::TableEntry;
 
 use super::Execution;
+use super::up::Derivation;
 use crate::journal::StatementState;
 use crate::plan::{PlannedStep, Verdict};
 use crate::rollback::RollbackKind;
@@ -187,7 +188,9 @@ impl Execution<'_> {
             Vec::new()
         };
         let before = self.runner.schema(cx, &mut *self.session).await?;
-        let (_, outcome) = self.one_by_one(cx, step, &before).await;
+        let (_, outcome) = self
+            .one_by_one(cx, step, &before, (0, Derivation::default()))
+            .await;
         let outcome = match outcome {
             Ok(after) => self.left_by(cx, step, &before, &after, watched).await,
             Err(error) => Err(error),
@@ -210,7 +213,7 @@ impl Execution<'_> {
         }
     }
 
-    async fn finish_loose_down(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
+    pub(super) async fn finish_loose_down(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
         self.begin_after_loose(cx, step).await?;
         let recorded = async {
             self.record_taken_away(cx, &step.id).await?;

@@ -2,6 +2,7 @@
 
 mod autocommit;
 mod down;
+mod forward;
 mod statement;
 mod undo;
 mod up;
@@ -31,6 +32,7 @@ use crate::settings::Consent;
 use crate::state::State;
 use crate::{gate, identity, lock, rights};
 
+pub(crate) use forward::Progress;
 pub(crate) use statement::excerpt;
 pub(crate) use undo::{ByJournal, has_ways_back, may_have_happened};
 pub(crate) use up::{Derivation, Outcome, changes_schema};
@@ -82,7 +84,7 @@ pub(crate) struct Execution<'a> {
     seq: i64,
     started: Instant,
     // Held for its drop.
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Runner {
@@ -202,7 +204,7 @@ impl<'a> Execution<'a> {
             needs_point: None,
             seq: 0,
             started: Instant::now(),
-            _lock: lock,
+            lock,
         };
         // These three put right what a killed run left, each in its own transaction.
         if !matches!(kind, RunKind::Recover | RunKind::Restore | RunKind::Stamp) {
@@ -409,6 +411,7 @@ impl<'a> Execution<'a> {
         let to = self.state.heads(&self.state.applied_set());
         let at = identity::moment(cx.now());
         let id = self.run.id.clone();
+        let outcome = outcome.map_err(|error| self.lock.explain(error));
         match outcome {
             Ok(()) => {
                 let detail = summary(&self.report);
@@ -483,9 +486,9 @@ impl<'a> Execution<'a> {
 
     /// Takes a migration out of the ledger, and says whether it was in it.
     pub(crate) async fn remove_row(&mut self, cx: &Cx, id: &MigrationId) -> Result<bool> {
-        if self.format.rows == LedgerRows::Applied {
         let mut after = self.state.applied_set();
         let mut was_in_it = after.remove(id);
+        if self.format.rows == LedgerRows::Applied {
             was_in_it = self.ledger().remove(cx, id).await?;
         }
         self.move_heads(cx, &after).await?;
@@ -505,7 +508,6 @@ impl<'a> Execution<'a> {
         }
     }
 
-    async fn move_heads(&mut self, cx: &Cx, after: &BTreeSet<MigrationId>) -> Result<()> {
     /// Returns the table of heads that is kept: the ledger itself, or what shows it to another tool.
     fn heads_table(&self) -> Option<LedgerFormat> {
         match self.format.rows {
@@ -518,10 +520,11 @@ impl<'a> Execution<'a> {
     }
 
     /// Writes the heads of what is applied afterwards where they are kept.
-        let before: Heads = self.state.heads(&self.state.applied_set()).into_iter().collect();
+    async fn move_heads(&mut self, cx: &Cx, after: &BTreeSet<MigrationId>) -> Result<()> {
         let Some(format) = self.heads_table() else {
             return Ok(());
         };
+        let before: Heads = self.state.heads(&self.state.applied_set()).into_iter().collect();
         let after: Heads = self.state.heads(after).into_iter().collect();
         let mut table = Ledger::new(&mut *self.session, &*self.dialect, &format);
         table.move_heads(cx, (&before, &after)).await

@@ -129,7 +129,7 @@ pub(crate) fn has_ways_back(rows: &[StatementRow], undo: &BTreeMap<i64, UndoRow>
 }
 
 /// Returns the statements of the last script of a run, if it is this migration's.
-fn last_script(statements: Vec<StatementRow>, migration: &MigrationId) -> Vec<StatementRow> {
+pub(super) fn last_script(statements: Vec<StatementRow>, migration: &MigrationId) -> Vec<StatementRow> {
     let Some(direction) = statements.last().map(|last| last.direction.clone()) else {
         return Vec::new();
     };
@@ -187,7 +187,7 @@ fn renames(row: &StatementRow) -> Option<(String, Effect)> {
 }
 
 /// Returns whether a statement may change rows and leave the schema as it is.
-fn changes_rows(row: &StatementRow) -> bool {
+pub(super) fn changes_rows(row: &StatementRow) -> bool {
     let Ok(effect) = serde_json::from_str::<Effect>(&row.effect) else {
         return true;
     };

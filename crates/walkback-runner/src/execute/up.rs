@@ -431,6 +431,28 @@ impl Execution<'_> {
 }
 
 impl Derivation {
+    /// Takes up a derivation after the first statements of a script, whose ways back were noted before them.
+    pub(super) fn of_done(
+        ways: Vec<std::result::Result<Vec<String>, String>>,
+        statements: &[PlannedStatement],
+        before: &Schema,
+    ) -> Self {
+        let mut derivation = Self {
+            tables: Some(before.tables.iter().map(|table| table.name.clone()).collect()),
+            ..Self::default()
+        };
+        for (way, statement) in ways.into_iter().zip(statements) {
+            match way {
+                Ok(way) => derivation.inverses.push(way),
+                Err(why) => {
+                    derivation.broken.get_or_insert(why);
+                }
+            }
+            derivation.done.extend(statement.effect.actions.iter().cloned());
+        }
+        derivation
+    }
+
     /// Derives the inverse of a statement that is about to run, and returns it.
     pub(crate) fn add(
         &mut self,

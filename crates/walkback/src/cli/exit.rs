@@ -6,6 +6,8 @@ use walkback_core::ErrorKind;
 pub(crate) const DONE: u8 = 0;
 /// A check says no.
 pub(crate) const CHECK_FAILED: u8 = 3;
+/// A run is half-done.
+pub(crate) const NEEDS_RECOVERY: u8 = 4;
 /// Wrong usage or configuration.
 pub(crate) const USAGE: u8 = 2;
 
@@ -18,7 +20,7 @@ pub(crate) const fn code(kind: ErrorKind) -> u8 {
         | ErrorKind::AlreadyExists
         | ErrorKind::Unsupported => USAGE,
         ErrorKind::CheckFailed => CHECK_FAILED,
-        ErrorKind::NeedsRecovery => 4,
+        ErrorKind::NeedsRecovery => NEEDS_RECOVERY,
         ErrorKind::Locked => 5,
         ErrorKind::Refused => 6,
         ErrorKind::Conflict => 7,

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use walkback_runner::RecoverDirection;
 use walkback_runner::vault::Keep;
 
 /// Flags of commands that change the database.
@@ -438,11 +439,44 @@ pub(crate) struct Verify {
 /// Arguments of `recover`.
 #[derive(Debug, Args)]
 pub(crate) struct Recover {
+    /// Go back to what was there before the half-done migration.
+    #[arg(long, conflicts_with = "forward")]
+    pub(crate) back: bool,
+    /// Run what is left of the half-done migration.
+    #[arg(long)]
+    pub(crate) forward: bool,
     /// Show what was found and what would be done, and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) consent: ConsentArgs,
+}
+
+impl Recover {
+    /// Returns the way that was asked for.
+    pub(crate) fn direction(&self) -> Option<RecoverDirection> {
+        match (self.back, self.forward) {
+            (true, _) => Some(RecoverDirection::Back),
+            (_, true) => Some(RecoverDirection::Forward),
+            _ => None,
+        }
+    }
+}
+
+/// Arguments of `abort`.
+#[derive(Debug, Args)]
+pub(crate) struct Abort {
+    /// How long to wait until the run has stopped and undone what it had begun; `60s` if nothing is said.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) wait: Option<Duration>,
+}
+
+/// Arguments of `unlock`.
+#[derive(Debug, Args)]
+pub(crate) struct Unlock {
+    /// Confirm by the name of the environment, where the policy says `confirm = "type-name"` and nobody can type it.
+    #[arg(long, value_name = "ENV")]
+    pub(crate) confirm_name: Option<String>,
 }
 
 /// Arguments of `purge`.

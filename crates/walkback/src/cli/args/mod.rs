@@ -174,6 +174,10 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Put an unfinished run right.
     Recover(Recover),
+    /// Ask the run that is under way to stop and undo itself, from any machine.
+    Abort(Abort),
+    /// Free the lock of a run whose process is gone, by ending its sessions at the server.
+    Unlock(Unlock),
     /// Drop for good what restores replaced and migrations dropped, once its deadline has passed.
     Purge(Purge),
     /// Keep applications from writing, and let them again.
@@ -222,6 +226,8 @@ impl Command {
             Self::Lint(_) => "lint",
             Self::Verify(_) => "verify",
             Self::Recover(_) => "recover",
+            Self::Abort(_) => "abort",
+            Self::Unlock(_) => "unlock",
             Self::Purge(_) => "purge",
             Self::Maintenance(Maintenance::On(_)) => "maintenance on",
             Self::Maintenance(Maintenance::Off(_)) => "maintenance off",

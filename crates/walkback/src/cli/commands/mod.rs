@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod abort;
 mod audit;
 mod backup;
 mod backup_verify;
@@ -29,6 +30,7 @@ mod rollback;
 mod show;
 mod stamp;
 mod status;
+mod unlock;
 mod up;
 mod verify;
 
@@ -62,6 +64,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8> {
         Command::Lint(args) => lint::run(context, &args).await,
         Command::Verify(args) => verify::run(context, &args).await,
         Command::Recover(args) => recover::run(context, &args).await,
+        Command::Abort(args) => abort::run(context, &args).await,
+        Command::Unlock(args) => unlock::run(context, &args).await,
         Command::Purge(args) => purge::run(context, &args).await,
         Command::Maintenance(command) => maintenance::run(context, &command).await,
         Command::Audit(args) => audit::run(context, &args).await,

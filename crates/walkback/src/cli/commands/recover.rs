@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use walkback_core::Result;
+use walkback_runner::RecoverDirection;
 
 use super::change::{self, place};
 use crate::cli::args::Recover;
@@ -10,7 +11,7 @@ use crate::cli::exit;
 
 pub(super) async fn run(context: &Context, args: &Recover) -> Result<u8> {
     let runner = context.runner()?;
-    let Some(plan) = runner.plan_recover(&context.cx).await? else {
+    let Some(plan) = runner.plan_recover(&context.cx, args.direction()).await? else {
         context.out.text(format!(
             "nothing to recover {}: no run is unfinished",
             place(&runner)
@@ -28,7 +29,12 @@ pub(super) async fn run(context: &Context, args: &Recover) -> Result<u8> {
         shown.push_str(&format!("  found: {found}\n"));
     }
     shown.push_str(&if plan.half_done {
-        format!("  back to what was there before: {}", plan.reason)
+        let way = match plan.direction {
+            RecoverDirection::Forward => "forward to what is there after it",
+            _ => "back to what was there before",
+        };
+        let other = plan.other.as_ref().map(|other| format!("\n  or: {other}"));
+        format!("  {way}: {}{}", plan.reason, other.unwrap_or_default())
     } else {
         format!("  nothing has to be put right: {}", plan.reason)
     });
