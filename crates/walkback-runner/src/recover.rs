@@ -289,6 +289,17 @@ impl Execution<'_> {
         for run in &unfinished {
             self.close_run(cx, run).await?;
         }
+        self.put_back_late(cx).await
+    }
+
+    /// Puts back what was to follow a migration that was the last thing a killed run did.
+    async fn put_back_late(&mut self, cx: &Cx) -> Result<()> {
+        let applied = self.state.applied_set();
+        let waiting = self.state.rescues.iter().map(|rescue| rescue.migration.clone());
+        let waiting: BTreeSet<_> = waiting.filter(|id| applied.contains(id)).collect();
+        for id in &waiting {
+            self.put_back(cx, id, false).await?;
+        }
         Ok(())
     }
 
