@@ -7,6 +7,7 @@ mod backend;
 mod database;
 mod journeys;
 mod output;
+mod proxy;
 mod sandbox;
 mod server;
 
@@ -15,8 +16,9 @@ pub use backend::{Backend, EVERYWHERE, MYSQL, ONE_OF_EACH, POSTGRES, SERVERS, TR
 pub use database::{Contents, Session, contents};
 pub use journeys::{Journey, main, main_where};
 pub use output::{Output, redact};
+pub use proxy::{Cut, Proxy};
 pub use sandbox::Sandbox;
-pub use server::{ServerDatabase, absence};
+pub use server::{ServerDatabase, absence, use_server};
 
 /// What the journeys on encrypted vaults put into them, and nobody without the key may read.
 pub const SECRETS: [&str; 10] = [

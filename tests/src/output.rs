@@ -21,7 +21,9 @@ pub struct Output {
 }
 
 impl Output {
-    pub(crate) fn new(arguments: &[&str], output: &std::process::Output, folder: &Path) -> Self {
+    /// Takes what a command that was started has said, in the folder it ran in.
+    #[must_use]
+    pub fn new(arguments: &[&str], output: &std::process::Output, folder: &Path) -> Self {
         use std::os::unix::process::ExitStatusExt as _;
         Self {
             code: output.status.code(),

@@ -1,5 +1,7 @@
 //! The servers that journeys run on, with a database of its own for each test.
 
+use std::cell::RefCell;
+
 use walkback_services::{Database, Found, Server, Service, resolve};
 
 use crate::backend::Backend;
@@ -29,6 +31,16 @@ pub(crate) fn is_required(backend: Backend) -> bool {
     service(backend).is_none_or(|service| walkback_services::is_required(service.name()))
 }
 
+thread_local! {
+    /// The server that this thread uses instead of that of all.
+    static OF_THIS_THREAD: RefCell<Option<Server>> = const { RefCell::new(None) };
+}
+
+/// Makes this thread use a server of its own.
+pub fn use_server(server: Option<Server>) {
+    OF_THIS_THREAD.set(server);
+}
+
 /// A database on a server, dropped at the end.
 #[derive(Debug)]
 pub struct ServerDatabase {
@@ -43,6 +55,10 @@ impl ServerDatabase {
     /// If there is no server.
     #[must_use]
     pub fn create(backend: Backend) -> Self {
+        if let Some(server) = OF_THIS_THREAD.with_borrow(Clone::clone) {
+            let database = server.fresh_database();
+            return Self { backend, database };
+        }
         let service = service(backend).expect("only a backend with a server has a database on one");
         match resolve(service) {
             Found::Ready(server) => Self {

@@ -16,6 +16,9 @@ fn main() -> ExitCode {
             SERVERS => [
                 a_table_that_another_session_holds_stops_the_run_and_names_who_holds_it,
                 a_table_that_is_let_go_in_time_is_waited_for,
+                a_deadlock_is_tried_again,
+                a_table_that_is_let_go_between_two_tries_is_changed,
+                a_serialization_failure_is_tried_again,
             ],
         },
     )
@@ -146,6 +149,7 @@ fn a_table_that_another_session_holds_stops_the_run_and_names_who_holds_it(backe
         "session {id} is not named: {}",
         output.transcript()
     );
+    assert!(output.stderr.contains("tried 4 times"), "{}", output.transcript());
     other.sql("ROLLBACK");
     sandbox.assert_contents(&before, &output.transcript());
     assert_eq!(sandbox.status()["applied"], 1);
@@ -178,4 +182,132 @@ fn a_table_that_is_let_go_in_time_is_waited_for(backend: Backend) {
     assert_eq!(sandbox.value("SELECT a FROM held"), "mine");
     sandbox.ok(&["rollback", "-y"]);
     assert_eq!(sandbox.value("SELECT a FROM held"), "mine");
+}
+
+fn a_table_that_is_let_go_between_two_tries_is_changed(backend: Backend) {
+    for loose in [false, true] {
+        let first = if loose {
+            "-- walkback: transaction=off\nINSERT INTO free VALUES (1);"
+        } else {
+            "INSERT INTO free VALUES (1);"
+        };
+        let sandbox = held(backend, "200ms", first);
+        let mut other = sandbox.session();
+        other.sql("BEGIN; UPDATE held SET a = 'mine' WHERE id = 1");
+        let mut child = sandbox.spawn(&["up", "-y"]);
+        // MySQL counts whole seconds.
+        std::thread::sleep(Duration::from_millis(2500));
+        assert!(child.try_wait().expect("it can be asked").is_none(), "it gave up");
+        other.sql("COMMIT");
+        let output = child.wait_with_output().expect("the child ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{backend}: {said}");
+        assert!(said.contains("tried again"), "{backend}: {said}");
+        // No statement has happened twice.
+        assert_eq!(sandbox.value("SELECT count(*) FROM free"), "1");
+        assert_eq!(sandbox.value("SELECT a FROM held"), "mine");
+        // Nobody keeps applications from the tables of a script outside a transaction: what they write meanwhile a
+        // rollback from the point takes away, and says so.
+        let is_loose = loose || !backend.is_postgres();
+        let plan = sandbox.ok(&["rollback", "--dry-run"]);
+        assert_eq!(
+            plan.stdout.contains("loses nothing"),
+            !is_loose,
+            "{said}\n{}",
+            plan.transcript()
+        );
+        assert_eq!(said.contains("while `002_change` ran"), is_loose, "{said}");
+        sandbox.ok(&["rollback", "-y", "--allow-lossy"]);
+        if !is_loose {
+            assert_eq!(sandbox.value("SELECT a FROM held"), "mine");
+        }
+        // It is not gone, though: the rollback is walked back as well.
+        sandbox.ok(&["rollback", "-y", "--allow-lossy"]);
+        assert_eq!(sandbox.value("SELECT a FROM held"), "mine");
+    }
+}
+
+fn a_deadlock_is_tried_again(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE one (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO one VALUES (1, 0);\n\
+         CREATE TABLE two (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO two VALUES (1, 0);\n\
+         CREATE TABLE weight (id INTEGER PRIMARY KEY);",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    sandbox.migration(
+        "002_change",
+        "-- walkback: protect=off\nUPDATE one SET n = n + 1;\nUPDATE two SET n = n + 1;",
+        "",
+    );
+    let mut other = sandbox.session();
+    if backend.is_postgres() {
+        // Whoever looks for a deadlock first is its victim.
+        other.sql("SET deadlock_timeout = '1min'");
+    }
+    // On MySQL the victim is who has written less.
+    other.sql(&format!(
+        "BEGIN; INSERT INTO weight SELECT i FROM {}; UPDATE two SET n = 10",
+        backend.numbers(200)
+    ));
+    let child = sandbox.spawn(&["up", "-y"]);
+    let began = Instant::now();
+    while sandbox.server().sessions_that_run("UPDATE two SET n = n") == 0 {
+        assert!(began.elapsed() < Duration::from_secs(30), "it never waits");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    other.sql("UPDATE one SET n = 10");
+    other.sql("COMMIT");
+    let output = child.wait_with_output().expect("the child ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{backend}: {said}");
+    assert!(
+        said.contains("tried again") && said.to_lowercase().contains("deadlock"),
+        "{backend}: {said}"
+    );
+    assert_eq!(sandbox.value("SELECT n FROM one"), "11");
+    assert_eq!(sandbox.value("SELECT n FROM two"), "11");
+}
+
+fn a_serialization_failure_is_tried_again(backend: Backend) {
+    let sandbox = project(backend);
+    if !backend.is_postgres() {
+        // The others call it a deadlock.
+        return;
+    }
+    sandbox.migration(
+        "001_begin",
+        "CREATE SEQUENCE tries; CREATE TABLE a (x INTEGER);",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    let failing = |often: u32| {
+        format!(
+            "INSERT INTO a VALUES (1);\nDO $$ BEGIN IF nextval('tries') <= {often} THEN \
+             RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001'; END IF; END $$;"
+        )
+    };
+    sandbox.migration("002_twice", &failing(2), "");
+    let output = sandbox.ok(&["up", "-y"]);
+    assert_eq!(
+        output.stderr.matches("tried again").count(),
+        2,
+        "{}",
+        output.transcript()
+    );
+    assert_eq!(sandbox.value("SELECT count(*) FROM a"), "1");
+    sandbox.migration("003_always", &failing(1000), "");
+    let output = sandbox.run(&["up", "-y"]);
+    assert_eq!(output.code, Some(1), "{}", output.transcript());
+    assert!(output.stderr.contains("tried 4 times"), "{}", output.transcript());
+    assert_eq!(sandbox.value("SELECT count(*) FROM a"), "1");
+    let config = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("it was written");
+    sandbox.write(
+        "walkback.toml",
+        &config.replacen("[env.dev]\n", "[env.dev]\nlock_retries = 0\n", 1),
+    );
+    let output = sandbox.run(&["up", "-y"]);
+    assert!(!output.stderr.contains("tried"), "{}", output.transcript());
 }

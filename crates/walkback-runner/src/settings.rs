@@ -89,6 +89,9 @@ pub struct Settings {
     pub policy: Policy,
     /// How long to wait for the lock.
     pub lock_timeout: Duration,
+    /// How often a migration or a statement is tried again that another session has stopped: by a lock it holds for longer, a
+    /// deadlock, a serialization failure.
+    pub lock_retries: usize,
     /// How many sessions a backup reads with, and a restore writes with, where the engine lets them see the same.
     pub jobs: usize,
     /// How long the rows that a restore replaces stay in tables beside those that take their place, and the tables that
@@ -111,6 +114,7 @@ impl Settings {
             actor,
             policy: Policy::default(),
             lock_timeout: Duration::from_secs(60),
+            lock_retries: 3,
             jobs: 1,
             soft_delete: Duration::from_secs(30 * 24 * 60 * 60),
             protect: Protect::default(),

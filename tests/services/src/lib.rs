@@ -34,4 +34,4 @@ pub use home::home;
 pub use resolve::{Found, REQUIRE, is_required, resolve, start_somehow};
 pub use server::{Lifetime, Server, Way, answers, start};
 pub use service::{Family, Service};
-pub use stopper::Stopper;
+pub use stopper::{Crashed, Stopper};

@@ -21,7 +21,11 @@ pub(crate) struct Kind {
 impl Kind {
     pub(crate) fn command(&self, sandbox: &Sandbox) -> Vec<&'static str> {
         let of = |argument: &'static str| match argument {
-            "{backup}" => backups(sandbox).into_iter().next_back().map(leaked).expect("a backup"),
+            "{backup}" => backups(sandbox)
+                .into_iter()
+                .next_back()
+                .map(leaked)
+                .expect("a backup"),
             plain => plain,
         };
         self.arguments.iter().map(|argument| of(argument)).collect()
@@ -78,7 +82,11 @@ pub(crate) const PURGE: Kind = kind("`purge`", moved_aside, &["purge", "--all", 
 pub(crate) const BACKUP: Kind = kind("`backup create`", base, &["backup", "create"]);
 pub(crate) const PRUNE: Kind = Kind {
     may_be_between: true,
-    ..kind("`backup prune`", backed_up, &["backup", "prune", "--keep", "last=1", "-y"])
+    ..kind(
+        "`backup prune`",
+        backed_up,
+        &["backup", "prune", "--keep", "last=1", "-y"],
+    )
 };
 pub(crate) const RECOVER_BACK: Kind = Kind {
     before: Some(to_change_loosely),
@@ -193,7 +201,11 @@ fn moved_aside(backend: Backend) -> Sandbox {
 
 fn backed_up(backend: Backend) -> Sandbox {
     let sandbox = base(backend);
-    for at in ["2025-01-01T00:00:00Z", "2025-01-02T00:00:00Z", "2025-01-03T00:00:00Z"] {
+    for at in [
+        "2025-01-01T00:00:00Z",
+        "2025-01-02T00:00:00Z",
+        "2025-01-03T00:00:00Z",
+    ] {
         sandbox.ok_at(at, &["backup", "create"]);
         sandbox.sql("UPDATE a SET n = n + 1");
     }
@@ -215,7 +227,12 @@ fn half_done(backend: Backend) -> Sandbox {
 fn backups(sandbox: &Sandbox) -> Vec<String> {
     let listed = sandbox.ok(&["backup", "list", "--json"]).json();
     let of = |backup: &Value| backup["id"].as_str().map(str::to_owned);
-    listed["backups"].as_array().into_iter().flatten().filter_map(of).collect()
+    listed["backups"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(of)
+        .collect()
 }
 
 /// All that is seen of a database and its vault, without names and moments that each run makes up for itself.
@@ -234,10 +251,17 @@ impl Seen {
         let mut contents = sandbox.contents();
         let is_aside = |name: &str| name.contains("_deprecated_") || name.starts_with("_walkback_dropped_");
         contents.rows.retain(|name, _| !is_aside(name));
+        contents
+            .definitions
+            .retain(|name, _| !name.split(' ').any(is_aside));
         let status = sandbox.status();
         // A run that is half-done stops it.
         let purge = sandbox.run(&["purge", "--dry-run", "--json"]);
-        let plan = if purge.code == Some(0) { purge.json() } else { Value::Null };
+        let plan = if purge.code == Some(0) {
+            purge.json()
+        } else {
+            Value::Null
+        };
         let groups = [&plan["plan"]["drop"], &plan["plan"]["stays"]];
         let tables = groups.iter().filter_map(|group| group.as_array());
         Self {
@@ -251,7 +275,10 @@ impl Seen {
                 "half done": status["needs_recovery"],
             }),
             // A restore keeps what it has replaced, and that has names of its own.
-            aside: tables.flatten().filter(|table| !table["migration"].is_null()).count(),
+            aside: tables
+                .flatten()
+                .filter(|table| !table["migration"].is_null())
+                .count(),
             backups: backups(sandbox).len(),
         }
     }

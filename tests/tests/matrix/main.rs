@@ -10,15 +10,19 @@
 //!
 //! The usual run kills at some of the steps, chosen at random.
 
+mod cuts;
 mod kinds;
+mod servers;
 mod table;
 
 use std::process::ExitCode;
 
 use rand::seq::IndexedRandom as _;
-use walkback_tests::{Backend, ONE_OF_EACH, Output, Sandbox, journeys, report};
+use walkback_tests::{Backend, ONE_OF_EACH, Output, SERVERS, Sandbox, journeys, report};
 
+use cuts::a_connection_that_is_cut_is_as_a_kill;
 use kinds::{Kind, Seen};
+use servers::{ON_FILES, a_server_that_crashes_is_as_a_kill};
 
 fn main() -> ExitCode {
     let outcome = walkback_tests::main(
@@ -38,6 +42,8 @@ fn main() -> ExitCode {
                 a_recover_that_goes_back,
                 a_recover_that_goes_forward,
             ],
+            SERVERS => [a_connection_that_is_cut_is_as_a_kill],
+            ON_FILES => [a_server_that_crashes_is_as_a_kill],
         },
     );
     table::publish();
@@ -120,11 +126,20 @@ fn fill(backend: Backend, kind: &Kind) {
         let command = kind.command(&sandbox);
         let Some(killed) = sandbox.killed_at(step, &command) else {
             // A run may have a step less than another: a chunk that is there already is not written again.
-            report(&format!("{} on {backend}: step {step} was not reached", kind.name));
+            report(&format!(
+                "{} on {backend}: step {step} was not reached",
+                kind.name
+            ));
             continue;
         };
         table::killed(kind.name, backend);
-        settle(&sandbox, kind, (&before, &after), &killed, step);
+        settle(
+            &sandbox,
+            kind,
+            (&before, &after),
+            &killed,
+            &format!("killed at step {step}"),
+        );
         table::recovered(kind.name, backend);
     }
 }
@@ -149,10 +164,16 @@ fn count_steps(sandbox: &Sandbox, kind: &Kind) -> u64 {
 }
 
 /// Recovers, looks, and lets the run go on.
-fn settle(sandbox: &Sandbox, kind: &Kind, (before, after): (&Seen, &Seen), killed: &Output, step: u64) {
-    let context = || format!("{} killed at step {step}: {}", kind.name, killed.transcript());
+fn settle(sandbox: &Sandbox, kind: &Kind, (before, after): (&Seen, &Seen), killed: &Output, how: &str) {
+    let context = || format!("{} {how}: {}", kind.name, killed.transcript());
     let recovered = sandbox.run(&["recover", "-y"]);
-    assert_eq!(recovered.code, Some(0), "{}\n{}", context(), recovered.transcript());
+    assert_eq!(
+        recovered.code,
+        Some(0),
+        "{}\n{}",
+        context(),
+        recovered.transcript()
+    );
     let seen = Seen::of(sandbox);
     sandbox.assert_sound();
     let is_between = !(seen.is(before) || seen.is(after));
@@ -170,7 +191,12 @@ fn settle(sandbox: &Sandbox, kind: &Kind, (before, after): (&Seen, &Seen), kille
         let again = sandbox.run(&kind.command(sandbox));
         assert_eq!(again.code, Some(0), "{}\n{}", context(), again.transcript());
         let seen = Seen::of(sandbox);
-        assert!(seen.is(after), "{}\n{}", context(), seen.difference(before, after));
+        assert!(
+            seen.is(after),
+            "{}\n{}",
+            context(),
+            seen.difference(before, after)
+        );
     }
     if sandbox.path(".walkback/vault").exists() {
         let verified = sandbox.run(&["backup", "verify"]);

@@ -7,7 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use walkback_tests::{Backend, ONE_OF_EACH, report};
 
+use crate::cuts::CUT;
 use crate::kinds::ALL;
+use crate::servers::CRASHED;
 
 /// How often a kind of run was killed on an engine, and how often it was recovered.
 type Cells = BTreeMap<(&'static str, String), (usize, usize)>;
@@ -52,6 +54,10 @@ where that is still to be done. Afterwards every definition and every row is wha
 that nobody killed, and so are the ledger, what is pending, what waits to be put back, what was moved aside, and the backups.
 Each of them is verified.
 
+In the rows at the end it is not the process that ends, but its connection to the server, at a request chosen at random: before the
+request has got there, or when it was answered and the answer is not back yet; that connection alone, or all of them.
+Or the server is killed with `SIGKILL` at a random moment, and started again.
+
 A cell says how often the run was killed / how often it was recovered. The test that does this writes the table:
 `WALKBACK_KILLS=all WALKBACK_MATRIX=docs/src/crash-matrix.md cargo test -p walkback-tests --test matrix`. `cargo xtask test` kills at a
 few of the steps of each cell, chosen at random.
@@ -65,10 +71,12 @@ fn rendered(cells: &Cells) -> String {
     text.push_str("\n|---|");
     text.push_str(&"---|".repeat(ONE_OF_EACH.len()));
     text.push('\n');
-    for kind in ALL {
-        write!(text, "| {} |", kind.name).ok();
+    let kinds = ALL.iter().map(|kind| kind.name);
+    let faults = CUT.iter().chain(CRASHED).map(|(name, _)| *name);
+    for name in kinds.chain(faults) {
+        write!(text, "| {name} |").ok();
         for backend in ONE_OF_EACH {
-            match cells.get(&(kind.name, backend.to_string())) {
+            match cells.get(&(name, backend.to_string())) {
                 Some((killed, recovered)) => write!(text, " {killed} / {recovered} |").ok(),
                 None => write!(text, " |").ok(),
             };

@@ -11,7 +11,7 @@ use super::Execution;
 use super::statement::statement_failed;
 use super::undo::{ByJournal, needs_recovery};
 use super::up::{Derivation, Outcome, changes_schema};
-use crate::journal::{StatementState, UndoRow};
+use crate::journal::{StatementRow, StatementState, UndoRow};
 use crate::plan::{PlannedStatement, PlannedStep, PointScope};
 
 impl Execution<'_> {
@@ -135,11 +135,36 @@ impl Execution<'_> {
         self.journal().note_undo(cx, &row.run_id, row.seq, undo).await?;
         self.journal().note_statement(cx, &row).await?;
         cx.step("statement.intent");
-        let at = crate::identity::moment(cx.now());
         if step.statements[index].external.is_some() {
             self.run_external(cx, step, index, row.seq).await?;
             cx.step("statement.sent");
-        } else if undo.with_outcome {
+            cx.step("statement.done");
+            return Ok(());
+        }
+        let mut tries = self.tries();
+        while let Err(error) = self.send_once(cx, step, index, (&row, undo.with_outcome)).await {
+            tries
+                .again(
+                    cx,
+                    &format!("a statement of `{}` ({})", step.name, row.place),
+                    error,
+                )
+                .await?;
+        }
+        cx.step("statement.done");
+        Ok(())
+    }
+
+    /// Sends a statement, with its outcome if they commit together. What fails has not happened.
+    async fn send_once(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        index: usize,
+        (row, with_outcome): (&StatementRow, bool),
+    ) -> Result<()> {
+        let at = crate::identity::moment(cx.now());
+        if with_outcome {
             self.session.begin(cx, Begin::Write).await?;
             let sent = self.send(cx, step, index).await;
             if let Err(error) = sent {
@@ -157,7 +182,6 @@ impl Execution<'_> {
                 .statement_done(cx, &row.run_id, row.seq, &at)
                 .await?;
         }
-        cx.step("statement.done");
         Ok(())
     }
 

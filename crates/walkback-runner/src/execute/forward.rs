@@ -135,6 +135,10 @@ impl Execution<'_> {
         cx.step("forward.begun");
         let (own, own_seq) = (std::mem::replace(&mut self.run.id, run.to_owned()), self.seq);
         self.seq = last;
+        if step.direction == Direction::Down {
+            // What it takes away is put aside from the safety point of the run that was killed.
+            self.safety.clone_from(&point);
+        }
         let outcome = self.rest(cx, step, progress, before, point).await;
         self.run.id = own;
         self.seq = own_seq;

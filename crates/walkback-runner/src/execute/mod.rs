@@ -3,7 +3,9 @@
 mod autocommit;
 mod down;
 mod forward;
+mod meanwhile;
 mod statement;
+mod tries;
 mod undo;
 mod up;
 
@@ -34,6 +36,7 @@ use crate::{gate, identity, lock, rights};
 
 pub(crate) use forward::Progress;
 pub(crate) use statement::excerpt;
+pub(crate) use tries::{Tries, is_of_another_session};
 pub(crate) use undo::{ByJournal, has_ways_back, may_have_happened};
 pub(crate) use up::{Derivation, Outcome, changes_schema};
 
@@ -326,12 +329,23 @@ impl<'a> Execution<'a> {
                 Direction::Up => self.up(cx, step).await?,
                 Direction::Down => {
                     self.keep_moved_back(cx).await?;
-                    self.down(cx, step).await?;
+                    let mut tries = self.tries();
+                    while let Err(error) = self.down(cx, step).await {
+                        tries
+                            .again(cx, &format!("the down of `{}`", step.name), error)
+                            .await?;
+                        self.taken_back = None;
+                    }
                 }
             }
             task.advance(1);
         }
         Ok(())
+    }
+
+    /// Returns how often something is tried again that other sessions have stopped.
+    pub(crate) fn tries(&self) -> Tries {
+        Tries::new(self.runner.settings().lock_retries)
     }
 
     /// Returns what all steps of a run together may change of what is there now.

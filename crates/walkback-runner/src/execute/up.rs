@@ -68,17 +68,32 @@ impl Execution<'_> {
             }
         }
         let mut scope = step.scope();
+        let mut tries = self.tries();
+        // The point of a try that another session has stopped is good for the next, or else made anew under the lock.
+        let mut made: Option<Option<Manifest>> = None;
         loop {
             self.aside.clear();
-            let point = self.point_before(cx, &step, &scope).await?;
+            let point = match made.take() {
+                Some(point) => point,
+                None => self.point_before(cx, &step, &scope).await?,
+            };
             if !step.transaction {
                 return self.up_statement_by_statement(cx, &step, &scope, point).await;
             }
-            let attempt = Box::pin(self.up_in_transaction(cx, &step, &scope, point)).await;
+            let attempt = Box::pin(self.up_in_transaction(cx, &step, &scope, point.clone())).await;
             if step.is_captured() && !matches!(attempt, Ok(Attempt::Applied)) {
                 self.abandon_capture(&cx.shielded()).await?;
             }
-            match attempt? {
+            let attempt = match attempt {
+                Ok(attempt) => attempt,
+                Err(error) => {
+                    tries.again(cx, &format!("`{}`", step.name), error).await?;
+                    self.taken_back = None;
+                    made = Some(point);
+                    continue;
+                }
+            };
+            match attempt {
                 Attempt::Applied => return Ok(()),
                 // A rename reaches into tables that no statement names. The second point holds them.
                 Attempt::NeedsMore(tables) => scope = scope.and(PointScope::Tables(tables)),
@@ -337,8 +352,8 @@ impl Execution<'_> {
         };
         self.insert_row(cx, &row).await?;
         let delta = SchemaDelta::between(&outcome.before, &outcome.after);
-        self.note_tables(cx, step, &delta, &outcome.after, after.as_ref())
-            .await?;
+        let before = (point.as_deref(), after.as_ref());
+        self.note_tables(cx, step, &delta, &outcome.after, before).await?;
         let (derived_sql, derived_loses) = outcome.derivation.finish();
         // What only the tool of its layout can run, an older checkout cannot run without the files.
         let stored_down = step.paired_down.as_ref().filter(|down| !down.is_external());
@@ -383,9 +398,10 @@ impl Execution<'_> {
         step: &PlannedStep,
         delta: &SchemaDelta,
         after: &Schema,
-        kept: Option<&Manifest>,
+        (point, kept): (Option<&str>, Option<&Manifest>),
     ) -> Result<()> {
         self.journal().forget_after(cx, &step.id).await?;
+        let mut written = self.written_meanwhile(cx, step, point, after).await?;
         let mut names: Vec<TableName> = delta.created_tables().cloned().collect();
         match (step.scope(), step.touched()) {
             (PointScope::None, _) => {}
@@ -399,6 +415,12 @@ impl Execution<'_> {
         tables.sort_by(|left, right| left.name.cmp(&right.name));
         tables.dedup_by(|left, right| left.name == right.name);
         for table in tables {
+            if let Some(then) = written.remove(&table.name) {
+                self.journal()
+                    .note_after(cx, &step.id, &table.name.to_string(), &then)
+                    .await?;
+                continue;
+            }
             let known = kept.and_then(|kept| kept.table(&table.name)?.fingerprint.clone());
             let print = match known {
                 Some(print) => print,

@@ -7,7 +7,7 @@ use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
 
 use super::{RollbackKind, RollbackPlan, RollbackStep};
 use crate::changes::{ChangesPlan, OnConflict, Whose};
-use crate::execute::Execution;
+use crate::execute::{Execution, is_of_another_session};
 use crate::gate;
 use crate::journal::StoredMigration;
 use crate::plan::{Planner, PointScope, RunKind};
@@ -163,7 +163,7 @@ impl Execution<'_> {
                     let error = Error::new(*kind, message);
                     self.walk_back_otherwise(cx, &stored, error).await
                 }
-                _ => self.walk_back(cx, step, plan).await,
+                _ => self.walk_back_patiently(cx, step, plan).await,
             };
             outcome.map_err(|error| (step.id.clone(), error))?;
         }
@@ -224,6 +224,20 @@ impl Execution<'_> {
             .clone()
             .map_or(PointScope::Everything, PointScope::Tables);
         Ok(down.and(touched).and(restored).and(PointScope::Tables(changed)))
+    }
+
+    /// Walks one migration back, and tries again what another session has stopped.
+    async fn walk_back_patiently(&mut self, cx: &Cx, step: &RollbackStep, plan: &RollbackPlan) -> Result<()> {
+        let mut tries = self.tries();
+        while let Err(error) = Box::pin(self.walk_back(cx, step, plan)).await {
+            if self.all_taken_back {
+                return Err(error);
+            }
+            let what = format!("the rollback of `{}`", step.name);
+            tries.again(cx, &what, error).await?;
+            self.taken_back = None;
+        }
+        Ok(())
     }
 
     /// Walks one migration back: by its script if that is the plan and it proves sound, else from its point.
@@ -401,8 +415,9 @@ impl Execution<'_> {
 
 /// Returns whether the next means may be tried after this error: the script was undone, nobody asked to stop.
 fn may_go_on(error: &Error) -> bool {
-    !matches!(
-        error.kind(),
-        ErrorKind::Interrupted | ErrorKind::NeedsRecovery | ErrorKind::Unavailable | ErrorKind::Locked
-    )
+    !is_of_another_session(error)
+        && !matches!(
+            error.kind(),
+            ErrorKind::Interrupted | ErrorKind::NeedsRecovery | ErrorKind::Unavailable | ErrorKind::Locked
+        )
 }

@@ -96,6 +96,8 @@ pub struct EnvironmentSection {
     pub policy: Policy,
     /// How long to wait for the lock.
     pub lock_timeout: Option<Duration>,
+    /// How often to try again what another session has stopped.
+    pub lock_retries: Option<usize>,
     /// How many sessions a backup or a restore works with.
     pub jobs: Option<usize>,
     /// How long what a restore replaces stays in tables of its own.
@@ -419,6 +421,7 @@ impl<'a> Table<'a> {
                 "stores",
                 "stores_required",
                 "lock_timeout",
+                "lock_retries",
                 "jobs",
                 "soft_delete",
                 "protect",
@@ -440,6 +443,7 @@ impl<'a> Table<'a> {
                 .transpose()?
                 .unwrap_or_default(),
             lock_timeout: self.duration("lock_timeout")?,
+            lock_retries: self.count("lock_retries")?.map(|count| count.value),
             jobs: self.jobs("jobs")?,
             soft_delete: self.duration("soft_delete")?,
             protect: self.protect()?,

@@ -144,6 +144,9 @@ impl Project {
         if let Some(timeout) = self.lock_timeout()? {
             settings.lock_timeout = timeout;
         }
+        if let Some(retries) = self.section().and_then(|section| section.lock_retries) {
+            settings.lock_retries = retries;
+        }
         settings.jobs = self.jobs()?;
         if let Some(kept) = self.section().and_then(|section| section.soft_delete) {
             settings.soft_delete = kept;

@@ -1,0 +1,82 @@
+//! What applications write while a script outside a transaction runs: nobody keeps them from its tables.
+
+use std::collections::BTreeMap;
+
+use walkback_core::catalog::{Schema, Table};
+use walkback_core::statement::Severity;
+use walkback_core::{Cx, Result, TableName};
+
+use super::Execution;
+use crate::derive::changes_rows;
+use crate::journal::TableThen;
+use crate::plan::PlannedStep;
+use crate::reach::Reach;
+
+impl Execution<'_> {
+    /// Returns the tables in whose rows the script changes nothing, and that are not as its point holds them all the same,
+    /// as they are there: a rollback from the point takes away what was written meanwhile, and has to say so.
+    ///
+    /// Of tables in whose rows the script changes something it cannot be told.
+    pub(super) async fn written_meanwhile(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        point: Option<&str>,
+        after: &Schema,
+    ) -> Result<BTreeMap<TableName, TableThen>> {
+        let mut written = BTreeMap::new();
+        let (false, Some(point)) = (step.transaction, point) else {
+            return Ok(written);
+        };
+        let Some(own) = self.tables_written_by(step, after) else {
+            return Ok(written);
+        };
+        let manifest = self.open_point(cx, point).await?;
+        for entry in &manifest.tables {
+            let (Some(then), Some(now)) = (manifest.schema.table(&entry.table), after.table(&entry.table))
+            else {
+                continue;
+            };
+            let Some(print) = &entry.fingerprint else { continue };
+            if own.contains(&entry.table) || !has_columns_of(now, then) {
+                continue;
+            }
+            let seen = self.print(cx, after, &entry.table, &entry.columns).await?;
+            if seen.as_ref() == Some(print) {
+                continue;
+            }
+            self.report.warnings.push(format!(
+                "applications wrote to `{}` while `{}` ran; a rollback from its point would take that away, and says so",
+                entry.table, step.name
+            ));
+            let then = TableThen {
+                columns: entry.columns.clone(),
+                print: print.clone(),
+            };
+            written.insert(entry.table.clone(), then);
+        }
+        Ok(written)
+    }
+
+    /// Returns the tables in whose rows a script may change something. `None`: any.
+    fn tables_written_by(&self, step: &PlannedStep, schema: &Schema) -> Option<Vec<TableName>> {
+        let changes = |actions: &[walkback_core::statement::Action]| actions.iter().any(changes_rows);
+        let statements = step.statements.iter();
+        let effects: Vec<_> = statements
+            .filter(|statement| statement.severity == Severity::Unknown || changes(&statement.effect.actions))
+            .map(|statement| (statement.sql.clone(), statement.effect.clone()))
+            .collect();
+        if effects.is_empty() {
+            return Some(Vec::new());
+        }
+        Reach::new(&*self.dialect, schema, true).of_effects(&*self.dialect, &effects)
+    }
+}
+
+/// Returns whether a table still has all columns that it had, as they were.
+fn has_columns_of(now: &Table, then: &Table) -> bool {
+    then.columns.iter().all(|column| {
+        let found = now.columns.iter().find(|other| other.name == column.name);
+        found.is_some_and(|found| found.data_type == column.data_type)
+    })
+}

@@ -1,0 +1,118 @@
+//! The server ends in the middle of a run, without a warning, and is started again.
+
+use std::time::{Duration, Instant};
+
+use rand::Rng as _;
+use walkback_services::{Lifetime, Server, Service, Stopper, Way, answers, start};
+use walkback_tests::{Backend, Output, report, use_server};
+
+use crate::kinds::{self, Kind, Seen};
+use crate::{settle, table};
+
+/// Those that run from binaries of this machine, and can be started again.
+pub(crate) const ON_FILES: &[Backend] = &[Backend::Postgres, Backend::Mariadb];
+
+/// What is under way when the server ends.
+pub(crate) const CRASHED: &[(&str, &Kind)] = &[
+    ("`up`, server killed", &kinds::UP),
+    ("`up` outside a transaction, server killed", &kinds::LOOSE_UP),
+    ("`rollback --type full`, server killed", &kinds::FULL),
+    ("`restore`, server killed", &kinds::RESTORE),
+];
+
+/// How often the server ends for each kind.
+fn crashes() -> usize {
+    if std::env::var("WALKBACK_KILLS").is_ok_and(|kills| kills == "all") {
+        20
+    } else {
+        1
+    }
+}
+
+/// A server of this test alone.
+struct Private {
+    server: Server,
+    stopper: Stopper,
+    service: Service,
+}
+
+impl Private {
+    fn start(backend: Backend) -> Result<Self, String> {
+        let service = match backend {
+            Backend::Mariadb => Service::Mariadb,
+            _ => Service::Postgres,
+        };
+        let server = start(service, Way::Local, Lifetime::Stopped).map_err(|why| format!("{why:#}"))?;
+        let stopper = server.stopper().cloned().ok_or("nothing stops it")?;
+        use_server(Some(server.clone()));
+        let mut private = Self {
+            server,
+            stopper,
+            service,
+        };
+        // Servers of tests lose what was just committed; this one is started again as one that does not.
+        private.crash(match backend {
+            Backend::Mariadb => &["--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1"],
+            _ => &["-c", "synchronous_commit=on", "-c", "full_page_writes=on"],
+        });
+        Ok(private)
+    }
+
+    fn crash(&mut self, further: &[&str]) {
+        let crashed = self.stopper.crash().expect("it can be ended");
+        std::thread::sleep(Duration::from_millis(200));
+        let url = self.server.url().to_owned();
+        let service = self.service;
+        self.stopper = crashed
+            .start(further, || answers(service, &url).is_ok())
+            .expect("it starts again");
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        use_server(None);
+        if let Err(error) = self.stopper.stop() {
+            report(&format!("a server is left: {error:#}"));
+        }
+    }
+}
+
+pub(crate) fn a_server_that_crashes_is_as_a_kill(backend: Backend) {
+    let mut private = match Private::start(backend) {
+        Ok(private) => private,
+        Err(why) => {
+            // What runs in a container alone has no files to start from again.
+            report(&format!("ignored: no server of its own for {backend}: {why}"));
+            return;
+        }
+    };
+    for &(name, kind) in CRASHED {
+        let twin = (kind.setup)(backend);
+        let before = Seen::of(&twin);
+        let began = Instant::now();
+        let arguments = kind.command(&twin);
+        twin.ok(&arguments);
+        let long = u64::try_from(began.elapsed().as_millis()).expect("a short time");
+        let after = Seen::of(&twin);
+        for _ in 0..crashes() {
+            let sandbox = (kind.setup)(backend);
+            let arguments = kind.command(&sandbox);
+            let child = sandbox.spawn(&arguments);
+            let moment = rand::rng().random_range(0..long);
+            std::thread::sleep(Duration::from_millis(moment));
+            private.crash(&[]);
+            let output = child.wait_with_output().expect("it ends");
+            let output = Output::new(&arguments, &output, &sandbox.path("."));
+            table::killed(name, backend);
+            settle(
+                &sandbox,
+                kind,
+                (&before, &after),
+                &output,
+                &format!("server killed after {moment} ms of {long}"),
+            );
+            table::recovered(name, backend);
+        }
+    }
+}
