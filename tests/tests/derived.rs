@@ -16,7 +16,10 @@ fn main() -> ExitCode {
                 definitions_come_from_the_earlier_migrations_where_the_database_has_gone_on,
                 diesels_empty_way_back_is_filled,
             ],
-            ONE_OF_EACH => [a_derived_way_back_leads_back],
+            ONE_OF_EACH => [
+                a_derived_way_back_leads_back,
+                a_way_back_that_does_nothing_is_not_taken_for_one,
+            ],
         },
     )
 }
@@ -59,6 +62,29 @@ fn a_derived_way_back_leads_back(backend: Backend) {
     // The database was left alone, and what was derived can be run on it.
     sandbox.ok(&["down", "-n", "2", "-y", "--allow-lossy"]);
     sandbox.ok(&["up", "-y"]);
+}
+
+fn a_way_back_that_does_nothing_is_not_taken_for_one(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration("001_begin", BEGIN, "DROP VIEW v;\nDROP TABLE s;");
+    sandbox.ok(&["up", "-y"]);
+    let before = sandbox.contents();
+    sandbox.migration("002_add", "ALTER TABLE s ADD COLUMN d INTEGER;", "SELECT 1;");
+    sandbox.ok(&["up", "-y"]);
+    let back = sandbox.ok(&["rollback", "-n", "1", "-y", "--allow-lossy"]);
+    // Where the journal keeps a point, the way back is tried first, and does not lead back.
+    let said = format!("{}{}", back.stdout, back.stderr);
+    assert!(
+        said.contains("does nothing") || said.contains("by the derived down"),
+        "{}",
+        back.transcript()
+    );
+    sandbox.assert_contents(&before, &back.transcript());
+    // Where nothing has to be taken back, nothing is right.
+    sandbox.migration("002_add", "SELECT 2;", "SELECT 1;");
+    sandbox.ok(&["up", "-y"]);
+    let back = sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    assert!(!back.stdout.contains("does nothing"), "{}", back.transcript());
 }
 
 fn every_layout_has_its_place_for_a_way_back(backend: Backend) {

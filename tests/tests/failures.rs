@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use walkback_tests::{Backend, EVERYWHERE, MYSQL, POSTGRES, SERVERS, Sandbox, awkward, journeys};
+use walkback_tests::{
+    Backend, EVERYWHERE, MYSQL, ONE_OF_EACH, POSTGRES, SERVERS, Sandbox, awkward, journeys,
+};
 
 fn main() -> ExitCode {
     walkback_tests::main(
@@ -13,6 +15,7 @@ fn main() -> ExitCode {
                 a_script_that_fails_after_it_destroyed_much_is_walked_back,
                 a_script_of_rows_only_that_fails_in_the_middle_is_all_or_nothing,
             ],
+            ONE_OF_EACH => [a_clock_that_is_set_back_does_not_change_the_order],
             SERVERS => [statements_of_the_application_meanwhile_are_kept_when_a_script_fails],
             POSTGRES => [
                 an_index_that_cannot_be_built_concurrently_leaves_nothing_behind,
@@ -384,4 +387,40 @@ fn routines_without_delimiters_go_up_too(backend: Backend) {
     assert_eq!(sandbox.value("SELECT count(*) FROM plain WHERE a = 'a;b'"), "1");
     let output = sandbox.ok(&["rollback", "-y"]);
     sandbox.assert_contents(&before, &output.transcript());
+}
+
+/// Clocks are set back, and machines differ: the order of what was done stays.
+fn a_clock_that_is_set_back_does_not_change_the_order(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration(
+        "001_a",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, x INTEGER); INSERT INTO a VALUES (1, 1);",
+        "",
+    );
+    sandbox.migration("002_b", "UPDATE a SET x = 2;", "");
+    sandbox.migration("003_c", "DELETE FROM a;", "");
+    let mut states = vec![];
+    for year in ["2035", "2031", "2033"] {
+        states.push(sandbox.contents());
+        let up = sandbox.ok_at(&format!("{year}-01-01T00:00:00Z"), &["up", "-n", "1", "-y"]);
+        assert_eq!(
+            up.stderr.contains("the clock shows"),
+            year != "2035",
+            "{}",
+            up.transcript()
+        );
+    }
+    let audit = sandbox.ok_at("2030-01-01T00:00:00Z", &["audit", "--json"]).json();
+    let runs = audit["runs"].as_array().expect("a list");
+    let to: Vec<_> = runs
+        .iter()
+        .map(|run| run["to"].as_str().expect("a text"))
+        .collect();
+    assert_eq!(to, ["003", "002", "001"]);
+    sandbox.ok_at("2030-01-01T00:00:00Z", &["rollback", "-y"]);
+    sandbox.assert_contents(&states[2], "the last run is walked back");
+    sandbox.ok_at("2029-01-01T00:00:00Z", &["rollback", "-n", "1", "-y"]);
+    sandbox.assert_contents(&states[1], "and the one before it");
+    sandbox.ok_at("2028-01-01T00:00:00Z", &["rollback", "-y"]);
+    sandbox.assert_contents(&states[2], "and that is walked back");
 }

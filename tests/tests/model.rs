@@ -1,10 +1,12 @@
 //! Random sequences of migrations, application writes, rollbacks, restores and kills, against what was seen
 //! before each of them.
 //!
-//! `WALKBACK_MODEL_SEED` repeats a sequence that failed; `WALKBACK_MODEL_ROUNDS` asks for more of them.
+//! `WALKBACK_MODEL_SEED` repeats a sequence that failed; `WALKBACK_MODEL_ROUNDS` asks for more of them,
+//! `WALKBACK_MODEL_MINUTES` for as many as that time takes.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -86,8 +88,17 @@ fn random_sequences_never_leave_what_was_not_there(backend: Backend) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("WALKBACK_MODEL_SEED").unwrap_or_else(|| rand::rng().random());
     let rounds = number("WALKBACK_MODEL_ROUNDS").unwrap_or(if backend == Backend::Sqlite { 12 } else { 3 });
-    let mut operations = 0;
-    for round in 0..rounds {
+    // Or for so long, however many that are.
+    let minutes = number("WALKBACK_MODEL_MINUTES").map(|minutes| Duration::from_secs(60 * minutes));
+    let (mut operations, began) = (0, Instant::now());
+    for round in 0.. {
+        let is_over = match minutes {
+            Some(minutes) => began.elapsed() >= minutes,
+            None => round >= rounds,
+        };
+        if is_over {
+            break;
+        }
         let seed = seed.wrapping_add(round);
         report(&format!("model on {backend}: WALKBACK_MODEL_SEED={seed}"));
         let mut model = Model::new(backend, seed);
@@ -97,7 +108,8 @@ fn random_sequences_never_leave_what_was_not_there(backend: Backend) {
         }
     }
     report(&format!(
-        "model on {backend}: {operations} operations in {rounds} rounds"
+        "model on {backend}: {operations} operations from seed {seed} on, in {} s",
+        began.elapsed().as_secs()
     ));
 }
 
@@ -117,11 +129,12 @@ impl Model {
     }
 
     fn step(&mut self) {
-        match self.random.random_range(0..12) {
+        match self.random.random_range(0..13) {
             0..=4 => self.up(),
             5..=7 => self.write(),
             8..=10 if !self.applied.is_empty() => self.roll_back(),
             11 => self.back_up_and_restore(),
+            12 => self.purge(),
             _ => self.up(),
         }
     }
@@ -231,8 +244,7 @@ impl Model {
             let step = self.random.random_range(1..16);
             self.story.push(format!("{arguments:?} killed at step {step}"));
             if self.sandbox.killed_at(step, arguments).is_some() {
-                let output = self.sandbox.run(&["recover", "-y"]);
-                self.check(output.code == Some(0), &output.transcript());
+                self.recover();
                 return None;
             }
             self.story.push("it ended before".to_owned());
@@ -244,6 +256,30 @@ impl Model {
         let settled = matches!(output.code, Some(0 | 1 | 2 | 6));
         self.check(settled, "an exit code that nobody expects");
         Some(output)
+    }
+
+    /// Goes back or forward, as it comes; what cannot go forward goes back.
+    fn recover(&mut self) {
+        if self.random.random_ratio(1, 2) {
+            let output = self.sandbox.run(&["recover", "--forward", "-y"]);
+            self.story.push(output.transcript());
+            if output.code == Some(0) {
+                return;
+            }
+            self.check(output.code == Some(4), "a recover that cannot go forward");
+        }
+        let output = self.sandbox.run(&["recover", "-y"]);
+        self.story.push(output.transcript());
+        self.check(output.code == Some(0), "a killed run is not recovered");
+    }
+
+    /// Drops what restores have replaced: nobody sees that.
+    fn purge(&mut self) {
+        let before = self.sandbox.contents();
+        let output = self.sandbox.run(&["purge", "--all", "-y"]);
+        self.story.push(output.transcript());
+        self.check(output.code == Some(0), "a purge");
+        self.same(&before, "a purge has changed what the application sees");
     }
 
     /// Returns how many migrations of the model count as applied.

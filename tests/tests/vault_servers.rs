@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use rand::seq::index::sample;
 use walkback_services::s3::{ACCESS_KEY, BUCKET, Fault, S3Server, SECRET_KEY};
 use walkback_tests::{
     Backend, ONE_OF_EACH, Output, SECRETS, Sandbox, assert_tells_none_of, awkward, journeys,
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
                 a_backup_is_made_verified_restored_and_pruned_in_both_stores,
                 a_wrong_key_opens_nothing_and_is_said_to_be_wrong,
                 a_store_that_is_down_stops_a_backup_unless_fewer_are_required,
+                a_store_that_goes_down_midway_leaves_what_was_there_or_what_was_to_be,
             ],
             &[Backend::Sqlite] => [nothing_in_the_bucket_tells_what_is_in_the_database],
         },
@@ -235,6 +237,85 @@ fn a_store_that_is_down_stops_a_backup_unless_fewer_are_required(backend: Backen
     let third = kept.backup();
     let listed = kept.ok(&["backup", "list"]);
     assert_says(&listed, &["only local", &third]);
+}
+
+/// Returns how many of the requests of a command are tried as the last that the bucket answers.
+fn usual_ends(backend: Backend) -> usize {
+    if std::env::var("WALKBACK_JOURNEYS").is_ok_and(|journeys| journeys == "all") {
+        return 100;
+    }
+    if backend == Backend::Sqlite { 6 } else { 2 }
+}
+
+fn a_store_that_goes_down_midway_leaves_what_was_there_or_what_was_to_be(backend: Backend) {
+    // The bucket is all there is.
+    let prepared = || {
+        let kept = Kept::new(backend);
+        kept.configure("[\"offsite\"]", "");
+        kept.sandbox.migration(
+            "001_begin",
+            "CREATE TABLE a (id INTEGER PRIMARY KEY, x VARCHAR(20)); INSERT INTO a VALUES (1, 'one'), (2, 'two');",
+            "",
+        );
+        kept.ok(&["up", "-y"]);
+        kept.ok(&["backup", "create"]);
+        kept.sandbox.migration(
+            "002_drop",
+            "DELETE FROM a WHERE id = 1; CREATE TABLE b (x INTEGER);",
+            "",
+        );
+        kept
+    };
+    let changed = || {
+        let kept = prepared();
+        kept.ok(&["up", "-y"]);
+        kept.sandbox.sql("INSERT INTO a VALUES (3, 'since')");
+        kept
+    };
+    let cases: [(&[&str], &dyn Fn() -> Kept); 5] = [
+        (&["up", "-y"], &prepared),
+        (&["backup", "create"], &prepared),
+        (&["rollback", "-y", "--allow-lossy"], &changed),
+        (&["rollback", "-y", "--type", "full", "--allow-lossy"], &changed),
+        (&["backup", "prune", "--keep", "last=1", "-y"], &changed),
+    ];
+    for (arguments, setup) in cases {
+        let twin = setup();
+        let before = twin.sandbox.contents();
+        let counted = twin.server.faults().requests();
+        twin.ok(arguments);
+        let requests = twin.server.faults().requests() - counted;
+        let after = twin.sandbox.contents();
+        assert!(requests > 1, "{arguments:?} hardly asks the store");
+        let ends = sample(&mut rand::rng(), requests, usual_ends(backend).min(requests));
+        for end in ends {
+            let kept = setup();
+            let mut answered = 0;
+            kept.server.faults().set(move |_| {
+                answered += 1;
+                (answered > end).then_some(Fault::DropAfter)
+            });
+            let output = kept.run(Some(MINE), arguments);
+            let context = format!(
+                "{backend}, the store ends after {end} of {requests}: {}",
+                output.transcript()
+            );
+            kept.server.faults().clear();
+            let recovered = kept.run(Some(MINE), &["recover", "-y"]);
+            assert_eq!(recovered.code, Some(0), "{context}\n{}", recovered.transcript());
+            let seen = kept.sandbox.contents();
+            assert!(
+                seen == before || seen == after,
+                "{context}\n{}",
+                seen.difference(&before)
+            );
+            kept.ok(&["backup", "verify"]);
+            if seen == before {
+                kept.ok(arguments);
+            }
+            kept.sandbox.assert_contents(&after, &context);
+        }
+    }
 }
 
 fn nothing_in_the_bucket_tells_what_is_in_the_database(backend: Backend) {

@@ -23,6 +23,11 @@ struct Changed {
 }
 
 impl SchemaDelta {
+    /// Returns whether nothing in the schema has changed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Compares the schema before and after a migration.
     pub(crate) fn between(before: &Schema, after: &Schema) -> Self {
         let (old, new) = (before.by_key(), after.by_key());

@@ -47,6 +47,7 @@ mod snapshot;
 mod stamp;
 mod state;
 mod status;
+mod steady;
 mod verify;
 mod watch;
 

@@ -116,7 +116,8 @@ impl Runner {
                 table: kept.table.clone(),
             })
             .collect();
-        let mut execution = Execution::begin(self, cx, RunKind::Purge, consent, &drops).await?;
+        let (mut execution, steady) = Execution::begin(self, cx, RunKind::Purge, consent, &drops).await?;
+        let cx = &steady;
         let heads = execution.state.heads(&execution.state.applied_set());
         execution.record(cx, &heads, &heads).await?;
         let outcome = execution.purge(cx, plan).await;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use walkback_core::Access;
 use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Result, Session};
 
-use crate::execute::{ByJournal, Execution, Progress, has_ways_back};
+use crate::execute::{BEGUN_BACK, ByJournal, Execution, Progress, has_ways_back};
 use crate::gate;
 use crate::journal::{Journal, PointRow, StatementRow, StatementState};
 use crate::plan::{PlannedStep, Planner, RunKind};
@@ -180,9 +180,11 @@ impl Runner {
         let undo = journal.undo_of(cx, &plan.run).await?;
         let points = journal.points_of(cx, &plan.run).await?;
         let is_up = state.half_done.iter().all(|row| row.direction == "up");
+        let is_taken_back = journal.is_taken_back(cx, &plan.run).await?;
         let point = self.right_point(cx, state, points, is_up).await?;
         let now = self.schema(cx, session).await?;
         let forward = match self.step_of(cx, state, plan).await {
+            Ok(_) if is_taken_back => Err(BEGUN_BACK.to_owned()),
             Ok(_) if is_up && point.is_none() => Err("no point holds the schema before it".to_owned()),
             Ok(step) => Progress::of(&step, &state.half_done, &undo, &now)
                 .map(|progress| step.statements.len() - progress.done),
@@ -245,7 +247,8 @@ impl Runner {
     /// As [`Runner::run`].
     pub async fn run_recover(&self, cx: &Cx, plan: &RecoverPlan, consent: &Consent) -> Result<RunReport> {
         gate::ticket(self.settings(), consent)?;
-        let mut execution = Execution::begin(self, cx, RunKind::Recover, consent, &[]).await?;
+        let (mut execution, steady) = Execution::begin(self, cx, RunKind::Recover, consent, &[]).await?;
+        let cx = &steady;
         let heads = execution.state.heads(&execution.state.applied_set());
         execution.record(cx, &heads, &heads).await?;
         let outcome = execution.recover(cx, plan).await;
@@ -310,7 +313,9 @@ impl Execution<'_> {
         if step.direction == Direction::Up
             && let Some(point) = &plan.point
         {
-            before = Some(self.open_point(cx, point).await?.schema);
+            let manifest = self.open_point(cx, point).await?;
+            before = Some(manifest.schema.clone());
+            self.held = Some(manifest);
         }
         self.go_on(cx, &step, &plan.run, (before, plan.point.clone()))
             .await

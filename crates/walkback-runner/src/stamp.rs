@@ -77,7 +77,8 @@ impl Runner {
     /// `Refused` by the policy, `Locked` if somebody else runs.
     pub async fn run_stamp(&self, cx: &Cx, plan: &StampPlan, consent: &Consent) -> Result<RunReport> {
         gate::ticket(self.settings(), consent)?;
-        let mut execution = Execution::begin(self, cx, RunKind::Stamp, consent, &[]).await?;
+        let (mut execution, steady) = Execution::begin(self, cx, RunKind::Stamp, consent, &[]).await?;
+        let cx = &steady;
         execution.record(cx, &plan.from, &plan.to).await?;
         let outcome = execution.stamp(cx, plan).await;
         execution.conclude(cx, outcome).await

@@ -19,7 +19,7 @@ pub(crate) const CUT: &[(&str, &Kind)] = &[
 /// How often each kind is cut.
 fn cuts() -> usize {
     if std::env::var("WALKBACK_KILLS").is_ok_and(|kills| kills == "all") {
-        30
+        12
     } else {
         2
     }

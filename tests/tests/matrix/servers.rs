@@ -23,7 +23,7 @@ pub(crate) const CRASHED: &[(&str, &Kind)] = &[
 /// How often the server ends for each kind.
 fn crashes() -> usize {
     if std::env::var("WALKBACK_KILLS").is_ok_and(|kills| kills == "all") {
-        20
+        10
     } else {
         1
     }

@@ -25,6 +25,7 @@ impl Execution<'_> {
         point: Option<Manifest>,
     ) -> Result<()> {
         let point = self.point_still_true(cx, step, scope, point).await?;
+        self.held.clone_from(&point);
         let point = point.map(|point| point.id);
         let before = self.runner.schema(cx, &mut *self.session).await?;
         let start = (0, Derivation::default());

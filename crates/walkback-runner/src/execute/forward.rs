@@ -12,6 +12,9 @@ use super::up::{Derivation, Outcome};
 use crate::journal::{StatementRow, StatementState, UndoRow};
 use crate::plan::PlannedStep;
 
+/// Why what was begun to be taken back goes no other way.
+pub(crate) const BEGUN_BACK: &str = "somebody has begun to take it back";
+
 /// How far a half-done script has got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Progress {
@@ -111,6 +114,12 @@ impl Execution<'_> {
         run: &str,
         (before, point): (Option<Schema>, Option<String>),
     ) -> Result<()> {
+        if self.journal().is_taken_back(cx, run).await? {
+            return Err(Error::new(
+                ErrorKind::CheckFailed,
+                format!("`{}` cannot go on: {BEGUN_BACK}", step.name),
+            ));
+        }
         let rows = self.journal().statements_of(cx, run).await?;
         let undo = self.journal().undo_of(cx, run).await?;
         let now = self.runner.schema(cx, &mut *self.session).await?;

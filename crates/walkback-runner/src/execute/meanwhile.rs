@@ -21,17 +21,15 @@ impl Execution<'_> {
         &mut self,
         cx: &Cx,
         step: &PlannedStep,
-        point: Option<&str>,
         after: &Schema,
     ) -> Result<BTreeMap<TableName, TableThen>> {
         let mut written = BTreeMap::new();
-        let (false, Some(point)) = (step.transaction, point) else {
+        let Some(manifest) = self.held.take().filter(|_| !step.transaction) else {
             return Ok(written);
         };
         let Some(own) = self.tables_written_by(step, after) else {
             return Ok(written);
         };
-        let manifest = self.open_point(cx, point).await?;
         for entry in &manifest.tables {
             let (Some(then), Some(now)) = (manifest.schema.table(&entry.table), after.table(&entry.table))
             else {

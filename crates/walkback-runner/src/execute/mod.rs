@@ -32,9 +32,9 @@ use crate::report::{Named, RunReport};
 use crate::runner::Runner;
 use crate::settings::Consent;
 use crate::state::State;
-use crate::{gate, identity, lock, rights};
+use crate::{gate, identity, lock, rights, steady};
 
-pub(crate) use forward::Progress;
+pub(crate) use forward::{BEGUN_BACK, Progress};
 pub(crate) use statement::excerpt;
 pub(crate) use tries::{Tries, is_of_another_session};
 pub(crate) use undo::{ByJournal, has_ways_back, may_have_happened};
@@ -58,6 +58,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) limited: bool,
     /// Whether all that the run had done was taken back with what failed.
     pub(crate) all_taken_back: bool,
+    /// The point before the script that runs outside a transaction: no store is asked for it once that has begun.
+    pub(crate) held: Option<Manifest>,
     /// Whether an exchange of tables has begun that no rollback takes back.
     pub(crate) swapping: bool,
     /// What a restore has loaded before its transaction: the point, and its tables.
@@ -102,7 +104,9 @@ impl Runner {
     /// what the plan was made for, `NeedsRecovery` if a failed migration could not be undone.
     pub async fn run(&self, cx: &Cx, plan: &Plan, consent: &Consent) -> Result<RunReport> {
         gate::plan(self.settings(), plan, consent)?;
-        let mut execution = Execution::begin(self, cx, plan.kind, consent, &rights::of_plan(plan)).await?;
+        let (mut execution, steady) =
+            Execution::begin(self, cx, plan.kind, consent, &rights::of_plan(plan)).await?;
+        let cx = &steady;
         let steps = execution.still_to_do(plan)?;
         execution.record(cx, &plan.from, &plan.to).await?;
         let outcome = execution.steps(cx, plan, &steps).await;
@@ -111,14 +115,15 @@ impl Runner {
 }
 
 impl<'a> Execution<'a> {
-    /// Takes the lock, brings the journal into being, and reads the state that nobody can change any more.
+    /// Takes the lock, brings the journal into being, and reads the state that nobody can change any more. The context to go
+    /// on with is one whose moments come after those of earlier runs.
     pub(crate) async fn begin(
         runner: &'a Runner,
         cx: &Cx,
         kind: RunKind,
         consent: &Consent,
         actions: &[Action],
-    ) -> Result<Self> {
+    ) -> Result<(Self, Cx)> {
         let lock = Lock::take(runner, cx, kind.name()).await?;
         let mut session = runner.connect(cx, Access::Write).await?;
         lock::take_work(runner, cx, kind.name(), &mut *session).await?;
@@ -128,7 +133,7 @@ impl<'a> Execution<'a> {
                 .set_lock_timeout(cx, runner.settings().lock_timeout)
                 .await?;
         }
-        let notices = session.capability().notices.clone();
+        let mut notices = session.capability().notices.clone();
         let (dialect, format) = (runner.dialect(), runner.ledger());
         rights::check(runner, cx, &mut *session, actions).await?;
         session.begin(cx, Begin::Write).await?;
@@ -136,6 +141,8 @@ impl<'a> Execution<'a> {
         Ledger::new(&mut *session, &*dialect, &format).create(cx).await?;
         session.commit(cx).await?;
         cx.step("journal.created");
+        let mut journal = Journal::new(&mut *session, &*dialect);
+        let cx = &steady::after_the_last(cx, &mut journal, &mut notices).await?;
         let state = State::load(runner, cx, &mut *session).await?;
         let settings = runner.settings();
         let run = RunRecord {
@@ -192,6 +199,7 @@ impl<'a> Execution<'a> {
             safety: None,
             limited: false,
             all_taken_back: false,
+            held: None,
             swapping: false,
             ahead: None,
             homes: BTreeSet::new(),
@@ -215,7 +223,7 @@ impl<'a> Execution<'a> {
         }
         execution.settle_shown(cx, kind).await?;
         execution.forget_what_others_undid(cx).await?;
-        Ok(execution)
+        Ok((execution, cx.clone()))
     }
 
     /// Ends the rows of runs that were killed. Where every migration is one transaction nothing of them is

@@ -34,6 +34,8 @@ impl Execution<'_> {
         migration: &MigrationId,
         has_point: bool,
     ) -> Result<ByJournal> {
+        self.journal().note_taken_back(cx, run).await?;
+        cx.step("undo.begun");
         let statements = self.journal().statements_of(cx, run).await?;
         let undo = self.journal().undo_of(cx, run).await?;
         let now = self.runner.schema(cx, &mut *self.session).await?;

@@ -352,8 +352,8 @@ impl Execution<'_> {
         };
         self.insert_row(cx, &row).await?;
         let delta = SchemaDelta::between(&outcome.before, &outcome.after);
-        let before = (point.as_deref(), after.as_ref());
-        self.note_tables(cx, step, &delta, &outcome.after, before).await?;
+        self.note_tables(cx, step, &delta, &outcome.after, after.as_ref())
+            .await?;
         let (derived_sql, derived_loses) = outcome.derivation.finish();
         // What only the tool of its layout can run, an older checkout cannot run without the files.
         let stored_down = step.paired_down.as_ref().filter(|down| !down.is_external());
@@ -398,10 +398,10 @@ impl Execution<'_> {
         step: &PlannedStep,
         delta: &SchemaDelta,
         after: &Schema,
-        (point, kept): (Option<&str>, Option<&Manifest>),
+        kept: Option<&Manifest>,
     ) -> Result<()> {
         self.journal().forget_after(cx, &step.id).await?;
-        let mut written = self.written_meanwhile(cx, step, point, after).await?;
+        let mut written = self.written_meanwhile(cx, step, after).await?;
         let mut names: Vec<TableName> = delta.created_tables().cloned().collect();
         match (step.scope(), step.touched()) {
             (PointScope::None, _) => {}

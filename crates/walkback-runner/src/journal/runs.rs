@@ -1,5 +1,6 @@
 //! Runs: who, why, from, to, outcome.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use walkback_core::value::Value;
 use walkback_core::{Cx, Result};
@@ -131,6 +132,14 @@ impl Journal<'_> {
             ],
         )
         .await
+    }
+
+    /// Returns the last moment that a run has noted.
+    pub(crate) async fn last_moment(&mut self, cx: &Cx) -> Result<Option<DateTime<Utc>>> {
+        let sql = format!("SELECT max(started_at), max(finished_at) FROM {}", tables::RUNS);
+        let row = self.first(cx, &sql, &[]).await?.unwrap_or_default();
+        let moment = |column| text(&row, column)?.parse::<DateTime<Utc>>().ok();
+        Ok(moment(0).max(moment(1)))
     }
 
     /// Returns the newest runs first.

@@ -18,7 +18,20 @@ pub(crate) struct UndoRow {
     pub(crate) with_outcome: bool,
 }
 
+/// The fact that names the run whose half-done script is being taken back.
+const TAKEN_BACK: &str = "taken_back";
+
 impl Journal<'_> {
+    /// Notes that the half-done script of a run is being taken back: from here on it goes no other way.
+    pub(crate) async fn note_taken_back(&mut self, cx: &Cx, run: &str) -> Result<()> {
+        self.set_meta(cx, TAKEN_BACK, run).await
+    }
+
+    /// Returns whether somebody has begun to take the half-done script of a run back.
+    pub(crate) async fn is_taken_back(&mut self, cx: &Cx, run: &str) -> Result<bool> {
+        Ok(self.meta(cx, TAKEN_BACK).await?.as_deref() == Some(run))
+    }
+
     pub(crate) async fn note_undo(&mut self, cx: &Cx, run: &str, seq: i64, undo: &UndoRow) -> Result<()> {
         let sql = format!(
             "INSERT INTO {} (run_id, seq, way, why_none, schema_before, with_outcome) VALUES (?, ?, ?, ?, ?, ?)",

@@ -33,8 +33,9 @@ impl Runner {
     /// As [`Runner::run`], and `Damaged` if a point cannot be read; nothing has changed then.
     pub async fn run_rollback(&self, cx: &Cx, plan: &RollbackPlan, consent: &Consent) -> Result<RunReport> {
         gate::rollback(self.settings(), plan, consent)?;
-        let mut execution =
+        let (mut execution, steady) =
             Execution::begin(self, cx, RunKind::Rollback, consent, &rights::of_rollback(plan)).await?;
+        let cx = &steady;
         execution.still_as_planned(&plan.applied)?;
         execution.record(cx, &plan.from, &plan.to).await?;
         let outcome = Box::pin(execution.rollback(cx, plan)).await;
@@ -47,8 +48,9 @@ impl Runner {
     /// As [`Runner::run_rollback`].
     pub async fn run_restore(&self, cx: &Cx, plan: &RestorePlan, consent: &Consent) -> Result<RunReport> {
         gate::ticket(self.settings(), consent)?;
-        let mut execution =
+        let (mut execution, steady) =
             Execution::begin(self, cx, RunKind::Restore, consent, &rights::of_restore(plan)).await?;
+        let cx = &steady;
         execution.still_as_planned(&plan.applied_before)?;
         let from = execution.state.heads(&execution.state.applied_set());
         let to = execution

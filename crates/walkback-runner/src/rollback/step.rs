@@ -1,6 +1,7 @@
 //! Choosing the means for one migration: its script, or the point made before it.
 
 use walkback_core::catalog::Schema;
+use walkback_core::statement::Severity;
 use walkback_core::{Error, ErrorKind, MigrationId, Result};
 use walkback_vault::Manifest;
 
@@ -8,7 +9,7 @@ use super::plan::Planning;
 use super::{RollbackKind, RollbackStep};
 use crate::changes::{Changed, ChangesPlan, Merged};
 use crate::journal::StoredMigration;
-use crate::plan::{Planner, Verdict};
+use crate::plan::{PlannedStep, Planner, ScriptOrigin, Verdict};
 use crate::restore::Exchange;
 
 impl Planning<'_> {
@@ -39,6 +40,9 @@ impl Planning<'_> {
         }
         let stored = self.state.stored.get(id);
         let verdict = self.verdict(id).await?;
+        if let Some(step) = self.by_derived_instead(id).await? {
+            return Ok(step);
+        }
         if verdict == Verdict::Lossless {
             return self.by_down(id, "its way down is lossless".to_owned()).await;
         }
@@ -83,10 +87,42 @@ impl Planning<'_> {
             .verdict)
     }
 
+    /// Takes the derived way down of a migration that has changed definitions and whose own does nothing, where nothing else
+    /// was kept.
+    async fn by_derived_instead(&mut self, id: &MigrationId) -> Result<Option<RollbackStep>> {
+        let Some(stored) = self.state.stored.get(id) else {
+            return Ok(None);
+        };
+        let planner = Planner::new(self.runner, self.state);
+        if stored.delta.is_empty() || stored.point.is_some() || stored.changes.is_some() {
+            return Ok(None);
+        }
+        let Some(derived) = planner.derived_script(stored)? else {
+            return Ok(None);
+        };
+        let own = planner.down_step(self.cx, id).await?;
+        let does_nothing = own.statements.iter().all(|one| one.severity == Severity::None);
+        if own.origin == ScriptOrigin::Derived || !does_nothing {
+            return Ok(None);
+        }
+        let down = planner.down_step_of(id, derived);
+        let reason = "its own way down does nothing; this one was derived".to_owned();
+        self.by_script(id, down, reason).await.map(Some)
+    }
+
     pub(super) async fn by_down(&mut self, id: &MigrationId, reason: String) -> Result<RollbackStep> {
         let down = Planner::new(self.runner, self.state)
             .down_step(self.cx, id)
             .await?;
+        self.by_script(id, down, reason).await
+    }
+
+    async fn by_script(
+        &mut self,
+        id: &MigrationId,
+        down: PlannedStep,
+        reason: String,
+    ) -> Result<RollbackStep> {
         let loss = self.loss_of_down(id, &down.script).await?;
         if let Some(stored) = self.state.stored.get(id) {
             let altered = stored.delta.altered_tables().map(|table| (table.clone(), None));

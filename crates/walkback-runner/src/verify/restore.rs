@@ -146,7 +146,9 @@ impl Runner {
             _database: database,
         };
         let Restored { runner, manifest, .. } = &restored;
-        let mut execution = Execution::begin(runner, cx, RunKind::Restore, &Consent::default(), &[]).await?;
+        let (mut execution, steady) =
+            Execution::begin(runner, cx, RunKind::Restore, &Consent::default(), &[]).await?;
+        let cx = &steady;
         execution.record(cx, &[], &[]).await?;
         let outcome = execution.restore_into_empty(cx, manifest).await;
         execution.conclude(cx, outcome).await?;
