@@ -12,6 +12,7 @@
 
 mod cuts;
 mod kinds;
+mod power;
 mod servers;
 mod table;
 
@@ -22,6 +23,7 @@ use walkback_tests::{Backend, ONE_OF_EACH, Output, SERVERS, Sandbox, journeys, r
 
 use cuts::a_connection_that_is_cut_is_as_a_kill;
 use kinds::{Kind, Seen};
+use power::a_power_cut_is_as_a_kill;
 use servers::{ON_FILES, a_server_that_crashes_is_as_a_kill};
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
             ],
             SERVERS => [a_connection_that_is_cut_is_as_a_kill],
             ON_FILES => [a_server_that_crashes_is_as_a_kill],
+            &[Backend::Sqlite] => [a_power_cut_is_as_a_kill],
         },
     );
     table::publish();

@@ -9,6 +9,7 @@ use walkback_tests::{Backend, ONE_OF_EACH, report};
 
 use crate::cuts::CUT;
 use crate::kinds::ALL;
+use crate::power::OUT;
 use crate::servers::CRASHED;
 
 /// How often a kind of run was killed on an engine, and how often it was recovered.
@@ -56,7 +57,9 @@ Each of them is verified.
 
 In the rows at the end it is not the process that ends, but its connection to the server, at a request chosen at random: before the
 request has got there, or when it was answered and the answer is not back yet; that connection alone, or all of them.
-Or the server is killed with `SIGKILL` at a random moment, and started again.
+Or the server is killed with `SIGKILL` at a random moment, and started again. Or the power fails: the system calls of a run are
+traced, and after each of them the files are built again as a disk could hold them, with what was synchronized and nothing else, or
+with all names and, of what was written, only what was synchronized.
 
 A cell says how often the run was killed / how often it was recovered. The test that does this writes the table:
 `WALKBACK_KILLS=all WALKBACK_MATRIX=docs/src/crash-matrix.md cargo test -p walkback-tests --test matrix`. `cargo xtask test` kills at a
@@ -72,7 +75,7 @@ fn rendered(cells: &Cells) -> String {
     text.push_str(&"---|".repeat(ONE_OF_EACH.len()));
     text.push('\n');
     let kinds = ALL.iter().map(|kind| kind.name);
-    let faults = CUT.iter().chain(CRASHED).map(|(name, _)| *name);
+    let faults = CUT.iter().chain(CRASHED).chain(OUT).map(|(name, _)| *name);
     for name in kinds.chain(faults) {
         write!(text, "| {name} |").ok();
         for backend in ONE_OF_EACH {
