@@ -85,18 +85,34 @@ pub(crate) fn a_power_cut_is_as_a_kill(backend: Backend) {
 
 fn can_trace() -> bool {
     let mut trial = Command::new("strace");
-    trial.args(["-f", "-o", "/dev/null", "true"]).stdout(Stdio::null());
-    trial.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    trial
+        .args(["-f", "-o", "/dev/null", "true"])
+        .stdout(Stdio::null());
+    trial
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// Runs the command, and returns the calls that it made.
 fn traced(sandbox: &Sandbox, kind: &Kind) -> (Output, Vec<Call>) {
     let words = kind.command(sandbox);
     let plain = sandbox.command(&words);
-    let log = sandbox.path("..").join(format!("walkback-calls-{}", rand::random::<u64>()));
+    let log = sandbox
+        .path("..")
+        .join(format!("walkback-calls-{}", rand::random::<u64>()));
     let mut command = Command::new("strace");
     command
-        .args(["-f", "-y", "-xx", "-s", "16777216", "-e", &format!("trace={CALLS}"), "-o"])
+        .args([
+            "-f",
+            "-y",
+            "-xx",
+            "-s",
+            "16777216",
+            "-e",
+            &format!("trace={CALLS}"),
+            "-o",
+        ])
         .arg(&log)
         .arg(plain.get_program())
         .args(plain.get_args())
@@ -111,7 +127,10 @@ fn traced(sandbox: &Sandbox, kind: &Kind) -> (Output, Vec<Call>) {
     let output = command.output().expect("strace starts");
     let text = std::fs::read_to_string(&log).expect("it writes what it sees");
     std::fs::remove_file(&log).expect("it is there");
-    (Output::new(&words, &output, &sandbox.path(".")), read_calls(&text))
+    (
+        Output::new(&words, &output, &sandbox.path(".")),
+        read_calls(&text),
+    )
 }
 
 /// A call that has succeeded.
@@ -141,7 +160,8 @@ fn read_calls(text: &str) -> Vec<Call> {
         } else {
             rest.to_owned()
         };
-        let (Some((name, _)), Some((call, result))) = (whole.split_once('('), whole.rsplit_once(" = ")) else {
+        let (Some((name, _)), Some((call, result))) = (whole.split_once('('), whole.rsplit_once(" = "))
+        else {
             continue;
         };
         if result.starts_with('-') || result.starts_with('?') {
@@ -325,7 +345,8 @@ impl Disk {
         let is_new = call.arguments.contains("O_CREAT") && !self.names.contains_key(&path);
         if is_new {
             self.contents.push(Content::default());
-            self.names.insert(path.clone(), Node::File(self.contents.len() - 1));
+            self.names
+                .insert(path.clone(), Node::File(self.contents.len() - 1));
         }
         if let Some(Node::File(file)) = self.names.get(&path) {
             if call.arguments.contains("O_TRUNC") {
@@ -372,7 +393,9 @@ impl Disk {
             return false;
         };
         if path != self.root && self.names.get(&path) != Some(&Node::Folder) {
-            let Some(file) = self.file_of(call) else { return false };
+            let Some(file) = self.file_of(call) else {
+                return false;
+            };
             let content = &mut self.contents[file];
             content.durable.clone_from(&content.now);
             return true;
@@ -381,7 +404,8 @@ impl Disk {
         self.durable
             .retain(|name, node| !is_in(name) || self.names.get(name) == Some(node));
         let entries = self.names.iter().filter(|(name, _)| is_in(name));
-        self.durable.extend(entries.map(|(name, node)| (name.clone(), *node)));
+        self.durable
+            .extend(entries.map(|(name, node)| (name.clone(), *node)));
         true
     }
 
@@ -393,7 +417,9 @@ impl Disk {
         };
         let is_reached = |name: &Path| {
             let above = name.ancestors().skip(1).take_while(|folder| *folder != self.root);
-            above.into_iter().all(|folder| names.get(folder) == Some(&Node::Folder))
+            above
+                .into_iter()
+                .all(|folder| names.get(folder) == Some(&Node::Folder))
         };
         let reached = names.iter().filter(|(name, _)| is_reached(name));
         let left = reached.map(|(name, node)| {

@@ -4,6 +4,7 @@ mod autocommit;
 mod down;
 mod forward;
 mod meanwhile;
+mod record;
 mod statement;
 mod tries;
 mod undo;
@@ -15,7 +16,7 @@ use std::time::Instant;
 
 use walkback_core::capture::Captured;
 use walkback_core::engine::Begin;
-use walkback_core::ledger::{LedgerFormat, LedgerRows};
+use walkback_core::ledger::LedgerFormat;
 use walkback_core::statement::Action;
 use walkback_core::{
     Access, Cx, Dialect, Direction, Error, ErrorKind, MigrationId, Result, Session, TableName,
@@ -24,7 +25,7 @@ use walkback_vault::{Manifest, PointKind, TableEntry};
 
 use crate::changes::Unplaced;
 use crate::journal::{DeprecatedRow, Journal, RunRecord, RunStatus};
-use crate::ledger::{Heads, Ledger, NewRow};
+use crate::ledger::Ledger;
 use crate::lock::Lock;
 use crate::plan::{Plan, PlannedStep, PointScope, RunKind};
 use crate::point::{self, PointRequest};
@@ -109,7 +110,7 @@ impl Runner {
         let cx = &steady;
         let steps = execution.still_to_do(plan)?;
         execution.record(cx, &plan.from, &plan.to).await?;
-        let outcome = execution.steps(cx, plan, &steps).await;
+        let outcome = Box::pin(execution.steps(cx, plan, &steps)).await;
         execution.conclude(cx, outcome).await
     }
 }
@@ -490,66 +491,6 @@ impl<'a> Execution<'a> {
 
     pub(crate) fn journal(&mut self) -> Journal<'_> {
         Journal::new(&mut *self.session, &*self.dialect).at(self.state.schema.home.as_deref())
-    }
-
-    pub(crate) fn ledger(&mut self) -> Ledger<'_> {
-        Ledger::new(&mut *self.session, &*self.dialect, &self.format)
-    }
-
-    /// Writes into the ledger that a migration is applied.
-    pub(crate) async fn insert_row(&mut self, cx: &Cx, row: &NewRow<'_>) -> Result<()> {
-        if self.format.rows == LedgerRows::Applied {
-            self.ledger().insert(cx, row).await?;
-        }
-        let mut after = self.state.applied_set();
-        after.insert(row.id.clone());
-        self.move_heads(cx, &after).await
-    }
-
-    /// Takes a migration out of the ledger, and says whether it was in it.
-    pub(crate) async fn remove_row(&mut self, cx: &Cx, id: &MigrationId) -> Result<bool> {
-        let mut after = self.state.applied_set();
-        let mut was_in_it = after.remove(id);
-        if self.format.rows == LedgerRows::Applied {
-            was_in_it = self.ledger().remove(cx, id).await?;
-        }
-        self.move_heads(cx, &after).await?;
-        Ok(was_in_it)
-    }
-
-    /// Takes every row out of the ledger.
-    pub(crate) async fn empty_ledger(&mut self, cx: &Cx) -> Result<()> {
-        self.ledger().empty(cx).await?;
-        match self.heads_table() {
-            Some(other) if self.format.rows == LedgerRows::Applied => {
-                Ledger::new(&mut *self.session, &*self.dialect, &other)
-                    .empty(cx)
-                    .await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Returns the table of heads that is kept: the ledger itself, or what shows it to another tool.
-    fn heads_table(&self) -> Option<LedgerFormat> {
-        match self.format.rows {
-            LedgerRows::Heads => Some(self.format.clone()),
-            LedgerRows::Applied => {
-                let other = self.format.shown_in.as_deref();
-                other.filter(|_| self.state.shown.is_kept()).cloned()
-            }
-        }
-    }
-
-    /// Writes the heads of what is applied afterwards where they are kept.
-    async fn move_heads(&mut self, cx: &Cx, after: &BTreeSet<MigrationId>) -> Result<()> {
-        let Some(format) = self.heads_table() else {
-            return Ok(());
-        };
-        let before: Heads = self.state.heads(&self.state.applied_set()).into_iter().collect();
-        let after: Heads = self.state.heads(after).into_iter().collect();
-        let mut table = Ledger::new(&mut *self.session, &*self.dialect, &format);
-        table.move_heads(cx, (&before, &after)).await
     }
 
     pub(crate) fn next_seq(&mut self) -> i64 {

@@ -1,0 +1,71 @@
+//! Writing into the ledger, whatever its format, and into the table that shows it to another tool.
+
+use std::collections::BTreeSet;
+
+use walkback_core::ledger::{LedgerFormat, LedgerRows};
+use walkback_core::{Cx, MigrationId, Result};
+
+use super::Execution;
+use crate::ledger::{Heads, Ledger, NewRow};
+
+impl Execution<'_> {
+    pub(crate) fn ledger(&mut self) -> Ledger<'_> {
+        Ledger::new(&mut *self.session, &*self.dialect, &self.format)
+    }
+
+    /// Writes into the ledger that a migration is applied.
+    pub(crate) async fn insert_row(&mut self, cx: &Cx, row: &NewRow<'_>) -> Result<()> {
+        if self.format.rows == LedgerRows::Applied {
+            self.ledger().insert(cx, row).await?;
+        }
+        let mut after = self.state.applied_set();
+        after.insert(row.id.clone());
+        self.move_heads(cx, &after).await
+    }
+
+    /// Takes a migration out of the ledger, and says whether it was in it.
+    pub(crate) async fn remove_row(&mut self, cx: &Cx, id: &MigrationId) -> Result<bool> {
+        let mut after = self.state.applied_set();
+        let mut was_in_it = after.remove(id);
+        if self.format.rows == LedgerRows::Applied {
+            was_in_it = self.ledger().remove(cx, id).await?;
+        }
+        self.move_heads(cx, &after).await?;
+        Ok(was_in_it)
+    }
+
+    /// Takes every row out of the ledger.
+    pub(crate) async fn empty_ledger(&mut self, cx: &Cx) -> Result<()> {
+        self.ledger().empty(cx).await?;
+        match self.heads_table() {
+            Some(other) if self.format.rows == LedgerRows::Applied => {
+                Ledger::new(&mut *self.session, &*self.dialect, &other)
+                    .empty(cx)
+                    .await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the table of heads that is kept: the ledger itself, or what shows it to another tool.
+    fn heads_table(&self) -> Option<LedgerFormat> {
+        match self.format.rows {
+            LedgerRows::Heads => Some(self.format.clone()),
+            LedgerRows::Applied => {
+                let other = self.format.shown_in.as_deref();
+                other.filter(|_| self.state.shown.is_kept()).cloned()
+            }
+        }
+    }
+
+    /// Writes the heads of what is applied afterwards where they are kept.
+    async fn move_heads(&mut self, cx: &Cx, after: &BTreeSet<MigrationId>) -> Result<()> {
+        let Some(format) = self.heads_table() else {
+            return Ok(());
+        };
+        let before: Heads = self.state.heads(&self.state.applied_set()).into_iter().collect();
+        let after: Heads = self.state.heads(after).into_iter().collect();
+        let mut table = Ledger::new(&mut *self.session, &*self.dialect, &format);
+        table.move_heads(cx, (&before, &after)).await
+    }
+}
