@@ -101,7 +101,7 @@ fn the_lock_of_another_run_says_who_holds_it_and_is_waited_for() {
     waiting for the lock: held by walkback up by <user> since <time>
     error: the database is locked: held by walkback up by <user> since <time>
     hint: waited <duration>; wait longer with `--lock-timeout 5m`
-    hint: the lock goes away by itself when that process ends
+    hint: `walkback abort` asks that run to stop; its lock goes away by itself when its process ends
     ");
     let rollback = sandbox.run(&["rollback", "-y", "--lock-timeout", "1s", "--json"]);
     assert_eq!(
