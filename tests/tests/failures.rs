@@ -15,7 +15,10 @@ fn main() -> ExitCode {
                 a_script_that_fails_after_it_destroyed_much_is_walked_back,
                 a_script_of_rows_only_that_fails_in_the_middle_is_all_or_nothing,
             ],
-            ONE_OF_EACH => [a_clock_that_is_set_back_does_not_change_the_order],
+            ONE_OF_EACH => [
+                a_clock_that_is_set_back_does_not_change_the_order,
+                a_statement_over_its_time_is_cancelled_and_taken_back,
+            ],
             SERVERS => [statements_of_the_application_meanwhile_are_kept_when_a_script_fails],
             POSTGRES => [
                 an_index_that_cannot_be_built_concurrently_leaves_nothing_behind,
@@ -423,4 +426,50 @@ fn a_clock_that_is_set_back_does_not_change_the_order(backend: Backend) {
     sandbox.assert_contents(&states[1], "and the one before it");
     sandbox.ok_at("2028-01-01T00:00:00Z", &["rollback", "-y"]);
     sandbox.assert_contents(&states[2], "and that is walked back");
+}
+
+/// A statement that takes longer than its author allows is cancelled at the server, and all is as it was.
+fn a_statement_over_its_time_is_cancelled_and_taken_back(backend: Backend) {
+    let long = match backend {
+        Backend::Sqlite => {
+            "UPDATE a SET x = (WITH RECURSIVE c (i) AS (SELECT a.id UNION ALL SELECT i + 1 FROM c WHERE i < 900000000) SELECT count(*) FROM c);"
+        }
+        Backend::Postgres | Backend::PostgresNewest => "UPDATE a SET x = 3 WHERE pg_sleep(60) IS NOT NULL;",
+        Backend::Mysql | Backend::Mariadb => "UPDATE a SET x = x + SLEEP(60);",
+    };
+    for loose in [false, true] {
+        let sandbox = project(backend);
+        sandbox.migration(
+            "001_a",
+            "CREATE TABLE a (id INTEGER PRIMARY KEY, x INTEGER); INSERT INTO a VALUES (1, 1);",
+            "",
+        );
+        sandbox.ok(&["up", "-y"]);
+        let before = sandbox.contents();
+        let head = if loose {
+            "-- walkback: transaction=off\n"
+        } else {
+            ""
+        };
+        sandbox.migration(
+            "002_b",
+            &format!("{head}-- walkback: statement_timeout=500ms\nINSERT INTO a VALUES (2, 2);\nCREATE TABLE b (x INTEGER);\n{long}"),
+            "",
+        );
+        let output = sandbox.run(&["up", "-y"]);
+        assert_eq!(output.code, Some(1), "{}", output.transcript());
+        assert!(
+            output.stderr.contains("its `statement_timeout` is 0.5 s") && output.stderr.contains("up.sql:"),
+            "{}",
+            output.transcript()
+        );
+        sandbox.assert_contents(&before, &output.transcript());
+        sandbox.assert_sound();
+        let recovered = sandbox.ok(&["recover", "-y"]);
+        assert!(
+            recovered.stdout.contains("nothing to recover"),
+            "{}",
+            recovered.transcript()
+        );
+    }
 }
