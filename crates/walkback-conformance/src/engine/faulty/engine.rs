@@ -9,7 +9,7 @@ use walkback_core::bulk::Chunk;
 use walkback_core::capture::{Capture, Captured};
 use walkback_core::catalog::Table;
 use walkback_core::dump::Dumps;
-use walkback_core::engine::{Control, EngineInfo, Login, Physical, Scratch, ScratchDatabase};
+use walkback_core::engine::{Control, EngineInfo, HolderSession, Login, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
 use walkback_core::{Access, Cx, Dialect, Engine, Error, Result, Session};
 
@@ -99,7 +99,10 @@ impl Engine for Faulty {
     }
 
     fn control(&self) -> Option<&dyn Control> {
-        self.inner.control()
+        match self.fault {
+            Fault::FindsNoHolder => Some(self),
+            _ => self.inner.control(),
+        }
     }
 
     fn capture(&self) -> Option<&dyn Capture> {
@@ -115,6 +118,25 @@ impl Engine for Faulty {
 
     fn grants(&self) -> GrantKeeping<'_> {
         self.inner.grants()
+    }
+}
+
+#[async_trait]
+impl Control for Faulty {
+    async fn read_only(&self, _: &Cx) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn set_read_only(&self, _: &Cx, _: bool) -> Result<()> {
+        Ok(())
+    }
+
+    async fn lock_session(&self, _: &Cx, _: &str) -> Result<Option<HolderSession>> {
+        Ok(None)
+    }
+
+    async fn end_session(&self, _: &Cx, _: &str) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -122,6 +122,8 @@ pub enum Fault {
     DeadlineIsInterrupt,
     /// A dropped session lives on.
     LeaksSessions,
+    /// It knows no session that holds a lock.
+    FindsNoHolder,
     /// A statement that fails ends its transaction.
     FailureEndsTransaction,
     /// A read transaction is one that writes.
@@ -265,6 +267,10 @@ pub const FAULTS: &[(Fault, &str)] = &[
     (Fault::DeadlineIsInterrupt, "a_deadline_stops_a_query"),
     (Fault::LeaksSessions, "a_dropped_session_rolls_back"),
     (Fault::LeaksSessions, "a_dropped_session_frees_its_locks"),
+    (
+        Fault::FindsNoHolder,
+        "the_session_that_holds_a_lock_is_found_and_can_be_ended",
+    ),
     (
         Fault::FailureEndsTransaction,
         "a_failed_statement_leaves_a_transaction_that_rolls_back",
