@@ -17,6 +17,7 @@ fn main() -> ExitCode {
                 a_recover_killed_at_any_step_is_done_by_the_next,
                 a_half_done_script_goes_forward_where_that_is_asked_for,
                 a_recover_that_goes_forward_may_be_killed_at_any_step,
+                going_forward_again_takes_up_what_the_first_try_left,
                 a_down_killed_at_any_step_is_before_or_after_each_migration,
                 a_full_rollback_killed_at_any_step_is_before_or_after_each_migration,
                 a_restore_killed_at_any_step_leaves_the_whole_old_or_the_whole_new_database,
@@ -261,6 +262,36 @@ fn a_half_done_script_goes_forward_where_that_is_asked_for(backend: Backend) {
     report(&format!(
         "half-done on {backend}: {forward} went forward, {back} only back"
     ));
+}
+
+/// Kills a command at a step by its name.
+fn killed_at_step(sandbox: &Sandbox, step: &str, arguments: &[&str]) {
+    let mut command = sandbox.command(arguments);
+    let output = command.env("WALKBACK_TEST_KILL_AT", step).output();
+    assert!(
+        !output.expect("the binary starts").status.success(),
+        "{step} was not reached"
+    );
+}
+
+fn going_forward_again_takes_up_what_the_first_try_left(backend: Backend) {
+    let states = states(backend);
+    for first in ["statement.intent 2", "statement.intent 3"] {
+        let sandbox = prepared(backend);
+        sandbox.ok(&["up", "-n", "2", "-y"]);
+        killed_at_step(&sandbox, first, &["up", "-y"]);
+        for step in [
+            "forward.taken-back",
+            "forward.begun",
+            "forward.begun",
+            "statement.intent",
+        ] {
+            killed_at_step(&sandbox, step, &["recover", "--forward", "-y"]);
+        }
+        sandbox.ok(&["recover", "--forward", "-y"]);
+        sandbox.assert_contents(&states[&4], first);
+        assert_eq!(sandbox.status()["applied"], 4);
+    }
 }
 
 fn a_recover_that_goes_forward_may_be_killed_at_any_step(backend: Backend) {

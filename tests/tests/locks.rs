@@ -18,6 +18,7 @@ fn main() -> ExitCode {
                 a_table_that_another_session_holds_stops_the_run_and_names_who_holds_it,
                 a_table_that_is_let_go_in_time_is_waited_for,
                 a_deadlock_is_tried_again,
+                a_down_that_never_gets_its_table_leaves_all_as_it_was,
                 a_table_that_is_let_go_between_two_tries_is_changed,
                 a_serialization_failure_is_tried_again,
             ],
@@ -319,4 +320,45 @@ fn a_serialization_failure_is_tried_again(backend: Backend) {
     );
     let output = sandbox.run(&["up", "-y"]);
     assert!(!output.stderr.contains("tried"), "{}", output.transcript());
+}
+
+fn a_down_that_never_gets_its_table_leaves_all_as_it_was(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE held (id INTEGER PRIMARY KEY, a INTEGER); CREATE TABLE free (id INTEGER PRIMARY KEY, a INTEGER);\n\
+         INSERT INTO held VALUES (1, 1); INSERT INTO free VALUES (1, 1);",
+        "",
+    );
+    sandbox.migration(
+        "002_two",
+        "ALTER TABLE free ADD COLUMN x INTEGER; ALTER TABLE held ADD COLUMN x INTEGER;",
+        "-- walkback: lock_timeout=200ms\nALTER TABLE free DROP COLUMN x; ALTER TABLE held DROP COLUMN x;",
+    );
+    sandbox.migration(
+        "003_three",
+        "ALTER TABLE free ADD COLUMN y INTEGER;",
+        "ALTER TABLE free DROP COLUMN y;",
+    );
+    sandbox.ok(&["up", "-y"]);
+    sandbox.sql("UPDATE free SET x = 7, y = 8");
+    let before = sandbox.contents();
+    let mut other = sandbox.session();
+    other.sql("BEGIN; UPDATE held SET a = 2 WHERE id = 1");
+    let output = sandbox.run(&["down", "-n", "2", "-y", "--allow-lossy"]);
+    other.sql("ROLLBACK");
+    assert!(matches!(output.code, Some(1 | 4 | 5)), "{}", output.transcript());
+    sandbox.ok(&["recover", "-y"]);
+    let applied = sandbox.status()["applied"].as_u64();
+    if applied == Some(3) {
+        sandbox.assert_contents(&before, &output.transcript());
+    } else {
+        // What was done before the one that failed stays where each is a transaction.
+        assert!(
+            applied == Some(2) && backend.is_postgres(),
+            "{}",
+            output.transcript()
+        );
+        assert_eq!(sandbox.status()["current"][0], "002", "{}", output.transcript());
+    }
 }

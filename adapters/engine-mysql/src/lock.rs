@@ -95,6 +95,15 @@ impl Link {
              WHERE ID = IS_USED_LOCK({lock})"
         );
         let rows = self.texts(&sql).await?;
+        let is_held = self.one(&format!("SELECT IS_USED_LOCK({lock})")).await?.is_some();
+        if rows.is_empty() && is_held {
+            let user = self.quoted_user().await?;
+            return Err(Error::new(
+                ErrorKind::PermissionDenied,
+                "the session that holds the lock is another user's, which this user may not see",
+            )
+            .hint(format!("GRANT PROCESS ON *.* TO {user}")));
+        }
         Ok(rows.first().and_then(|row| {
             let text = |at: usize| row.get(at).cloned().flatten();
             let who = format!("{}@{}", text(1).unwrap_or_default(), text(2).unwrap_or_default());

@@ -69,6 +69,7 @@ impl Runner {
         let Some(held_by) = self.try_name(cx, &mut *session, &me).await? else {
             return Ok(None);
         };
+        let identity = self.identity(cx, held_by.clone()).await?;
         let held_by = described(self, cx, &mut *session, held_by).await;
         let run = self.running(cx, &mut *session).await?;
         let until = Instant::now() + patience;
@@ -80,20 +81,20 @@ impl Runner {
             "asked it to stop; the lock is {}",
             phrase(held_by.as_ref())
         ));
-        let mut ended = None;
-        while self.try_name(cx, &mut *session, &me).await?.is_some() {
-            ended = self.end_of(cx, &mut *session, run.as_ref()).await?;
+        while let Some(holder) = self.try_name(cx, &mut *session, &me).await? {
             // Another run that has waited for the lock may have it by now, and nobody asks that to stop.
-            if ended.is_some() {
+            if self.identity(cx, holder).await? != identity {
                 break;
             }
             pause(cx, until, held_by.as_ref()).await?;
         }
-        if ended.is_none() {
-            ended = self.end_of(cx, &mut *session, run.as_ref()).await?;
-        }
+        let ended = self.end_of(cx, &mut *session, run.as_ref()).await?;
         drop(session);
-        let needs_recovery = !self.state(cx).await?.half_done.is_empty();
+        // The next run may have the lock already; the one that was asked has stopped all the same.
+        let needs_recovery = self
+            .state(cx)
+            .await
+            .is_ok_and(|state| !state.half_done.is_empty());
         Ok(Some(AbortReport {
             holder: held_by.map_or_else(|| "somebody".to_owned(), |holder| holder.who),
             run: run.map(|run| run.id),
@@ -197,6 +198,14 @@ impl Runner {
                 session.unlock(cx, NAME).await?;
                 Ok(None)
             }
+        }
+    }
+
+    /// Returns what tells one holder of the lock from the next: the number of its session, or what it says of itself.
+    async fn identity(&self, cx: &Cx, holder: Option<LockHolder>) -> Result<Option<String>> {
+        match self.engine().control() {
+            Some(control) => Ok(control.lock_session(cx, NAME).await?.map(|session| session.id)),
+            None => Ok(holder.map(|holder| format!("{} {:?}", holder.who, holder.since))),
         }
     }
 

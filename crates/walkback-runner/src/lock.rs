@@ -65,7 +65,7 @@ pub(crate) async fn take_work(
     };
     waiting.take_on(runner, cx, session).await.map_err(|error| match error.kind() {
         ErrorKind::Locked => error.hint(
-            "a run was killed, and the server still works on its last statement: wait for it, or end that session there",
+            "a run was killed, and the server still works on its last statement: wait for it, or let `walkback unlock` end its session",
         ),
         _ => error,
     })

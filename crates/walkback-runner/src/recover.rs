@@ -180,7 +180,10 @@ impl Runner {
         let undo = journal.undo_of(cx, &plan.run).await?;
         let points = journal.points_of(cx, &plan.run).await?;
         let is_up = state.half_done.iter().all(|row| row.direction == "up");
-        let is_taken_back = journal.is_taken_back(cx, &plan.run).await?;
+        let is_taken_back = match &plan.migration {
+            Some(id) => journal.is_taken_back(cx, (&plan.run, id)).await?,
+            None => false,
+        };
         let point = self.right_point(cx, state, points, is_up).await?;
         let now = self.schema(cx, session).await?;
         let forward = match self.step_of(cx, state, plan).await {
@@ -342,6 +345,7 @@ impl Execution<'_> {
             .hint("restore a backup with `walkback restore <BACKUP>`; `walkback backup list` shows what there is")
             .hint("or put the database right by hand, then `walkback stamp <TARGET>`"));
         };
+        self.note_taken_back(cx, run, migration).await?;
         self.restore_half_done(cx, point, run, migration, only).await?;
         Ok(format!("from point `{point}`"))
     }

@@ -49,7 +49,7 @@ impl Shown {
         let Some(other) = &format.shown_in else {
             return Ok(Self::Nothing);
         };
-        let is_ours = is_ours(cx, session, dialect, other, None).await?;
+        let written = written(cx, session, dialect, other, None).await?;
         if !session.has_table(cx, &other.table).await? {
             return Ok(Self::Missing);
         }
@@ -57,16 +57,17 @@ impl Shown {
         let says: Heads = rows.iter().map(|row| row.id.clone()).collect();
         let ledger = heads_in(graph, &applied.iter().map(|row| row.id.clone()).collect());
         let ledger: Heads = ledger.into_iter().collect();
-        if says == ledger {
-            return Ok(if is_ours { Self::Same } else { Self::Missing });
-        }
-        let is_known = |id: &MigrationId| graph.get(id).is_some() || ledger.contains(id);
-        let stranger = says.iter().find(|id| !is_known(id));
-        match (is_ours, stranger) {
-            (false, _) if says.is_empty() => return Ok(Self::Missing),
-            (false, Some(_)) => return Ok(Self::OfOthers),
-            (false, None) if !ledger.is_empty() => return Ok(Self::OfOthers),
-            (true, Some(stranger)) => return Ok(Self::Strange(stranger.clone())),
+        let stranger = says.iter().find(|id| graph.get(id).is_none());
+        match (&written, stranger) {
+            (Some(written), _) if says == ledger && *written == says => return Ok(Self::Same),
+            // Nobody has touched it since walkback wrote it: the ledger has gone on without it, or is read otherwise now.
+            (Some(written), _) if *written == says => return Ok(Self::Missing),
+            _ if says == ledger => return Ok(Self::Missing),
+            (None, _) if says.is_empty() => return Ok(Self::Missing),
+            (None, Some(_)) => return Ok(Self::OfOthers),
+            (None, None) if !ledger.is_empty() => return Ok(Self::OfOthers),
+            // What it stands on is not known here, and nothing may be taken for walked back.
+            (Some(_), Some(stranger)) => return Ok(Self::Strange(stranger.clone())),
             (_, None) => {}
         }
         let mut counted = Applied::from_heads(rows, graph);
@@ -119,20 +120,30 @@ impl Shown {
     }
 }
 
-/// Returns whether walkback keeps that table.
-async fn is_ours(
+/// Returns what the fact says of a table that walkback keeps, and has written these heads into.
+fn fact(other: &LedgerFormat, heads: &Heads) -> String {
+    let heads: Vec<_> = heads.iter().map(MigrationId::as_str).collect();
+    format!("{}: {}", other.table.name, heads.join(", "))
+}
+
+/// Returns the heads that walkback has written into that table, if it keeps it.
+async fn written(
     cx: &Cx,
     session: &mut dyn Session,
     dialect: &dyn Dialect,
     other: &LedgerFormat,
     home: Option<&str>,
-) -> Result<bool> {
+) -> Result<Option<Heads>> {
     let mut journal = Journal::new(session, dialect).at(home);
     let named = match journal.exists(cx).await? {
         true => journal.meta(cx, META).await?,
         false => None,
     };
-    Ok(named.is_some_and(|name| name == other.table.name))
+    let heads = named.and_then(|named| {
+        let (table, heads) = named.split_once(": ")?;
+        (table == other.table.name).then(|| crate::others::heads_in(heads))
+    });
+    Ok(heads)
 }
 
 /// Takes the table out of what was read of a schema, where walkback keeps it: it is not the application's.
@@ -152,7 +163,9 @@ pub(crate) async fn leave_out(
         name.name == other.table.name && (name.schema.is_none() || name.schema == home)
     };
     if !schema.tables.iter().any(|table| is_it(&table.name))
-        || !is_ours(cx, session, dialect, other, home.as_deref()).await?
+        || written(cx, session, dialect, other, home.as_deref())
+            .await?
+            .is_none()
     {
         return Ok(());
     }
@@ -181,10 +194,6 @@ impl Execution<'_> {
             Shown::Moved(_) => self.follow(cx).await,
             _ => self.show(cx, &other).await,
         };
-        let settled = match settled {
-            Ok(()) => self.journal().set_meta(cx, META, &other.table.name).await,
-            failed => failed,
-        };
         self.end_transaction(cx, settled).await?;
         cx.step("ledger.shown");
         Ok(())
@@ -196,7 +205,16 @@ impl Execution<'_> {
         let mut table = Ledger::new(&mut *self.session, &*self.dialect, other);
         table.create(cx).await?;
         table.empty(cx).await?;
-        table.move_heads(cx, (&Heads::new(), &heads)).await
+        table.move_heads(cx, (&Heads::new(), &heads)).await?;
+        self.note_shown(cx, &heads).await
+    }
+
+    /// Notes what the other table says now.
+    pub(crate) async fn note_shown(&mut self, cx: &Cx, heads: &Heads) -> Result<()> {
+        let Some(other) = self.format.shown_in.clone() else {
+            return Ok(());
+        };
+        self.journal().set_meta(cx, META, &fact(&other, heads)).await
     }
 
     /// Writes into the ledger what the other table stands for.
@@ -210,6 +228,7 @@ impl Execution<'_> {
         for id in counted.difference(&written) {
             self.write_unrun(cx, id).await?;
         }
-        Ok(())
+        let heads = self.state.heads(&counted).into_iter().collect();
+        self.note_shown(cx, &heads).await
     }
 }

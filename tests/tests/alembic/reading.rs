@@ -244,6 +244,46 @@ pub(crate) fn sql_files_may_be_recorded_in_alembics_table(backend: Backend) {
     assert_eq!(project.versions(), ["0001".to_owned()].into());
     sandbox.ok(&["up", "-y"]);
     assert_eq!(project.versions(), ["0002".to_owned()].into());
+    // A checkout that has never seen what was stamped takes nothing for walked back.
+    sandbox.migration(
+        "0003_three",
+        "CREATE TABLE three (id INTEGER PRIMARY KEY);",
+        "DROP TABLE three;",
+    );
+    sandbox.ok(&["stamp", "0003", "-y"]);
+    sandbox.remove("migrations/0003_three");
+    assert_eq!(sandbox.status()["applied"], 3);
+    let before = sandbox.contents();
+    sandbox.run(&["up", "-y"]);
+    assert_eq!(sandbox.status()["applied"], 3);
+    sandbox.assert_contents(&before, "an older checkout");
+    sandbox.migration(
+        "0003_three",
+        "CREATE TABLE three (id INTEGER PRIMARY KEY);",
+        "DROP TABLE three;",
+    );
+    sandbox.ok(&["stamp", "0002", "-y"]);
+    // What was applied while the table was not kept is not taken for walked back by Alembic.
+    let config = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("it was written");
+    let kept = if backend == Backend::Postgres {
+        "kind = \"sql\""
+    } else {
+        "ledger = \"alembic\""
+    };
+    let not_kept = if backend == Backend::Postgres {
+        "kind = \"sql\"\nledger = \"walkback\""
+    } else {
+        "ledger = \"walkback\""
+    };
+    sandbox.write("walkback.toml", &config.replace(kept, not_kept));
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(project.versions(), ["0002".to_owned()].into());
+    sandbox.write("walkback.toml", &config);
+    assert_eq!(sandbox.status()["applied"], 3);
+    sandbox.ok(&["up", "-y"]);
+    sandbox.ok(&["down", "-y", "--allow-lossy"]);
+    assert_eq!(project.versions(), ["0002".to_owned()].into());
+    sandbox.remove("migrations/0003_three");
     sandbox.migration(&format!("{}_x", "0003".repeat(9)), "SELECT 1;", "");
     let output = project.walkback(&["up", "-y"]);
     assert_eq!(output.code, Some(2), "{}", output.transcript());

@@ -7,16 +7,16 @@ use super::{aside, assert_says, project};
 pub(super) fn a_purge_drops_only_what_has_passed_its_deadline_and_says_so_to_a_rollback(backend: Backend) {
     let sandbox = project(backend);
     sandbox.migration("002_drop", "DROP TABLE t;", "");
-    sandbox.ok_at("2026-11-01T00:00:00Z", &["up", "-y"]);
+    sandbox.ok_at("2027-01-01T00:00:00Z", &["up", "-y"]);
     let (name, original) = aside(&sandbox)[0].clone();
     assert_eq!(original, "t");
-    let early = sandbox.ok_at("2026-11-30T00:00:00Z", &["purge", "-y"]);
+    let early = sandbox.ok_at("2027-01-30T00:00:00Z", &["purge", "-y"]);
     assert_says(&early, "nothing to purge");
     assert_says(&early, &name);
-    assert_says(&early, "2026-12-01");
+    assert_says(&early, "2027-01-31");
     assert_says(&early, "`t`, dropped by 002");
     assert_eq!(aside(&sandbox).len(), 1);
-    let late = sandbox.ok_at("2026-12-02T00:00:00Z", &["purge", "-y"]);
+    let late = sandbox.ok_at("2027-02-02T00:00:00Z", &["purge", "-y"]);
     assert_says(&late, "dropped 1 table for good");
     assert!(aside(&sandbox).is_empty());
     let contents = sandbox.contents();
@@ -30,7 +30,7 @@ pub(super) fn a_purge_drops_only_what_has_passed_its_deadline_and_says_so_to_a_r
     assert_eq!(refused.code, Some(6), "{}", refused.transcript());
     assert_says(
         &refused,
-        "`t` was moved aside, and `walkback purge` dropped it on 2026-12-02",
+        "`t` was moved aside, and `walkback purge` dropped it on 2027-02-02",
     );
     assert_says(&refused, "walkback rollback --backup-file");
     sandbox.assert_contents(&contents, "");

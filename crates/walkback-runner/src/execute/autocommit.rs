@@ -144,6 +144,9 @@ impl Execution<'_> {
         }
         let mut tries = self.tries();
         while let Err(error) = self.send_once(cx, step, index, (&row, undo.with_outcome)).await {
+            if !self.has_not_happened(cx, step, index, undo).await? {
+                return Err(error);
+            }
             tries
                 .again(
                     cx,
@@ -152,11 +155,41 @@ impl Execution<'_> {
                 )
                 .await?;
         }
+        if !undo.with_outcome {
+            cx.step("statement.sent");
+            let at = crate::identity::moment(cx.now());
+            self.journal()
+                .statement_done(cx, &row.run_id, row.seq, &at)
+                .await?;
+        }
         cx.step("statement.done");
         Ok(())
     }
 
-    /// Sends a statement, with its outcome if they commit together. What fails has not happened.
+    /// Returns whether a statement that has failed has surely not happened, in no part and with nothing before it.
+    async fn has_not_happened(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        index: usize,
+        undo: &UndoRow,
+    ) -> Result<bool> {
+        let statement = &step.statements[index];
+        if statement.severity == Severity::Unknown || controls_transactions(step) {
+            // A routine may have committed, and a deadlock ends the transaction of a script with all that is in it.
+            return Ok(false);
+        }
+        if undo.with_outcome {
+            return Ok(true);
+        }
+        if statement.effect.actions.iter().any(crate::derive::changes_rows) {
+            return Ok(false);
+        }
+        let now = self.runner.schema(cx, &mut *self.session).await;
+        Ok(now.is_ok_and(|now| now.hash() == undo.schema_before))
+    }
+
+    /// Sends a statement, with its outcome if they commit together.
     async fn send_once(
         &mut self,
         cx: &Cx,
@@ -175,15 +208,10 @@ impl Execution<'_> {
             let noted = self.journal().statement_done(cx, &row.run_id, row.seq, &at).await;
             self.end_transaction(cx, noted)
                 .await
-                .map_err(|error| statement_failed(step, index, error))?;
+                .map_err(|error| statement_failed(step, index, error))
         } else {
-            self.send(cx, step, index).await?;
-            cx.step("statement.sent");
-            self.journal()
-                .statement_done(cx, &row.run_id, row.seq, &at)
-                .await?;
+            self.send(cx, step, index).await
         }
-        Ok(())
     }
 
     /// Undoes a script that failed half-way: by the journal, else from its point. Returns the error to report.
@@ -224,6 +252,9 @@ impl Execution<'_> {
                 &Error::not_found(format!("{why}, and no point was made before it")),
             );
         };
+        if let Err(second) = self.note_taken_back(cx, &run, &step.id).await {
+            return needs_recovery(&step.name, error, &second);
+        }
         // The safety point is what was there before the whole run; restoring it says so in the report.
         let is_first = self.report.undone.is_empty();
         match self.restore_after_failure(cx, step, point, only).await {

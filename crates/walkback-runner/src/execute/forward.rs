@@ -114,7 +114,7 @@ impl Execution<'_> {
         run: &str,
         (before, point): (Option<Schema>, Option<String>),
     ) -> Result<()> {
-        if self.journal().is_taken_back(cx, run).await? {
+        if self.journal().is_taken_back(cx, (run, &step.id)).await? {
             return Err(Error::new(
                 ErrorKind::CheckFailed,
                 format!("`{}` cannot go on: {BEGUN_BACK}", step.name),
@@ -123,7 +123,9 @@ impl Execution<'_> {
         let rows = self.journal().statements_of(cx, run).await?;
         let undo = self.journal().undo_of(cx, run).await?;
         let now = self.runner.schema(cx, &mut *self.session).await?;
-        let last = rows.last().map_or(0, |row| row.seq);
+        // A way back may have been noted for a statement that was not.
+        let noted = undo.keys().next_back().copied().unwrap_or_default();
+        let last = rows.last().map_or(0, |row| row.seq).max(noted);
         let script = last_script(rows, &step.id);
         let progress = Progress::of(step, &script, &undo, &now).map_err(|why| {
             Error::new(
@@ -157,7 +159,11 @@ impl Execution<'_> {
                 .with_kind(ErrorKind::NeedsRecovery)
                 .hint("`walkback recover --back` takes back what it has done, where that can be")
                 .hint("`walkback recover --forward` tries to go on again")
-        })
+        })?;
+        match step.direction {
+            Direction::Up => self.put_back(cx, &step.id, false).await,
+            Direction::Down => Ok(()),
+        }
     }
 
     async fn note_done(&mut self, cx: &Cx, run: &str, seq: i64) -> Result<()> {
@@ -190,7 +196,7 @@ impl Execution<'_> {
                 self.finish_loose(cx, step, point, outcome).await?;
                 cx.step("migration.committed");
                 self.note_applied(step);
-                self.put_back(cx, &step.id, false).await
+                Ok(())
             }
             Direction::Down => {
                 self.finish_loose_down(cx, step).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use walkback_core::catalog::{Schema, Table};
-use walkback_core::statement::Severity;
+use walkback_core::statement::{Action, Severity};
 use walkback_core::{Cx, Result, TableName};
 
 use super::Execution;
@@ -36,7 +36,8 @@ impl Execution<'_> {
                 continue;
             };
             let Some(print) = &entry.fingerprint else { continue };
-            if own.contains(&entry.table) || !has_columns_of(now, then) {
+            let is_left_alone = !own.contains(&entry.table) && has_columns_of(now, then);
+            if !is_left_alone || !only_adds_to(step, &entry.table) {
                 continue;
             }
             let seen = self.print(cx, after, &entry.table, &entry.columns).await?;
@@ -58,7 +59,7 @@ impl Execution<'_> {
 
     /// Returns the tables in whose rows a script may change something. `None`: any.
     fn tables_written_by(&self, step: &PlannedStep, schema: &Schema) -> Option<Vec<TableName>> {
-        let changes = |actions: &[walkback_core::statement::Action]| actions.iter().any(changes_rows);
+        let changes = |actions: &[Action]| actions.iter().any(changes_rows);
         let statements = step.statements.iter();
         let effects: Vec<_> = statements
             .filter(|statement| statement.severity == Severity::Unknown || changes(&statement.effect.actions))
@@ -69,6 +70,20 @@ impl Execution<'_> {
         }
         Reach::new(&*self.dialect, schema, true).of_effects(&*self.dialect, &effects)
     }
+}
+
+/// Returns whether a script names a table, and does nothing to it that could change how its rows are written down.
+fn only_adds_to(step: &PlannedStep, table: &TableName) -> bool {
+    let is_it = |name: &TableName| name.name.eq_ignore_ascii_case(&table.name);
+    let touched = step.touched();
+    let actions = step
+        .statements
+        .iter()
+        .flat_map(|statement| &statement.effect.actions);
+    touched.is_some_and(|tables| tables.iter().any(is_it))
+        && actions
+            .filter(|action| action.changed_table().is_some_and(is_it))
+            .all(|action| matches!(action, Action::AddColumn { .. } | Action::Create { .. }))
 }
 
 /// Returns whether a table still has all columns that it had, as they were.

@@ -340,6 +340,10 @@ impl<'a> Execution<'a> {
                     self.keep_moved_back(cx).await?;
                     let mut tries = self.tries();
                     while let Err(error) = self.down(cx, step).await {
+                        // Statements outside a transaction were tried again one by one; and what was restored is another state.
+                        if !step.may_be_repeated(&self.state.capability) || self.all_taken_back {
+                            return Err(error);
+                        }
                         tries
                             .again(cx, &format!("the down of `{}`", step.name), error)
                             .await?;

@@ -66,6 +66,10 @@ impl Execution<'_> {
         let before: Heads = self.state.heads(&self.state.applied_set()).into_iter().collect();
         let after: Heads = self.state.heads(after).into_iter().collect();
         let mut table = Ledger::new(&mut *self.session, &*self.dialect, &format);
-        table.move_heads(cx, (&before, &after)).await
+        table.move_heads(cx, (&before, &after)).await?;
+        match self.format.rows {
+            LedgerRows::Applied => self.note_shown(cx, &after).await,
+            LedgerRows::Heads => Ok(()),
+        }
     }
 }

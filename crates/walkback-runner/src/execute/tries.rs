@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use walkback_core::{Cx, Error, ErrorKind, Result};
+use walkback_core::statement::Severity;
+use walkback_core::{Capability, Cx, Error, ErrorKind, Result};
+
+use crate::plan::{PlannedStatement, PlannedStep};
 
 /// How long the first pause is; each is twice as long as the one before, and a little more by chance, so that two that met
 /// do not meet again.
@@ -64,6 +67,15 @@ impl Tries {
             () = tokio::time::sleep(pause) => Ok(()),
             ended = cx.ended() => Err(ended),
         }
+    }
+}
+
+impl PlannedStep {
+    /// Returns whether all of it happens again, or nothing, if it is run again after a failure.
+    pub(crate) fn may_be_repeated(&self, capability: &Capability) -> bool {
+        // A routine may commit in its middle where definitions do.
+        let is_read = |statement: &PlannedStatement| statement.severity != Severity::Unknown;
+        self.transaction && (capability.transactional_ddl || self.statements.iter().all(is_read))
     }
 }
 

@@ -34,8 +34,6 @@ impl Execution<'_> {
         migration: &MigrationId,
         has_point: bool,
     ) -> Result<ByJournal> {
-        self.journal().note_taken_back(cx, run).await?;
-        cx.step("undo.begun");
         let statements = self.journal().statements_of(cx, run).await?;
         let undo = self.journal().undo_of(cx, run).await?;
         let now = self.runner.schema(cx, &mut *self.session).await?;
@@ -62,6 +60,9 @@ impl Execution<'_> {
             ways.push((way, undo.schema_before.clone()));
         }
         let first = ways.last().map(|(_, schema)| schema.clone());
+        if ways.iter().any(|(way, _)| !way.is_empty()) {
+            self.note_taken_back(cx, run, migration).await?;
+        }
         let after = match self.run_ways(cx, ways, now).await {
             Ok(after) => after,
             Err(error) => return Ok(ByJournal::Impossible(error.to_string())),
@@ -95,6 +96,13 @@ impl Execution<'_> {
         };
         self.end_transaction(cx, forgotten).await?;
         Ok(ByJournal::Undone)
+    }
+
+    /// Notes that a script goes back from here on, whatever stops that.
+    pub(crate) async fn note_taken_back(&mut self, cx: &Cx, run: &str, id: &MigrationId) -> Result<()> {
+        self.journal().note_taken_back(cx, (run, id)).await?;
+        cx.step("undo.begun");
+        Ok(())
     }
 
     async fn run_ways(

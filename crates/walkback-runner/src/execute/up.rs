@@ -86,6 +86,7 @@ impl Execution<'_> {
             }
             let attempt = match attempt {
                 Ok(attempt) => attempt,
+                Err(error) if !step.may_be_repeated(&self.state.capability) => return Err(error),
                 Err(error) => {
                     tries.again(cx, &format!("`{}`", step.name), error).await?;
                     self.taken_back = None;

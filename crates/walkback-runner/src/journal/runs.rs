@@ -136,10 +136,17 @@ impl Journal<'_> {
 
     /// Returns the last moment that a run has noted.
     pub(crate) async fn last_moment(&mut self, cx: &Cx) -> Result<Option<DateTime<Utc>>> {
-        let sql = format!("SELECT max(started_at), max(finished_at) FROM {}", tables::RUNS);
+        // A run that was killed has not noted its end, but what it did.
+        let sql = format!(
+            "SELECT (SELECT max(started_at) FROM {0}), (SELECT max(finished_at) FROM {0}), (SELECT max(stored_at) FROM {1}), \
+             (SELECT max(noted_at) FROM {2})",
+            tables::RUNS,
+            tables::MIGRATIONS,
+            tables::STATEMENTS
+        );
         let row = self.first(cx, &sql, &[]).await?.unwrap_or_default();
         let moment = |column| text(&row, column)?.parse::<DateTime<Utc>>().ok();
-        Ok(moment(0).max(moment(1)))
+        Ok((0..4).filter_map(moment).max())
     }
 
     /// Returns the newest runs first.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use walkback_core::value::Value;
-use walkback_core::{Cx, Error, Result};
+use walkback_core::{Cx, Error, MigrationId, Result};
 
 use super::{Journal, required, tables};
 
@@ -23,13 +23,14 @@ const TAKEN_BACK: &str = "taken_back";
 
 impl Journal<'_> {
     /// Notes that the half-done script of a run is being taken back: from here on it goes no other way.
-    pub(crate) async fn note_taken_back(&mut self, cx: &Cx, run: &str) -> Result<()> {
-        self.set_meta(cx, TAKEN_BACK, run).await
+    pub(crate) async fn note_taken_back(&mut self, cx: &Cx, (run, id): (&str, &MigrationId)) -> Result<()> {
+        self.set_meta(cx, TAKEN_BACK, &format!("{run} {id}")).await
     }
 
     /// Returns whether somebody has begun to take the half-done script of a run back.
-    pub(crate) async fn is_taken_back(&mut self, cx: &Cx, run: &str) -> Result<bool> {
-        Ok(self.meta(cx, TAKEN_BACK).await?.as_deref() == Some(run))
+    pub(crate) async fn is_taken_back(&mut self, cx: &Cx, (run, id): (&str, &MigrationId)) -> Result<bool> {
+        let said = self.meta(cx, TAKEN_BACK).await?;
+        Ok(said.is_some_and(|said| said == format!("{run} {id}")))
     }
 
     pub(crate) async fn note_undo(&mut self, cx: &Cx, run: &str, seq: i64, undo: &UndoRow) -> Result<()> {

@@ -232,7 +232,9 @@ impl Execution<'_> {
     async fn walk_back_patiently(&mut self, cx: &Cx, step: &RollbackStep, plan: &RollbackPlan) -> Result<()> {
         let mut tries = self.tries();
         while let Err(error) = Box::pin(self.walk_back(cx, step, plan)).await {
-            if self.all_taken_back {
+            let down = step.down.as_ref();
+            let is_whole = down.is_none_or(|down| down.may_be_repeated(&self.state.capability));
+            if self.all_taken_back || !is_whole {
                 return Err(error);
             }
             let what = format!("the rollback of `{}`", step.name);

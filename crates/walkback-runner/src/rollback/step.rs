@@ -94,7 +94,11 @@ impl Planning<'_> {
             return Ok(None);
         };
         let planner = Planner::new(self.runner, self.state);
-        if stored.delta.is_empty() || stored.point.is_some() || stored.changes.is_some() {
+        if stored.delta.is_empty()
+            || stored.point.is_some()
+            || stored.changes.is_some()
+            || !stored.derived_loses.is_empty()
+        {
             return Ok(None);
         }
         let Some(derived) = planner.derived_script(stored)? else {
