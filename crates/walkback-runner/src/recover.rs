@@ -218,14 +218,19 @@ impl Runner {
         points: Vec<PointRow>,
         is_up: bool,
     ) -> Result<Option<String>> {
+        if !is_up {
+            // Of the run as a whole. An undo that failed has made another, of what was half-done by then.
+            let safety = points.into_iter().find(|point| point.kind == "safety");
+            return Ok(safety.map(|point| point.id));
+        }
         for point in points.into_iter().rev() {
             // The point before an earlier migration of the run holds a state that is no longer the right one.
-            let is_right = point.kind == "safety" || {
-                let manifest = self.needed_vault()?.open(cx, &point.id).await?;
-                let applied: BTreeSet<_> = manifest.ledger.applied.iter().map(MigrationId::new).collect();
-                applied == state.applied_set()
-            };
-            if is_right && (point.kind == "safety") != is_up {
+            if point.kind == "safety" {
+                continue;
+            }
+            let manifest = self.needed_vault()?.open(cx, &point.id).await?;
+            let applied: BTreeSet<_> = manifest.ledger.applied.iter().map(MigrationId::new).collect();
+            if applied == state.applied_set() {
                 return Ok(Some(point.id));
             }
         }
