@@ -190,18 +190,22 @@ fn a_half_done_script_outside_a_transaction_stops_every_other_run_with_exit_4(ba
     );
 }
 
+/// Returns the first step of `up` at which a kill leaves what `recover` describes like this. It is the same each time: the
+/// run is the same, and so are its steps.
+fn first_step_of_up(backend: Backend, is_it: impl Fn(&str) -> bool) -> u64 {
+    let is_found = |step: &u64| {
+        let sandbox = prepared(backend);
+        sandbox
+            .killed_at(*step, &["up", "-y"])
+            .expect("there is a step inside the loose script");
+        is_it(&sandbox.run(&["recover", "--dry-run"]).stdout)
+    };
+    (1..).find(is_found).expect("the loose script is reached")
+}
+
 fn a_recover_killed_at_any_step_is_done_by_the_next(backend: Backend) {
     let states = states(backend);
-    // The same kill each time: the run is the same, and so are its steps.
-    let inside = (1..)
-        .find(|step| {
-            let sandbox = prepared(backend);
-            sandbox
-                .killed_at(*step, &["up", "-y"])
-                .expect("there is a step inside the loose script");
-            sandbox.run(&["recover", "--dry-run"]).stdout.contains("004")
-        })
-        .expect("the loose script is reached");
+    let inside = first_step_of_up(backend, |found| found.contains("004"));
     let half_done = || {
         let sandbox = prepared(backend);
         sandbox
@@ -296,16 +300,9 @@ fn going_forward_again_takes_up_what_the_first_try_left(backend: Backend) {
 
 fn a_recover_that_goes_forward_may_be_killed_at_any_step(backend: Backend) {
     let states = states(backend);
-    let inside = (1..)
-        .find(|step| {
-            let sandbox = prepared(backend);
-            sandbox
-                .killed_at(*step, &["up", "-y"])
-                .expect("there is a step inside the loose script");
-            let found = sandbox.run(&["recover", "--dry-run"]).stdout;
-            found.contains("in the middle of `004`") && found.contains("(done)")
-        })
-        .expect("a statement of the loose script is done");
+    let inside = first_step_of_up(backend, |found| {
+        found.contains("in the middle of `004`") && found.contains("(done)")
+    });
     let half_done = || {
         let sandbox = prepared(backend);
         sandbox

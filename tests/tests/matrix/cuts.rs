@@ -4,7 +4,7 @@ use rand::Rng as _;
 use walkback_tests::{Backend, Cut, Output, Proxy, Sandbox, report};
 
 use crate::kinds::{self, Kind, Seen};
-use crate::{settle, table};
+use crate::{everywhere, settle, table};
 
 /// What is cut.
 pub(crate) const CUT: &[(&str, &Kind)] = &[
@@ -18,11 +18,7 @@ pub(crate) const CUT: &[(&str, &Kind)] = &[
 
 /// How often each kind is cut.
 fn cuts() -> usize {
-    if std::env::var("WALKBACK_KILLS").is_ok_and(|kills| kills == "all") {
-        12
-    } else {
-        2
-    }
+    if everywhere() { 12 } else { 2 }
 }
 
 pub(crate) fn a_connection_that_is_cut_is_as_a_kill(backend: Backend) {

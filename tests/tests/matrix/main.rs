@@ -101,6 +101,11 @@ fn a_recover_that_goes_forward(backend: Backend) {
     fill(backend, &kinds::RECOVER_FORWARD);
 }
 
+/// Returns whether every step is wanted.
+fn everywhere() -> bool {
+    std::env::var("WALKBACK_KILLS").is_ok_and(|kills| kills == "all")
+}
+
 /// How many kills a cell gets in a usual run.
 fn usual_kills(backend: Backend) -> usize {
     if backend == Backend::Sqlite { 6 } else { 2 }
@@ -117,7 +122,7 @@ fn fill(backend: Backend, kind: &Kind) {
     let after = Seen::of(&twin);
     assert!(steps > 2, "`{}` has hardly any durable step", kind.name);
     let all: Vec<u64> = (1..=steps).collect();
-    let chosen: Vec<u64> = if std::env::var("WALKBACK_KILLS").is_ok_and(|kills| kills == "all") {
+    let chosen: Vec<u64> = if everywhere() {
         all
     } else {
         all.choose_multiple(&mut rand::rng(), usual_kills(backend))

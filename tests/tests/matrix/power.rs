@@ -11,7 +11,7 @@ use rand::seq::IndexedRandom as _;
 use walkback_tests::{Backend, Output, Sandbox, report};
 
 use crate::kinds::{self, Kind, Seen};
-use crate::{settle, table};
+use crate::{everywhere, settle, table};
 
 /// What is under way when the power fails.
 pub(crate) const OUT: &[(&str, &Kind)] = &[
@@ -38,11 +38,7 @@ enum Survives {
 }
 
 fn samples() -> usize {
-    if std::env::var("WALKBACK_KILLS").is_ok_and(|kills| kills == "all") {
-        usize::MAX
-    } else {
-        5
-    }
+    if everywhere() { usize::MAX } else { 5 }
 }
 
 pub(crate) fn a_power_cut_is_as_a_kill(backend: Backend) {

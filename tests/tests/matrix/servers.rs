@@ -7,7 +7,7 @@ use walkback_services::{Lifetime, Server, Service, Stopper, Way, answers, start}
 use walkback_tests::{Backend, Output, report, use_server};
 
 use crate::kinds::{self, Kind, Seen};
-use crate::{settle, table};
+use crate::{everywhere, settle, table};
 
 /// Those that run from binaries of this machine, and can be started again.
 pub(crate) const ON_FILES: &[Backend] = &[Backend::Postgres, Backend::Mariadb];
@@ -22,11 +22,7 @@ pub(crate) const CRASHED: &[(&str, &Kind)] = &[
 
 /// How often the server ends for each kind.
 fn crashes() -> usize {
-    if std::env::var("WALKBACK_KILLS").is_ok_and(|kills| kills == "all") {
-        10
-    } else {
-        1
-    }
+    if everywhere() { 10 } else { 1 }
 }
 
 /// A server of this test alone.
