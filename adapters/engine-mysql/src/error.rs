@@ -162,6 +162,14 @@ pub(crate) fn code(error: &DriverError) -> Option<u16> {
     }
 }
 
+/// Returns the code that the server sent along with what became this error.
+pub(crate) fn sent_code(error: &Error) -> Option<&str> {
+    let mut context = error.context().iter();
+    context
+        .find(|(key, _)| *key == "mysql_code")
+        .map(|(_, value)| value.as_str())
+}
+
 /// Returns the driver's words without the frames it puts around each other.
 fn text(error: &DriverError) -> String {
     let mut innermost: &dyn std::error::Error = error;

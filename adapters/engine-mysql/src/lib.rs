@@ -67,6 +67,7 @@ mod shadow;
 mod snapshot;
 mod swap;
 mod transaction;
+mod triggers;
 mod value;
 
 use walkback_core::registry::EngineEntry;

@@ -25,6 +25,7 @@ use walkback_core::{Error, ErrorKind, Result, TableName};
 use crate::catalog::definition::retargeted;
 use crate::catalog::objects::BROKEN;
 use crate::dialect::{literal, quoted};
+use crate::error::sent_code;
 use crate::foreign_keys::Reference;
 use crate::link::Link;
 use crate::settings::Settings;
@@ -92,7 +93,7 @@ impl Link {
             self.run(&sql).await?;
         }
         for object in sound {
-            self.execute(&object.definition, &[]).await?;
+            self.create_object(object).await?;
         }
         Ok(())
     }
@@ -302,11 +303,7 @@ impl Link {
 fn is_gone(error: &Error) -> bool {
     // No such table, no such key or foreign key.
     let codes = ["1146", "1091", "1176"];
-    error.kind() == ErrorKind::Database
-        && error
-            .context()
-            .iter()
-            .any(|(key, value)| *key == "mysql_code" && codes.contains(&value.as_str()))
+    error.kind() == ErrorKind::Database && sent_code(error).is_some_and(|code| codes.contains(&code))
 }
 
 fn own_routine_name(name: &str) -> &str {

@@ -23,7 +23,7 @@ use runs::{
     rows_changed_under_another_name_come_back_when_a_loose_script_fails,
 };
 use tables::{
-    a_virtual_table_that_goes_is_named_before,
+    a_trigger_whose_column_is_gone_is_there_again_in_that_state, a_virtual_table_that_goes_is_named_before,
     an_index_that_serves_a_foreign_key_instead_of_its_own_goes_back,
     an_object_whose_name_another_table_uses_too_comes_back, awkward_tables_come_back,
     rows_that_a_cascade_took_come_back, rows_that_a_trigger_wrote_go_and_those_it_took_come_back,
@@ -55,7 +55,10 @@ fn main() -> ExitCode {
                 a_down_that_proves_unsound_after_other_steps_gives_way_to_a_sounder_one,
                 restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back,
             ],
-            MYSQL => [an_index_that_serves_a_foreign_key_instead_of_its_own_goes_back],
+            MYSQL => [
+                an_index_that_serves_a_foreign_key_instead_of_its_own_goes_back,
+                a_trigger_whose_column_is_gone_is_there_again_in_that_state,
+            ],
             SERVERS => [an_object_whose_name_another_table_uses_too_comes_back],
             &[Backend::Sqlite] => [
                 a_virtual_table_that_goes_is_named_before,

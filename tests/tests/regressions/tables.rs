@@ -331,3 +331,16 @@ pub(crate) fn an_index_that_serves_a_foreign_key_instead_of_its_own_goes_back(ba
     sandbox.ok(&["rollback", "-y"]);
     sandbox.assert_contents(&before, "after the rollback");
 }
+
+/// The servers let a column go that a trigger reads, and create no trigger that reads a column which is not there.
+pub(crate) fn a_trigger_whose_column_is_gone_is_there_again_in_that_state(backend: Backend) {
+    let sandbox = comes_back(
+        backend,
+        "CREATE TABLE p (id INTEGER PRIMARY KEY, `it's` INTEGER, b INTEGER); CREATE TABLE log (n INTEGER);\n\
+         INSERT INTO p VALUES (1, 7, 8);\n\
+         CREATE TRIGGER p_log AFTER UPDATE ON p FOR EACH ROW INSERT INTO log VALUES (OLD.`it's` + NEW.b);",
+        "-- walkback: transaction=off\nALTER TABLE p DROP COLUMN `it's`, DROP COLUMN b; DELETE FROM log;",
+    );
+    sandbox.sql("UPDATE p SET b = 9;");
+    assert_eq!(sandbox.value("SELECT n FROM log"), "16");
+}
