@@ -1,5 +1,6 @@
 //! Servers in containers, by testcontainers.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -92,6 +93,7 @@ async fn run(service: Service, password: &str, certificates: &Certificates) -> R
 fn request(service: Service, password: &str, certificates: &Certificates) -> ContainerRequest<GenericImage> {
     let (name, tag) = service.image();
     let port = service.port();
+    let free = free_port();
     let request = GenericImage::new(name, tag)
         .with_exposed_port(port.tcp())
         // What an image logs, and where, is its own affair: we ask the server.
@@ -104,7 +106,7 @@ fn request(service: Service, password: &str, certificates: &Certificates) -> Con
         // Its end is our affair: testcontainers would forget it in a process that exits.
         .with_reuse(ReuseDirective::Always)
         .with_startup_timeout(PULL)
-        .with_host_config_modifier(move |config| on_loopback(config, port))
+        .with_host_config_modifier(move |config| on_loopback(config, port, free))
         .with_copy_to(readable("ca.pem"), certificates.authority.clone().into_bytes())
         .with_copy_to(
             readable("server.crt"),
@@ -147,14 +149,21 @@ fn request(service: Service, password: &str, certificates: &Certificates) -> Con
     }
 }
 
-/// Lets only this machine in; the default is everybody who reaches it.
-fn on_loopback(config: &mut HostConfig, port: u16) {
+/// Lets only this machine in; the default is everybody who reaches it. With a port of our choice it is the same
+/// when the container is started again.
+fn on_loopback(config: &mut HostConfig, port: u16, ours: Option<u16>) {
     let binding = PortBinding {
         host_ip: Some("127.0.0.1".to_owned()),
-        host_port: None,
+        host_port: ours.map(|port| port.to_string()),
     };
     config.publish_all_ports = Some(false);
     config.port_bindings = Some([(format!("{port}/tcp"), Some(vec![binding]))].into());
+}
+
+/// Returns a port that nobody listens on.
+fn free_port() -> Option<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").ok()?;
+    Some(listener.local_addr().ok()?.port())
 }
 
 fn readable(name: &str) -> CopyTargetOptions {

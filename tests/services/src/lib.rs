@@ -19,6 +19,7 @@
 
 mod client;
 mod container;
+mod crash;
 mod database;
 mod home;
 mod local;
@@ -29,9 +30,10 @@ mod service;
 mod stopper;
 mod tls;
 
+pub use crash::Crashed;
 pub use database::Database;
 pub use home::home;
 pub use resolve::{Found, REQUIRE, is_required, resolve, start_somehow};
 pub use server::{Lifetime, Server, Way, answers, start};
 pub use service::{Family, Service};
-pub use stopper::{Crashed, Stopper};
+pub use stopper::Stopper;

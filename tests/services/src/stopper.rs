@@ -9,11 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 /// How long a server may take to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs a server until our end of its input closes, which the system does when we die of whatever.
 const WATCH_PROCESS: &str = r#"
@@ -109,93 +109,6 @@ impl Stopper {
             signal = Signal::KILL;
         }
         Ok(())
-    }
-}
-
-/// A server that was ended without a warning, and all that it has.
-#[derive(Debug)]
-pub struct Crashed {
-    words: Vec<String>,
-    folder: PathBuf,
-}
-
-impl Stopper {
-    /// Ends a server as a power cut ends it, but for what the system still writes to the disk.
-    ///
-    /// # Errors
-    /// For a container; if it does not end.
-    pub fn crash(&self) -> Result<Crashed> {
-        let Self::Process { pid, folder, .. } = self else {
-            bail!("a container is not started again under the same port");
-        };
-        let words = fs::read(format!("/proc/{pid}/cmdline")).context("the server has no command line")?;
-        let words = words.split(|byte| *byte == 0).filter(|word| !word.is_empty());
-        let words = words
-            .map(|word| String::from_utf8_lossy(word).into_owned())
-            .collect();
-        let target = Pid::from_raw(*pid).context("no process has the id 0")?;
-        kill_process(target, Signal::KILL).context("cannot end the server")?;
-        let begin = Instant::now();
-        while self.is_running()? {
-            if begin.elapsed() > PATIENCE {
-                bail!("the process {pid} does not end");
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        // If it was our child, its number is taken until somebody asks how it ended: PostgreSQL would not start again.
-        waitpid(Some(target), WaitOptions::empty()).ok();
-        Ok(Crashed {
-            words,
-            folder: folder.clone(),
-        })
-    }
-}
-
-impl Crashed {
-    /// Starts it again with further arguments, and waits until it answers.
-    ///
-    /// # Errors
-    /// If it does not.
-    pub fn start(&self, further: &[&str], answers: impl Fn() -> bool) -> Result<Stopper> {
-        let (program, arguments) = self.words.split_first().context("there is no program")?;
-        let begin = Instant::now();
-        // What the processes of the old one still hold, the new one is refused.
-        while begin.elapsed() < PATIENCE * 2 {
-            let log = fs::OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(self.folder.join("again.log"))
-                .context("there is no log")?;
-            let errors = log.try_clone().context("cannot share the log")?;
-            let mut command = Command::new(program);
-            command
-                .args(arguments)
-                .args(further)
-                .stdin(Stdio::null())
-                .stdout(log)
-                .stderr(errors)
-                .process_group(0);
-            crate::local::as_its_user(&mut command)?;
-            let mut child = command
-                .spawn()
-                .with_context(|| format!("cannot start `{program}`"))?;
-            while child.try_wait().context("the server is lost")?.is_none() {
-                if answers() {
-                    return Stopper::of_process(&child, &self.folder);
-                }
-                if begin.elapsed() > PATIENCE * 2 {
-                    bail!("the server does not answer again: {}", self.last_words());
-                }
-                thread::sleep(Duration::from_millis(50));
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-        bail!("the server does not start again: {}", self.last_words())
-    }
-
-    fn last_words(&self) -> String {
-        let log = fs::read_to_string(self.folder.join("again.log")).unwrap_or_default();
-        log.lines().rev().take(5).collect::<Vec<_>>().join(" | ")
     }
 }
 
@@ -300,7 +213,7 @@ fn began(pid: i32) -> Option<String> {
 }
 
 /// Runs the command line of Docker and returns what it says.
-fn docker<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Result<String> {
+pub(crate) fn docker<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Result<String> {
     let output = Command::new("docker")
         .args(arguments)
         .stdin(Stdio::null())

@@ -24,7 +24,7 @@ use walkback_tests::{Backend, ONE_OF_EACH, Output, SERVERS, Sandbox, journeys, r
 use cuts::a_connection_that_is_cut_is_as_a_kill;
 use kinds::{Kind, Seen};
 use power::a_power_cut_is_as_a_kill;
-use servers::{ON_FILES, a_server_that_crashes_is_as_a_kill};
+use servers::{CRASHING, a_server_that_crashes_is_as_a_kill};
 
 fn main() -> ExitCode {
     let outcome = walkback_tests::main(
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
                 a_recover_that_goes_forward,
             ],
             SERVERS => [a_connection_that_is_cut_is_as_a_kill],
-            ON_FILES => [a_server_that_crashes_is_as_a_kill],
+            CRASHING => [a_server_that_crashes_is_as_a_kill],
             &[Backend::Sqlite] => [a_power_cut_is_as_a_kill],
         },
     );

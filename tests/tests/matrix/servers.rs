@@ -9,8 +9,8 @@ use walkback_tests::{Backend, Output, report, use_server};
 use crate::kinds::{self, Kind, Seen};
 use crate::{everywhere, settle, table};
 
-/// Those that run from binaries of this machine, and can be started again.
-pub(crate) const ON_FILES: &[Backend] = &[Backend::Postgres, Backend::Mariadb];
+/// Those whose server is started for this test alone, from a binary of this machine or in a container.
+pub(crate) const CRASHING: &[Backend] = &[Backend::Postgres, Backend::Mysql, Backend::Mariadb];
 
 /// What is under way when the server ends.
 pub(crate) const CRASHED: &[(&str, &Kind)] = &[
@@ -36,9 +36,12 @@ impl Private {
     fn start(backend: Backend) -> Result<Self, String> {
         let service = match backend {
             Backend::Mariadb => Service::Mariadb,
+            Backend::Mysql => Service::Mysql,
             _ => Service::Postgres,
         };
-        let server = start(service, Way::Local, Lifetime::Stopped).map_err(|why| format!("{why:#}"))?;
+        let server = start(service, Way::Local, Lifetime::Stopped)
+            .or_else(|_| start(service, Way::Container, Lifetime::Stopped))
+            .map_err(|why| format!("{why:#}"))?;
         let stopper = server.stopper().cloned().ok_or("nothing stops it")?;
         use_server(Some(server.clone()));
         let mut private = Self {
@@ -46,11 +49,15 @@ impl Private {
             stopper,
             service,
         };
-        // Servers of tests lose what was just committed; this one is started again as one that does not.
-        private.crash(match backend {
-            Backend::Mariadb => &["--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1"],
-            _ => &["-c", "synchronous_commit=on", "-c", "full_page_writes=on"],
-        });
+        // Servers of tests lose what was just committed; this one does not.
+        if private.is_container() {
+            private.make_durable();
+        } else {
+            private.crash(match backend {
+                Backend::Postgres => &["-c", "synchronous_commit=on", "-c", "full_page_writes=on"],
+                _ => &["--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1"],
+            });
+        }
         Ok(private)
     }
 
@@ -62,6 +69,24 @@ impl Private {
         self.stopper = crashed
             .start(further, || answers(service, &url).is_ok())
             .expect("it starts again");
+        if self.is_container() {
+            self.make_durable();
+        }
+    }
+
+    fn is_container(&self) -> bool {
+        matches!(self.stopper, Stopper::Container { .. })
+    }
+
+    /// Sets what the command line of a container, which is that of its first start, does not say.
+    fn make_durable(&self) {
+        let settings = match self.service {
+            Service::Postgres => "ALTER ROLE ALL SET synchronous_commit = on",
+            _ => "SET GLOBAL innodb_flush_log_at_trx_commit = 1, GLOBAL sync_binlog = 1; FLUSH LOGS",
+        };
+        for sql in settings.split("; ") {
+            self.server.run(sql).expect("it is set");
+        }
     }
 }
 
@@ -78,7 +103,6 @@ pub(crate) fn a_server_that_crashes_is_as_a_kill(backend: Backend) {
     let mut private = match Private::start(backend) {
         Ok(private) => private,
         Err(why) => {
-            // What runs in a container alone has no files to start from again.
             report(&format!("ignored: no server of its own for {backend}: {why}"));
             return;
         }
