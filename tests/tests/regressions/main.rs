@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use runs::{
     a_down_that_drops_what_the_up_found_there_already_is_undone,
+    a_down_that_fails_gives_way_to_nothing_that_loses_what_was_not_shown,
     a_down_that_proves_unsound_after_other_steps_gives_way_to_a_sounder_one,
     a_down_that_takes_rows_the_application_wrote_is_not_taken_for_lossless,
     a_full_rollback_of_a_loose_script_leaves_tables_it_never_touched_alone,
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
                 a_down_that_drops_what_the_up_found_there_already_is_undone,
                 a_full_rollback_of_a_loose_script_leaves_tables_it_never_touched_alone,
                 restoring_one_branch_does_not_undo_the_other,
+                a_down_that_fails_gives_way_to_nothing_that_loses_what_was_not_shown,
                 a_down_that_proves_unsound_after_other_steps_gives_way_to_a_sounder_one,
                 restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back,
             ],

@@ -406,3 +406,51 @@ pub(super) fn restoring_a_backup_of_the_same_version_is_what_the_next_rollback_w
     sandbox.ok(&["rollback", "-y"]);
     sandbox.assert_contents(&before, "");
 }
+
+/// The plan says that nothing is lost, then the down fails, and the next means would be the point.
+pub(super) fn a_down_that_fails_gives_way_to_nothing_that_loses_what_was_not_shown(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(20)); INSERT INTO t VALUES (1, 'old');\n\
+         CREATE TABLE other (n INTEGER);",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    let begun = sandbox.contents();
+    sandbox.migration(
+        "002_change",
+        "CREATE VIEW v AS SELECT * FROM t; INSERT INTO t VALUES (2, 'migration');\n\
+         ALTER TABLE other RENAME COLUMN n TO m;",
+        "DROP TABLE no_such_table;",
+    );
+    sandbox.ok(&["up", "-y"]);
+    sandbox.sql("INSERT INTO t VALUES (3, 'application')");
+    let before = sandbox.contents();
+    let output = sandbox.run(&["rollback", "-y"]);
+    let rows = "SELECT count(*) FROM t WHERE id = 3";
+    assert_eq!(sandbox.value(rows), "1", "{}", output.transcript());
+    if output.code == Some(0) {
+        assert_eq!(
+            sandbox.value("SELECT count(*) FROM t"),
+            "2",
+            "the migration's own row is there"
+        );
+        return;
+    }
+    sandbox.assert_contents(&before, &format!("refused: {}", output.transcript()));
+    assert!(
+        output.stderr.contains("written since, from `t`"),
+        "{}",
+        output.transcript()
+    );
+    assert!(
+        output.stderr.contains("rollback --type full"),
+        "{}",
+        output.transcript()
+    );
+    sandbox.ok(&["rollback", "-y", "--allow-lossy"]);
+    sandbox.assert_contents(&begun, "after what is lost was allowed");
+    sandbox.ok(&["rollback", "-y"]);
+    sandbox.assert_contents(&before, "and walked back");
+}

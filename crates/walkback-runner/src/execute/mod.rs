@@ -31,7 +31,7 @@ use crate::plan::{Plan, PlannedStep, PointScope, RunKind};
 use crate::point::{self, PointRequest};
 use crate::report::{Named, RunReport};
 use crate::runner::Runner;
-use crate::settings::Consent;
+use crate::settings::{Consent, Decision};
 use crate::state::State;
 use crate::{gate, identity, lock, rights, steady};
 
@@ -59,6 +59,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) limited: bool,
     /// Whether all that the run had done was taken back with what failed.
     pub(crate) all_taken_back: bool,
+    /// Whether more may be lost than the plan has shown.
+    pub(crate) may_lose: bool,
     /// The point before the script that runs outside a transaction: no store is asked for it once that has begun.
     pub(crate) held: Option<Manifest>,
     /// Whether an exchange of tables has begun that no rollback takes back.
@@ -200,6 +202,7 @@ impl<'a> Execution<'a> {
             safety: None,
             limited: false,
             all_taken_back: false,
+            may_lose: consent.lossy || settings.policy.lossy == Decision::Allow,
             held: None,
             swapping: false,
             ahead: None,

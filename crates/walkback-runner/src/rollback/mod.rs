@@ -2,6 +2,7 @@
 
 mod aside;
 mod losses;
+mod otherwise;
 mod plan;
 mod renamed;
 mod run;

@@ -6,11 +6,11 @@ use walkback_core::catalog::{Object, Schema};
 use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
 
 use super::{RollbackKind, RollbackPlan, RollbackStep};
-use crate::changes::{ChangesPlan, OnConflict, Whose};
+use crate::changes::{ChangesPlan, Whose};
 use crate::execute::{Execution, is_of_another_session};
 use crate::gate;
 use crate::journal::StoredMigration;
-use crate::plan::{Planner, PointScope, RunKind};
+use crate::plan::{PointScope, RunKind};
 use crate::report::RunReport;
 use crate::restore::{Exchange, RestorePlan};
 use crate::rights;
@@ -163,24 +163,14 @@ impl Execution<'_> {
                 (Err(ended), _, _) => Err(ended),
                 (Ok(()), Some((kind, message)), Some(stored)) => {
                     let error = Error::new(*kind, message);
-                    self.walk_back_otherwise(cx, &stored, error).await
+                    self.walk_back_otherwise(cx, &stored, (step, plan.on_conflict), error)
+                        .await
                 }
                 _ => self.walk_back_patiently(cx, step, plan).await,
             };
             outcome.map_err(|error| (step.id.clone(), error))?;
         }
         Ok(())
-    }
-
-    /// Returns whether a migration can be walked back without its author's script.
-    fn has_other_means(&self, id: &MigrationId) -> Result<bool> {
-        let Some(stored) = self.state.stored.get(id) else {
-            return Ok(false);
-        };
-        let derived = Planner::new(self.runner, &self.state).derived_script(stored)?;
-        let is_sound = derived.is_some() && stored.derived_loses.is_empty();
-        let is_kept = stored.point.is_some() || stored.changes.is_some();
-        Ok(is_sound || is_kept && self.runner.vault().is_some())
     }
 
     /// Returns what walking a migration back may take away, by whichever means. `triggers` are those that
@@ -251,14 +241,9 @@ impl Execution<'_> {
         if let Some(changes) = &step.changes {
             let stored =
                 stored.ok_or_else(|| Error::internal("changes were planned of a migration nobody knows"))?;
-            let policy = plan.on_conflict;
-            return if step.restore.is_some() {
-                Box::pin(self.undo_merging(cx, &stored, changes, policy)).await
-            } else {
-                let only_added = step.kind == RollbackKind::Partial;
-                let whose = Whose::Migration(&stored.id);
-                Box::pin(self.undo_changes(cx, whose, changes, (policy, only_added))).await
-            };
+            return self
+                .take_back_changes(cx, &stored, (step, changes), plan.on_conflict)
+                .await;
         }
         let Some(down) = &step.down else {
             let stored =
@@ -276,61 +261,12 @@ impl Execution<'_> {
             Err(error) => return Err(error),
         };
         let Some(stored) = stored else { return Err(error) };
-        self.walk_back_otherwise(cx, &stored, error).await
-    }
-
-    /// The script failed and was undone: takes the derived down if there is a lossless one, else the point.
-    async fn walk_back_otherwise(&mut self, cx: &Cx, stored: &StoredMigration, error: Error) -> Result<()> {
-        let name = stored.name();
-        let derived = Planner::new(self.runner, &self.state).derived_script(stored)?;
-        if let Some(script) = derived.filter(|_| stored.derived_loses.is_empty()) {
-            let step = Planner::new(self.runner, &self.state).down_step_of(&stored.id, script);
-            match self.down_checked(cx, &step, true).await {
-                Ok(_) => {
-                    self.report
-                        .warnings
-                        .push(format!("{error}; walked `{name}` back by the derived down"));
-                    return Ok(());
-                }
-                Err(second) if may_go_on(&second) && !self.all_taken_back => {}
-                Err(second) => return Err(second),
-            }
-        }
-        if let Some(changes) = self.captured_changes(cx, stored).await? {
-            let whose = Whose::Migration(&stored.id);
-            Box::pin(self.undo_changes(cx, whose, &changes, (OnConflict::Keep, false))).await?;
-            self.report
-                .warnings
-                .push(format!("{error}; took back what `{name}` changed in rows"));
-            return Ok(());
-        }
-        if stored.point.is_none() || self.runner.vault().is_none() {
-            return Err(
-                error.hint("it was undone, and no point was made before the migration to restore from")
-            );
-        }
-        self.restore_migration(cx, stored).await?;
-        self.report
-            .warnings
-            .push(format!("{error}; restored `{name}` from its point"));
-        Ok(())
-    }
-
-    /// Returns the changes of a migration of which nothing else was kept.
-    async fn captured_changes(&mut self, cx: &Cx, stored: &StoredMigration) -> Result<Option<ChangesPlan>> {
-        let (None, Some(after), Some(_)) = (&stored.point, &stored.changes, self.runner.vault()) else {
-            return Ok(None);
-        };
-        let manifest = self.open_point(cx, after).await?;
-        Ok(manifest.before.map(|before| ChangesPlan {
-            before,
-            after: manifest.id,
-            tables: manifest.tables.into_iter().map(|entry| entry.table).collect(),
-        }))
+        self.walk_back_otherwise(cx, &stored, (step, plan.on_conflict), error)
+            .await
     }
 
     /// Brings back what was there before a migration, from its point, in one transaction.
-    async fn restore_migration(&mut self, cx: &Cx, stored: &StoredMigration) -> Result<()> {
+    pub(super) async fn restore_migration(&mut self, cx: &Cx, stored: &StoredMigration) -> Result<()> {
         let point = stored.point.as_deref().ok_or_else(|| {
             Error::not_found(format!("no point was made before migration `{}`", stored.name()))
         })?;
@@ -418,7 +354,7 @@ impl Execution<'_> {
 }
 
 /// Returns whether the next means may be tried after this error: the script was undone, nobody asked to stop.
-fn may_go_on(error: &Error) -> bool {
+pub(super) fn may_go_on(error: &Error) -> bool {
     !is_of_another_session(error)
         && !matches!(
             error.kind(),
