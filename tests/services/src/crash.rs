@@ -33,7 +33,7 @@ impl Stopper {
     /// If it does not end.
     pub fn crash(&self) -> Result<Crashed> {
         match self {
-            Self::Process { pid, folder, .. } => self.crash_process(*pid, folder),
+            Self::Process { pid, .. } => self.crash_process(*pid),
             Self::Container { id, .. } => {
                 docker(["kill", "--signal", "KILL", id])?;
                 docker(["wait", id])?;
@@ -42,12 +42,27 @@ impl Stopper {
         }
     }
 
-    fn crash_process(&self, pid: i32, folder: &Path) -> Result<Crashed> {
+    /// Returns how it is started again, once it has ended.
+    ///
+    /// # Errors
+    /// If it has ended already.
+    pub fn again(&self) -> Result<Crashed> {
+        let Self::Process { pid, folder, .. } = self else {
+            return Ok(Crashed::Container(self.clone()));
+        };
         let words = fs::read(format!("/proc/{pid}/cmdline")).context("the server has no command line")?;
         let words = words.split(|byte| *byte == 0).filter(|word| !word.is_empty());
         let words = words
             .map(|word| String::from_utf8_lossy(word).into_owned())
             .collect();
+        Ok(Crashed::Process {
+            words,
+            folder: folder.clone(),
+        })
+    }
+
+    fn crash_process(&self, pid: i32) -> Result<Crashed> {
+        let again = self.again()?;
         let target = Pid::from_raw(pid).context("no process has the id 0")?;
         kill_process(target, Signal::KILL).context("cannot end the server")?;
         let begin = Instant::now();
@@ -59,10 +74,7 @@ impl Stopper {
         }
         // If it was our child, its number is taken until somebody asks how it ended: PostgreSQL would not start again.
         waitpid(Some(target), WaitOptions::empty()).ok();
-        Ok(Crashed::Process {
-            words,
-            folder: folder.to_path_buf(),
-        })
+        Ok(again)
     }
 }
 

@@ -34,6 +34,6 @@ pub use crash::Crashed;
 pub use database::Database;
 pub use home::home;
 pub use resolve::{Found, REQUIRE, is_required, resolve, start_somehow};
-pub use server::{Lifetime, Server, Way, answers, start};
+pub use server::{Lifetime, Server, Way, answers, start, start_within};
 pub use service::{Family, Service};
 pub use stopper::Stopper;

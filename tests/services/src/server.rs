@@ -64,8 +64,21 @@ pub fn start(service: Service, way: Way, lifetime: Lifetime) -> Result<Server> {
     let started = match way {
         Way::Url => named(service)?,
         Way::Container => container::start(service, lifetime)?,
-        Way::Local => local::start(service, lifetime)?,
+        Way::Local => local::start(service, lifetime, None)?,
     };
+    seen(service, started)
+}
+
+/// Starts a server from a binary of this machine, with all that it has within this folder.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_within(service: Service, lifetime: Lifetime, folder: &Path) -> Result<Server> {
+    seen(service, local::start(service, lifetime, Some(folder))?)
+}
+
+/// Sees that a server that was come by is of use.
+fn seen(service: Service, started: Started) -> Result<Server> {
     let version = client::version(service, &started.url)
         .with_context(|| format!("the server at {} is no use", address(&started.url)))?;
     Ok(Server(Arc::new(Running {

@@ -1,50 +1,13 @@
 //! A disk that is full. It is a file system in memory of some hundred kilobytes, which needs the right to mount.
 
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
-use walkback_tests::{Output, Sandbox};
+use walkback_tests::{Output, Sandbox, SmallDisk};
 
 use crate::{WRITTEN_SINCE, goes_on, project, reconfigure, write_first};
 
-/// A small file system, gone at the end also of a test that fails.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// Mounts one. `None`, said on stderr, where that is not permitted; with `WALKBACK_REQUIRE=small-disk` that
-    /// is a failure.
-    fn mount(sandbox: &Sandbox, name: &str) -> Option<Self> {
-        sandbox.create_folder(name);
-        let path = sandbox.path(name);
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"])
-            .arg(&path)
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        if mounted {
-            return Some(Self(path));
-        }
-        let required = std::env::var("WALKBACK_REQUIRE").unwrap_or_default();
-        assert!(
-            !required.split(',').any(|name| name.trim() == "small-disk"),
-            "WALKBACK_REQUIRE asks for a small disk, and none can be mounted"
-        );
-        // Not through `eprintln!`, which a test that passes keeps to itself.
-        writeln!(
-            std::io::stderr(),
-            "SKIPPED: a test of a full disk: a tmpfs cannot be mounted here; WALKBACK_REQUIRE=small-disk makes this a failure"
-        )
-        .ok();
-        None
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        Command::new("umount").arg(&self.0).status().ok();
-    }
+/// A disk of some hundred kilobytes in a folder of the sandbox.
+fn small_disk(sandbox: &Sandbox, name: &str) -> Option<SmallDisk> {
+    sandbox.create_folder(name);
+    SmallDisk::mount(sandbox.path(name), "512k")
 }
 
 /// Returns what a command said, without the names of unfinished files in the vault.
@@ -66,7 +29,7 @@ fn fill(kilobytes: u32) -> String {
 #[test]
 fn a_migration_that_fills_the_disk_of_the_database_is_undone() {
     let sandbox = project();
-    let Some(_disk) = SmallDisk::mount(&sandbox, "disk") else {
+    let Some(_disk) = small_disk(&sandbox, "disk") else {
         return;
     };
     reconfigure(&sandbox, "sqlite:app.db", "sqlite:disk/app.db");
@@ -124,7 +87,7 @@ fn a_migration_that_fills_the_disk_of_the_database_is_undone() {
 #[test]
 fn a_point_that_does_not_fit_into_the_vault_stops_an_up_before_its_first_change() {
     let sandbox = project();
-    let Some(disk) = SmallDisk::mount(&sandbox, "disk") else {
+    let Some(disk) = small_disk(&sandbox, "disk") else {
         return;
     };
     reconfigure(&sandbox, ".walkback/vault", "disk/vault");

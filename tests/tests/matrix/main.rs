@@ -11,6 +11,7 @@
 //! The usual run kills at some of the steps, chosen at random.
 
 mod cuts;
+mod disks;
 mod kinds;
 mod power;
 mod servers;
@@ -22,6 +23,7 @@ use rand::seq::IndexedRandom as _;
 use walkback_tests::{Backend, ONE_OF_EACH, Output, SERVERS, Sandbox, journeys, report};
 
 use cuts::a_connection_that_is_cut_is_as_a_kill;
+use disks::{ON_DISKS, a_full_disk_of_the_server_is_as_a_kill};
 use kinds::{Kind, Seen};
 use power::a_power_cut_is_as_a_kill;
 use servers::{CRASHING, a_server_that_crashes_is_as_a_kill};
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
             ],
             SERVERS => [a_connection_that_is_cut_is_as_a_kill],
             CRASHING => [a_server_that_crashes_is_as_a_kill],
+            ON_DISKS => [a_full_disk_of_the_server_is_as_a_kill],
             &[Backend::Sqlite] => [a_power_cut_is_as_a_kill],
         },
     );

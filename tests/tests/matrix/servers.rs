@@ -26,29 +26,19 @@ fn crashes() -> usize {
 }
 
 /// A server of this test alone.
-struct Private {
-    server: Server,
+pub(crate) struct Private {
+    pub(crate) server: Server,
     stopper: Stopper,
     service: Service,
 }
 
 impl Private {
     fn start(backend: Backend) -> Result<Self, String> {
-        let service = match backend {
-            Backend::Mariadb => Service::Mariadb,
-            Backend::Mysql => Service::Mysql,
-            _ => Service::Postgres,
-        };
+        let service = service(backend);
         let server = start(service, Way::Local, Lifetime::Stopped)
             .or_else(|_| start(service, Way::Container, Lifetime::Stopped))
             .map_err(|why| format!("{why:#}"))?;
-        let stopper = server.stopper().cloned().ok_or("nothing stops it")?;
-        use_server(Some(server.clone()));
-        let mut private = Self {
-            server,
-            stopper,
-            service,
-        };
+        let mut private = Self::of(server)?;
         // Servers of tests lose what was just committed; this one does not.
         if private.is_container() {
             private.make_durable();
@@ -61,7 +51,19 @@ impl Private {
         Ok(private)
     }
 
-    fn crash(&mut self, further: &[&str]) {
+    /// Makes this thread use a server that was started.
+    pub(crate) fn of(server: Server) -> Result<Self, String> {
+        let stopper = server.stopper().cloned().ok_or("nothing stops it")?;
+        use_server(Some(server.clone()));
+        Ok(Self {
+            service: server.service(),
+            server,
+            stopper,
+        })
+    }
+
+    /// Ends the server without a warning, and starts it again with further arguments.
+    pub(crate) fn crash(&mut self, further: &[&str]) {
         let crashed = self.stopper.crash().expect("it can be ended");
         std::thread::sleep(Duration::from_millis(200));
         let url = self.server.url().to_owned();
@@ -72,6 +74,23 @@ impl Private {
         if self.is_container() {
             self.make_durable();
         }
+    }
+
+    /// Does something after which the server may have ended by itself; then it is started again.
+    pub(crate) fn outlasting<T>(&mut self, does: impl FnOnce() -> T) -> T {
+        let again = self.stopper.again().expect("it runs");
+        let outcome = does();
+        let (url, service) = (self.server.url().to_owned(), self.service);
+        let begin = Instant::now();
+        while answers(service, &url).is_err() {
+            if self.stopper.is_running().expect("an answer") && begin.elapsed() < Duration::from_secs(30) {
+                std::thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+            let started = again.start(&[], || answers(service, &url).is_ok());
+            self.stopper = started.expect("it starts again");
+        }
+        outcome
     }
 
     fn is_container(&self) -> bool {
@@ -87,6 +106,15 @@ impl Private {
         for sql in settings.split("; ") {
             self.server.run(sql).expect("it is set");
         }
+    }
+}
+
+/// Returns what a server of this backend is called.
+pub(crate) fn service(backend: Backend) -> Service {
+    match backend {
+        Backend::Mariadb => Service::Mariadb,
+        Backend::Mysql => Service::Mysql,
+        _ => Service::Postgres,
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use walkback_tests::{Backend, ONE_OF_EACH, report};
 
 use crate::cuts::CUT;
+use crate::disks::FULL;
 use crate::kinds::ALL;
 use crate::power::OUT;
 use crate::servers::CRASHED;
@@ -57,7 +58,8 @@ Each of them is verified.
 
 In the rows at the end it is not the process that ends, but its connection to the server, at a request chosen at random: before the
 request has got there, or when it was answered and the answer is not back yet; that connection alone, or all of them.
-Or the server is killed with `SIGKILL` at a random moment, and started again. Or the power fails: the system calls of a run are
+Or the server is killed with `SIGKILL` at a random moment, and started again. Or there are only so many kilobytes left on the disk
+of the server, and room again afterwards. Or the power fails: the system calls of a run are
 traced, and after each of them the files are built again as a disk could hold them, with what was synchronized and nothing else, or
 with all names and, of what was written, only what was synchronized.
 
@@ -75,7 +77,12 @@ fn rendered(cells: &Cells) -> String {
     text.push_str(&"---|".repeat(ONE_OF_EACH.len()));
     text.push('\n');
     let kinds = ALL.iter().map(|kind| kind.name);
-    let faults = CUT.iter().chain(CRASHED).chain(OUT).map(|(name, _)| *name);
+    let faults = CUT
+        .iter()
+        .chain(CRASHED)
+        .chain(FULL)
+        .chain(OUT)
+        .map(|(name, _)| *name);
     for name in kinds.chain(faults) {
         write!(text, "| {name} |").ok();
         for backend in ONE_OF_EACH {

@@ -52,8 +52,8 @@ struct Place {
     keep: bool,
 }
 
-/// Starts a server from binaries of this machine.
-pub(crate) fn start(service: Service, lifetime: Lifetime) -> Result<Started> {
+/// Starts a server from binaries of this machine, with all that it has in a folder within another one.
+pub(crate) fn start(service: Service, lifetime: Lifetime, within: Option<&Path>) -> Result<Started> {
     let installation = match service {
         Service::Postgres | Service::PostgresNewest => Installation::Postgres(postgres::find(service)?),
         Service::Mysql => Installation::Mysql(mysql::find_mysql()?),
@@ -61,7 +61,7 @@ pub(crate) fn start(service: Service, lifetime: Lifetime) -> Result<Started> {
     };
     let mut attempt = 1;
     loop {
-        match installation.start_once(service, lifetime) {
+        match installation.start_once(service, lifetime, within) {
             Err(error) if attempt < ATTEMPTS && format!("{error:#}").contains("in use") => attempt += 1,
             result => return result,
         }
@@ -69,8 +69,8 @@ pub(crate) fn start(service: Service, lifetime: Lifetime) -> Result<Started> {
 }
 
 impl Installation {
-    fn start_once(&self, service: Service, lifetime: Lifetime) -> Result<Started> {
-        let mut place = Place::make(service)?;
+    fn start_once(&self, service: Service, lifetime: Lifetime, within: Option<&Path>) -> Result<Started> {
+        let mut place = Place::make(service, within)?;
         let command = match self {
             Self::Postgres(binaries) => binaries.prepare(&place)?,
             Self::Mysql(binaries) => binaries.prepare(&place)?,
@@ -132,11 +132,11 @@ fn spawn_standing(mut command: Command, place: &Place, log: File) -> Result<Stop
 }
 
 impl Place {
-    fn make(service: Service) -> Result<Self> {
+    fn make(service: Service, within: Option<&Path>) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix(&format!("walkback-{}-", service.name()))
             .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir()
+            .tempdir_in(within.map_or_else(std::env::temp_dir, Path::to_path_buf))
             .context("cannot make a temporary folder")?
             .keep();
         let port = TcpListener::bind("127.0.0.1:0")
