@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use walkback_core::{Cx, Error, MigrationId, Result};
+use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
 
 use super::plan::Planning;
 use super::renamed::Renamed;
@@ -137,10 +137,12 @@ fn unasked(error: Error, name: &str, losses: &[&Loss]) -> Error {
         .iter()
         .map(|loss| format!("from `{}`: {}", loss.table, loss.what))
         .collect();
+    let refusal = format!(
+        "restoring `{name}` from its point would take away what was written since, and nobody was asked: {}",
+        lost.join("; ")
+    );
     error
-        .hint(format!(
-            "restoring `{name}` from its point would also take away what was written since, {}",
-            lost.join("; ")
-        ))
-        .hint("`walkback rollback --type full` does that, and shows it first; `--allow-lossy` lets this command go on")
+        .wrap(refusal)
+        .with_kind(ErrorKind::Refused)
+        .hint("`walkback rollback --type full` shows what it loses before it asks; `--allow-lossy` lets this command go on")
 }
