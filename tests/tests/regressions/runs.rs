@@ -441,7 +441,9 @@ pub(super) fn a_down_that_fails_gives_way_to_nothing_that_loses_what_was_not_sho
     sandbox.assert_contents(&before, &format!("refused: {}", output.transcript()));
     assert_eq!(output.code, Some(6), "{}", output.transcript());
     assert!(
-        output.stderr.contains("written since, and nobody was asked: from `t`"),
+        output
+            .stderr
+            .contains("written since, and nobody was asked: from `t`"),
         "{}",
         output.transcript()
     );
