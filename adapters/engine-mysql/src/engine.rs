@@ -8,6 +8,7 @@ use walkback_core::capture::Capture;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Login, Physical, Scratch};
 use walkback_core::grants::GrantKeeping;
+use walkback_core::witness::Witness;
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
 use walkback_sql::Sql;
 
@@ -68,6 +69,10 @@ impl Engine for MysqlEngine {
 
     fn capture(&self) -> Option<&dyn Capture> {
         // Triggers take rights that many users lack here, end the transaction, and miss what foreign keys do.
+        None
+    }
+
+    fn witness(&self) -> Option<&dyn Witness> {
         None
     }
 

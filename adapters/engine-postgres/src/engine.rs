@@ -8,6 +8,7 @@ use walkback_core::capture::Capture;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, HolderSession, Login, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
+use walkback_core::witness::Witness;
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
 use walkback_sql::Sql;
 
@@ -80,6 +81,10 @@ impl Engine for PostgresEngine {
     }
 
     fn capture(&self) -> Option<&dyn Capture> {
+        Some(self)
+    }
+
+    fn witness(&self) -> Option<&dyn Witness> {
         Some(self)
     }
 

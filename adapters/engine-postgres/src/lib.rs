@@ -62,6 +62,7 @@ mod swap;
 mod tls;
 mod transaction;
 mod value;
+mod witness;
 
 use walkback_core::registry::EngineEntry;
 

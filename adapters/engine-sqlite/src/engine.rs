@@ -14,6 +14,7 @@ use walkback_core::cx::Unit;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Login, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
+use walkback_core::witness::Witness;
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Error, ErrorKind, Result, Session};
 use walkback_sql::Sql;
 
@@ -81,6 +82,10 @@ impl Engine for SqliteEngine {
 
     fn capture(&self) -> Option<&dyn Capture> {
         Some(self)
+    }
+
+    fn witness(&self) -> Option<&dyn Witness> {
+        None
     }
 
     fn dumps(&self) -> Option<&dyn Dumps> {

@@ -5,6 +5,7 @@ import importlib
 import io
 import json
 import os
+import queue
 import sys
 import threading
 import traceback
@@ -15,14 +16,24 @@ os.dup2(2, 1)
 REQUEST = json.loads(sys.stdin.buffer.readline())
 
 
+WORDS = queue.SimpleQueue()
+
+
 def watch():
     """Ends with whoever asked: a migration must not go on after its walkback was killed."""
-    while os.read(0, 4096):
-        pass
+    while word := os.read(0, 4096):
+        WORDS.put(word.strip())
     os._exit(143)
 
 
 threading.Thread(target=watch, daemon=True).start()
+
+
+def goes_on():
+    """Asks whether to go on, with all that others must not write to held."""
+    ANSWER.write("held\n")
+    ANSWER.flush()
+    return WORDS.get() == b"go"
 
 
 def answer(**what):
@@ -318,8 +329,14 @@ def run():
     def step(_, context):
         # The transaction that Alembic would give it, where `env.py` gives none to all of them.
         with context.begin_transaction(_per_migration=True):
+            for sql in REQUEST["first"] or []:
+                execute(context, sql)
+            if REQUEST["first"] and not goes_on():
+                raise Stopped("it was not to go on")
             getattr(revision.module, REQUEST["direction"])()
-            if context.connection.execute(sa.text(REQUEST["proof"].replace(":", r"\:"))).rowcount != 1:
+            for sql in REQUEST["last"] or []:
+                execute(context, sql)
+            if execute(context, REQUEST["proof"]).rowcount != 1:
                 raise Elsewhere(f"`env.py` connects to another database: {context.connection.engine.url!r}")
         ran.append(True)
         return []
@@ -330,6 +347,8 @@ def run():
             script.run_env()
     except Elsewhere as error:
         fail("elsewhere", error)
+    except Stopped as error:
+        fail("stopped", error)
     except sa.exc.DBAPIError as error:
         fail("database", error, revision)
     except Exception as error:
@@ -337,6 +356,14 @@ def run():
     if not ran:
         fail("env", RuntimeError("`env.py` runs no migrations"))
     return {}
+
+
+def execute(context, sql):
+    return context.connection.execute(sa.text(sql.replace(":", r"\:")))
+
+
+class Stopped(Exception):
+    """What was kept before the migration is no longer what is there."""
 
 
 class Elsewhere(Exception):

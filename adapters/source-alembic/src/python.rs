@@ -6,13 +6,17 @@ use std::process::Stdio;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
+use walkback_core::source::Pause;
 use walkback_core::{AdapterConfig, Cx, Error, ErrorKind, Result};
 
 use crate::settings::Settings;
 
 const HELPER: &str = include_str!("helper.py");
+
+/// The line by which it asks whether to go on.
+const HELD: &str = "held";
 
 /// A Python that has Alembic, it is hoped.
 #[derive(Debug, Clone)]
@@ -72,8 +76,19 @@ impl Python {
     pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
         cx: &Cx,
+        about: (&Settings, &str),
+        request: Value,
+    ) -> Result<T> {
+        self.ask_twice(cx, about, request, None).await
+    }
+
+    /// Asks Alembic something, and is asked in between whether it is to go on.
+    pub(crate) async fn ask_twice<T: DeserializeOwned>(
+        &self,
+        cx: &Cx,
         (settings, section): (&Settings, &str),
         mut request: Value,
+        pause: Option<&Pause>,
     ) -> Result<T> {
         cx.check()?;
         let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -92,7 +107,7 @@ impl Python {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| no_python(&program, error))?;
-        let (Some(mut stdin), Some(mut stdout), Some(mut stderr)) =
+        let (Some(mut stdin), Some(stdout), Some(mut stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(Error::internal("a process has no pipes"));
@@ -101,8 +116,22 @@ impl Python {
         let talk = async {
             stdin.write_all(format!("{request}\n").as_bytes()).await?;
             stdin.flush().await?;
-            // It stays open: the process ends when it is closed, and so when this one is killed.
-            let read = tokio::try_join!(stdout.read_to_string(&mut answer), stderr.read_to_end(&mut said));
+            let mut lines = BufReader::new(stdout).lines();
+            let answers = async {
+                while let Some(line) = lines.next_line().await? {
+                    let Some(pause) = pause.filter(|_| line == HELD) else {
+                        answer = line;
+                        continue;
+                    };
+                    let goes_on = pause.wait().await;
+                    let word: &[u8] = if goes_on { b"go\n" } else { b"stop\n" };
+                    stdin.write_all(word).await?;
+                    stdin.flush().await?;
+                }
+                Ok(())
+            };
+            let read = tokio::try_join!(answers, stderr.read_to_end(&mut said));
+            // It stayed open: the process ends when it is closed, and so when this one is killed.
             drop(stdin);
             read?;
             child.wait().await
@@ -161,6 +190,7 @@ fn failed(program: &Path, failure: Option<Failure>, said: &str) -> Error {
             .hint("set `python` in the section `[source]` of walkback.toml, such as `python = \"venv/bin/python\"`")
             .hint(format!("or install it: `{} -m pip install alembic`", program.display())),
         "database" => Error::new(ErrorKind::Database, message),
+        "stopped" => Error::new(ErrorKind::Locked, message).hint("nothing was changed; run it again"),
         "elsewhere" => Error::config(message)
             .hint("let `env.py` take the URL from `config.get_main_option(\"sqlalchemy.url\")`: walkback sets it there")
             .hint("or give the URL that `env.py` takes to walkback too; nothing was changed"),

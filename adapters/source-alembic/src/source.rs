@@ -412,13 +412,15 @@ impl MigrationSource for AlembicSource {
     async fn run(&self, cx: &Cx, run: &ExternalRun) -> Result<()> {
         let project = self.project(cx).await?;
         project.find(&run.id)?;
-        let login = &run.login;
+        let (login, watched) = (&run.login, run.watched.as_ref());
         let request = json!({
             "what": "run",
             "dialect": run.dialect.name(),
             "id": run.id,
             "direction": name_of(run.direction),
             "proof": run.proof,
+            "first": watched.map(|watched| &watched.first),
+            "last": watched.map(|watched| &watched.last),
             "login": {
                 "host": login.host,
                 "port": login.port,
@@ -430,7 +432,8 @@ impl MigrationSource for AlembicSource {
             },
         });
         let about = (&project.settings, self.config.section.as_str());
-        let Nothing {} = self.python.ask(cx, about, request).await?;
+        let pause = watched.map(|watched| &watched.pause);
+        let Nothing {} = self.python.ask_twice(cx, about, request, pause).await?;
         Ok(())
     }
 }

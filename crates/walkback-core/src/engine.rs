@@ -30,6 +30,7 @@ use crate::grants::GrantKeeping;
 use crate::name::TableName;
 use crate::statement::Action;
 use crate::value::{Row, Value};
+use crate::witness::Witness;
 
 /// What is known of an engine without connecting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,6 +187,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Returns the way to capture what a session's own statements change in rows, if there is one.
     fn capture(&self) -> Option<&dyn Capture>;
+
+    /// Returns the way to keep what a transaction of another tool changes, if there is one.
+    fn witness(&self) -> Option<&dyn Witness>;
 
     /// Returns how dumps of other tools are loaded into this database, if they can be.
     fn dumps(&self) -> Option<&dyn Dumps>;

@@ -34,6 +34,7 @@ pub mod source;
 pub mod statement;
 pub mod store;
 pub mod value;
+pub mod witness;
 
 pub use adapter::{AdapterConfig, Environment};
 pub use capability::Capability;

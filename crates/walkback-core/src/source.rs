@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use futures::channel::{mpsc, oneshot};
 
 use crate::cx::Cx;
 use crate::dialect::DialectKind;
@@ -67,6 +68,38 @@ pub struct ExternalRun {
     /// notes in the journal that the script has ended. Where it changes no row, the script runs on another database, and
     /// all of it has to be taken back.
     pub proof: String,
+    /// What else is to be run in that transaction, if something is to be kept of it.
+    pub watched: Option<Watched>,
+}
+
+/// What is run in a transaction of another tool, so that what it changes is kept: see [`crate::witness`].
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// What is run first. Then the tool waits for [`Pause::wait`], and goes on or rolls everything back.
+    pub first: Vec<String>,
+    /// What is run last, before the proof.
+    pub last: Vec<String>,
+    /// How it is asked whether to go on.
+    pub pause: Pause,
+}
+
+/// A question whether to go on, put to whoever has asked for a run.
+#[derive(Debug, Clone)]
+pub struct Pause(mpsc::UnboundedSender<oneshot::Sender<bool>>);
+
+impl Pause {
+    /// Creates a question, and what it arrives at: each with the way back for its answer.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<oneshot::Sender<bool>>) {
+        let (sender, receiver) = mpsc::unbounded();
+        (Self(sender), receiver)
+    }
+
+    /// Returns whether to go on, once that is known. Where nobody is left to ask, the answer is no.
+    pub async fn wait(&self) -> bool {
+        let (sender, answer) = oneshot::channel();
+        self.0.unbounded_send(sender).is_ok() && answer.await.unwrap_or(false)
+    }
 }
 
 impl ExternalRun {
@@ -85,7 +118,15 @@ impl ExternalRun {
             dialect,
             login,
             proof,
+            watched: None,
         }
+    }
+
+    /// Adds what keeps what it changes.
+    #[must_use]
+    pub fn watched(mut self, watched: Watched) -> Self {
+        self.watched = Some(watched);
+        self
     }
 }
 

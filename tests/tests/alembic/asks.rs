@@ -1,5 +1,8 @@
 //! Revisions that ask the database: no SQL tells what they do, and Alembic runs them, under walkback's point and journal.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use walkback_tests::{Backend, Sandbox};
 
 use crate::project::{Alembic, Project, Revision};
@@ -61,6 +64,65 @@ pub(crate) fn what_asks_the_database_is_run_by_alembic_and_walked_back(backend: 
     sandbox.ok(&["down", "-y", "--allow-lossy"]);
     assert_eq!(people(sandbox, "name"), "Ada Lovelace, Grace Hopper");
     assert_eq!(project.versions(), ["aaa1".to_owned()].into());
+}
+
+/// Alembic's transaction is its own; nobody can look into it, and nobody else may write to its tables until it ends.
+pub(crate) fn what_alembic_runs_itself_goes_back_cell_by_cell(backend: Backend) {
+    let project = asking(backend);
+    let sandbox = &project.sandbox;
+    sandbox.ok(&["up", "-y", "aaa1"]);
+    sandbox.sql("CREATE TABLE bystander (id INTEGER PRIMARY KEY)");
+    let is_over = AtomicBool::new(false);
+    let mut session = sandbox.session();
+    let written = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut written = 0;
+            while !is_over.load(Ordering::SeqCst) {
+                written += 1;
+                session.sql(&format!(
+                    "INSERT INTO people (id, name) VALUES ({}, 'App {written}')",
+                    100 + written
+                ));
+                session.sql(&format!("INSERT INTO bystander VALUES ({written})"));
+                std::thread::sleep(Duration::from_millis(3));
+            }
+            written
+        });
+        let output = sandbox.run(&["up", "-y"]);
+        is_over.store(true, Ordering::SeqCst);
+        assert_eq!(output.code, Some(0), "{}", output.transcript());
+        writer.join().expect("it writes to the end")
+    });
+    assert!(written > 20, "hardly anything was written meanwhile");
+    sandbox.sql("UPDATE people SET name = 'Amazing Grace' WHERE id = 2");
+    sandbox.sql("INSERT INTO people (id, name) VALUES (3, 'Barbara Liskov')");
+    let plan = sandbox.ok(&["rollback", "--dry-run"]);
+    assert!(
+        plan.stdout.contains("rollback (surgical)"),
+        "{}",
+        plan.transcript()
+    );
+    assert!(
+        !plan.stdout.contains("bystander"),
+        "it was not touched: {}",
+        plan.transcript()
+    );
+    let output = sandbox.ok(&["rollback", "-y"]);
+    let conflict = "the migration wrote 'Grace', now 'Amazing Grace'";
+    assert!(output.stdout.contains(conflict), "{}", output.transcript());
+    let expected = ["Ada Lovelace", "Amazing Grace", "Barbara Liskov"].map(str::to_owned);
+    let expected: Vec<_> = expected
+        .into_iter()
+        .chain((1..=written).map(|number| format!("App {number}")))
+        .collect();
+    assert_eq!(people(sandbox, "name"), expected.join(", "));
+    assert_eq!(
+        sandbox.value("SELECT count(*) FROM bystander"),
+        written.to_string()
+    );
+    assert_eq!(project.versions(), ["aaa1".to_owned()].into());
+    let left = "SELECT count(*) FROM pg_class WHERE relname LIKE '\\_walkback\\_witness%'";
+    assert_eq!(sandbox.value(left), "0", "copies are left");
 }
 
 pub(crate) fn what_fails_inside_alembic_leaves_everything_as_it_was(backend: Backend) {

@@ -42,7 +42,10 @@ fn main() -> ExitCode {
             new_revisions_are_written_by_alembic_from_its_template,
         ],
         &[Backend::Sqlite, Backend::Postgres, Backend::Mysql] => [mlflow_goes_up_back_and_up_again],
-        &[Backend::Postgres] => [a_dump_comes_back_and_the_version_with_it],
+        &[Backend::Postgres] => [
+            a_dump_comes_back_and_the_version_with_it,
+            what_alembic_runs_itself_goes_back_cell_by_cell,
+        ],
         &[Backend::Postgres, Backend::Mysql, Backend::Mariadb] => [
             an_alembic_that_moves_the_version_meanwhile_is_noticed,
         ],

@@ -33,6 +33,7 @@ mod statements;
 mod support;
 mod swapping;
 mod transactions;
+mod witnessing;
 
 use std::any::Any;
 use std::fmt;
@@ -150,6 +151,7 @@ pub static CHECKS: &[Check<EngineFixture>] = crate::checks![
     locks::locks_of_different_names_are_different_locks,
     locks::a_lock_that_is_not_held_cannot_be_freed,
     capturing::changed_rows_are_captured_as_they_were_and_as_they_are_left,
+    witnessing::what_another_transaction_changes_is_copied_before_it_ends,
     holding::a_statement_waits_for_a_lock_only_so_long,
     holding::held_tables_are_written_by_nobody_else_where_that_is_claimed,
     holding::an_owner_lacks_no_right,

@@ -14,16 +14,16 @@ use crate::plan::{PlannedStep, PointScope};
 use crate::point::{self, PointRequest};
 
 /// What a point within a transaction holds.
-pub(super) struct Kept<'a> {
-    pub(super) kind: PointKind,
-    pub(super) prefix: &'static str,
-    pub(super) about: &'a str,
-    pub(super) description: String,
-    pub(super) schema: &'a Schema,
+pub(crate) struct Kept<'a> {
+    pub(crate) kind: PointKind,
+    pub(crate) prefix: &'static str,
+    pub(crate) about: &'a str,
+    pub(crate) description: String,
+    pub(crate) schema: &'a Schema,
     /// Of changed rows: the id of the point that holds them as they were.
-    pub(super) before: Option<&'a str>,
+    pub(crate) before: Option<&'a str>,
     /// What is read, and as what it is kept.
-    pub(super) slices: Vec<(TableSlice, TableSlice)>,
+    pub(crate) slices: Vec<(TableSlice, TableSlice)>,
 }
 
 impl Execution<'_> {
@@ -108,7 +108,7 @@ impl Execution<'_> {
     }
 
     /// Makes a point of tables as the current transaction sees them.
-    pub(super) async fn keep(&mut self, cx: &Cx, kept: Kept<'_>) -> Result<Manifest> {
+    pub(crate) async fn keep(&mut self, cx: &Cx, kept: Kept<'_>) -> Result<Manifest> {
         let request = PointRequest {
             kind: kept.kind,
             prefix: kept.prefix,

@@ -23,6 +23,7 @@ use walkback_core::name::ObjectKind;
 use walkback_core::{DialectKind, Error, Result, TableName};
 use walkback_vault::{ChunkEntry, Manifest, TableEntry};
 
+pub(crate) use keep::Kept;
 pub(crate) use merge::{Merged, Merging};
 pub(crate) use rescue::Unplaced;
 pub use rescue::{PutAside, Rescued, Waiting};

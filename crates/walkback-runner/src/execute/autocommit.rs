@@ -24,7 +24,16 @@ impl Execution<'_> {
         scope: &PointScope,
         point: Option<Manifest>,
     ) -> Result<()> {
-        let point = self.point_still_true(cx, step, scope, point).await?;
+        // What another tool's transaction holds is looked at in there, where nobody writes any more.
+        let is_watched = step
+            .statements
+            .first()
+            .is_some_and(|first| self.watches(step, first));
+        let point = if is_watched {
+            point
+        } else {
+            self.point_still_true(cx, step, scope, point).await?
+        };
         self.held.clone_from(&point);
         let point = point.map(|point| point.id);
         let before = self.runner.schema(cx, &mut *self.session).await?;
@@ -37,7 +46,10 @@ impl Execution<'_> {
                     after,
                     derivation,
                 };
-                self.finish_loose(cx, step, point.clone(), outcome).await
+                // A script of another tool may have found that the first one was no longer true.
+                let held = self.held.as_ref().map(|held| held.id.clone());
+                self.finish_loose(cx, step, held.or_else(|| point.clone()), outcome)
+                    .await
             }
             Err(error) => Err(error),
         };
@@ -58,7 +70,17 @@ impl Execution<'_> {
     ) -> Result<()> {
         self.begin_after_loose(cx, step).await?;
         let recorded = async {
-            self.record_applied(cx, step, (point, None), outcome).await?;
+            let mut after = None;
+            if let Some(witnessed) = self.witnessed(cx, &outcome.after).await? {
+                // Nobody has written meanwhile.
+                self.held = None;
+                after = Box::pin(self.keep_witnessed(cx, step, &witnessed, &outcome.after)).await?;
+                self.told = Some(witnessed.touched);
+            }
+            let recorded = self.record_applied(cx, step, (point, after), outcome).await;
+            self.told = None;
+            recorded?;
+            self.forget_witnessed(cx).await?;
             let run = self.run.id.clone();
             self.journal().forget_undo(cx, &run, step.id.as_str()).await
         }

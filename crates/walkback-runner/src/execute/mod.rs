@@ -9,6 +9,7 @@ mod statement;
 mod tries;
 mod undo;
 mod up;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -67,6 +68,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) swapping: bool,
     /// What a restore has loaded before its transaction: the point, and its tables.
     pub(crate) ahead: Option<(String, Vec<TableEntry>)>,
+    /// The tables that a script of another tool has changed, where its transaction has told.
+    pub(crate) told: Option<Vec<TableName>>,
     /// The schemas in which shadows may be left.
     pub(crate) homes: BTreeSet<Option<String>>,
     /// What the exchange under way has set aside.
@@ -206,6 +209,7 @@ impl<'a> Execution<'a> {
             held: None,
             swapping: false,
             ahead: None,
+            told: None,
             homes: BTreeSet::new(),
             kept: Vec::new(),
             unplaced: None,
@@ -224,6 +228,7 @@ impl<'a> Execution<'a> {
         // These three put right what a killed run left, each in its own transaction.
         if !matches!(kind, RunKind::Recover | RunKind::Restore | RunKind::Stamp) {
             execution.close_interrupted(cx).await?;
+            execution.forget_witnessed(cx).await?;
         }
         execution.settle_shown(cx, kind).await?;
         execution.forget_what_others_undid(cx).await?;

@@ -50,7 +50,7 @@ impl Execution<'_> {
             proof,
         );
         tracing::info!(migration = %step.name, "{}", step.statements[index].sql);
-        let ran = match self.runner.source().run(cx, &run).await {
+        let ran = match Box::pin(self.run_watched(cx, step, index, run)).await {
             Ok(()) => self.must_have_ended(cx, seq).await,
             Err(error) => Err(error),
         };

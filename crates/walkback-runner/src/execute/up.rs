@@ -381,7 +381,7 @@ impl Execution<'_> {
             derived_sql,
             derived_loses,
             delta,
-            touched: step.touched(),
+            touched: self.told.clone().or_else(|| step.touched()),
             point,
             changes: after.map(|after| after.id),
             run_id: run,
@@ -404,7 +404,7 @@ impl Execution<'_> {
         self.journal().forget_after(cx, &step.id).await?;
         let mut written = self.written_meanwhile(cx, step, after).await?;
         let mut names: Vec<TableName> = delta.created_tables().cloned().collect();
-        match (step.scope(), step.touched()) {
+        match (step.scope(), self.told.clone().or_else(|| step.touched())) {
             (PointScope::None, _) => {}
             (_, Some(tables)) => names.extend(tables.iter().chain(delta.altered_tables()).cloned()),
             (_, None) => names.extend(after.tables.iter().map(|table| table.name.clone())),

@@ -11,7 +11,8 @@ use walkback_core::catalog::Table;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, HolderSession, Login, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
-use walkback_core::{Access, Cx, Dialect, Engine, Error, Result, Session};
+use walkback_core::witness::Witness;
+use walkback_core::{Access, Cx, Dialect, Engine, Error, Result, Session, TableName};
 
 use super::Fault;
 use super::session::FaultySession;
@@ -112,6 +113,13 @@ impl Engine for Faulty {
         }
     }
 
+    fn witness(&self) -> Option<&dyn Witness> {
+        match self.fault {
+            Fault::WitnessForgets => Some(self),
+            _ => self.inner.witness(),
+        }
+    }
+
     fn dumps(&self) -> Option<&dyn Dumps> {
         self.inner.dumps()
     }
@@ -164,6 +172,20 @@ impl Capture for Faulty {
             Some(capture) => capture.abandon(cx, session).await,
             None => Ok(()),
         }
+    }
+}
+
+impl Witness for Faulty {
+    fn first(&self, _: &[TableName]) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn last(&self, _: Option<&str>) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn forget(&self, _: Option<&str>, _: &[i64]) -> Vec<String> {
+        Vec::new()
     }
 }
 

@@ -84,6 +84,8 @@ pub enum Fault {
     RowsRunTogether,
     /// What was captured as it was is what was left, and the other way round.
     CaptureIsTheWrongWayRound,
+    /// What another tool's transaction changes is not kept.
+    WitnessForgets,
     /// An import commits by itself.
     ImportCommits,
     /// An import takes any chunk for one it knows.
@@ -231,6 +233,10 @@ pub const FAULTS: &[(Fault, &str)] = &[
     (
         Fault::CaptureIsTheWrongWayRound,
         "changed_rows_are_captured_as_they_were_and_as_they_are_left",
+    ),
+    (
+        Fault::WitnessForgets,
+        "what_another_transaction_changes_is_copied_before_it_ends",
     ),
     (
         Fault::ImportCommits,
