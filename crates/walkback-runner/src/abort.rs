@@ -91,10 +91,7 @@ impl Runner {
         let ended = self.end_of(cx, &mut *session, run.as_ref()).await?;
         drop(session);
         // The next run may have the lock already; the one that was asked has stopped all the same.
-        let needs_recovery = self
-            .state(cx)
-            .await
-            .is_ok_and(|state| !state.half_done.is_empty());
+        let needs_recovery = self.state(cx).await.is_ok_and(|state| state.needs_recovery());
         Ok(Some(AbortReport {
             holder: held_by.map_or_else(|| "somebody".to_owned(), |holder| holder.who),
             run: run.map(|run| run.id),

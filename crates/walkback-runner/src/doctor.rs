@@ -130,7 +130,7 @@ impl Runner {
     async fn check_journal(&self, cx: &Cx, session: &mut dyn Session) -> Check {
         match State::load(self, cx, session).await {
             Err(error) => Check::fail("journal", &error),
-            Ok(state) if !state.half_done.is_empty() => Check::fail(
+            Ok(state) if state.needs_recovery() => Check::fail(
                 "journal",
                 &state
                     .refuse_half_done()

@@ -34,6 +34,7 @@ mod protect;
 mod prune;
 mod purge;
 mod reach;
+mod records;
 mod recover;
 mod report;
 mod restore;
@@ -65,6 +66,9 @@ pub use plan::{Plan, PlannedStatement, PlannedStep, PointScope, RunKind, ScriptO
 pub use protect::{Protect, StatementProtection};
 pub use prune::{PrunePlan, PrunePoint, PruneReport, StorePrune, StoreSwept};
 pub use purge::{KeptTable, PurgePlan};
+pub use records::{
+    LoadColumn, LoadFormat, LoadOptions, LoadPlan, LoadReport, LoadUndo, MaxFailures, Reason, RejectedRecord,
+};
 pub use recover::{RecoverDirection, RecoverPlan};
 pub use report::{Named, RunReport};
 pub use restore::RestorePlan;

@@ -10,6 +10,7 @@ use crate::execute::{BEGUN_BACK, ByJournal, Execution, Progress, has_ways_back};
 use crate::gate;
 use crate::journal::{Journal, PointRow, StatementRow, StatementState};
 use crate::plan::{PlannedStep, Planner, RunKind};
+use crate::records::LoadRecovery;
 use crate::report::RunReport;
 use crate::runner::Runner;
 use crate::settings::Consent;
@@ -46,9 +47,22 @@ pub struct RecoverPlan {
     pub other: Option<String>,
     #[serde(skip)]
     migration: Option<MigrationId>,
+    #[serde(skip)]
+    load: Option<LoadRecovery>,
 }
 
 impl RecoverPlan {
+    /// Plans to put a load right.
+    fn of_load(mut self, recovery: LoadRecovery, wanted: Option<RecoverDirection>) -> Result<Self> {
+        self.run.clone_from(&recovery.load.run_id);
+        self.half_done = true;
+        self.found.push(recovery.found());
+        let (direction, reason, other) = recovery.choose(wanted)?;
+        (self.direction, self.reason, self.other) = (direction, reason, Some(other));
+        self.load = Some(recovery);
+        Ok(self)
+    }
+
     /// Chooses a way.
     fn choose(&mut self, ways: Ways, wanted: Option<RecoverDirection>) -> Result<()> {
         let left = |left: usize| match left {
@@ -152,7 +166,11 @@ impl Runner {
             point: None,
             other: None,
             migration: None,
+            load: None,
         };
+        if let Some(load) = state.load.clone() {
+            return plan.of_load(LoadRecovery::of(load), wanted).map(Some);
+        }
         let Some(first) = state.half_done.first() else {
             plan.found
                 .push("every migration it ran is complete, and nothing is half-done".to_owned());
@@ -259,7 +277,7 @@ impl Runner {
         let cx = &steady;
         let heads = execution.state.heads(&execution.state.applied_set());
         execution.record(cx, &heads, &heads).await?;
-        let outcome = execution.recover(cx, plan).await;
+        let outcome = Box::pin(execution.recover(cx, plan)).await;
         execution.conclude(cx, outcome).await
     }
 }
@@ -271,14 +289,18 @@ impl Execution<'_> {
             .half_done
             .first()
             .map(|statement| MigrationId::new(&statement.migration));
-        if half_done != plan.migration {
+        let is_other_load = self.state.load.is_some() && plan.load.is_none();
+        if half_done != plan.migration || is_other_load {
             return Err(Error::new(
                 ErrorKind::CheckFailed,
                 "the database is no longer what this plan was made for",
             )
             .hint("the run has gone on meanwhile; run the command again to look anew"));
         }
-        if let Some(migration) = &plan.migration
+        if let Some(recovery) = &plan.load {
+            self.recover_load(cx, recovery, plan.direction).await?;
+            cx.step("recover.loaded");
+        } else if let Some(migration) = &plan.migration
             && plan.direction == RecoverDirection::Forward
         {
             self.forward(cx, plan).await?;

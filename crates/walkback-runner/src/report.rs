@@ -22,6 +22,9 @@ pub struct Named {
 pub struct RunReport {
     /// The run, as the journal knows it.
     pub run: String,
+    /// What it did, in words, where that is not about migrations.
+    #[serde(skip)]
+    pub(crate) outcome: Option<String>,
     /// What sort of run it was.
     pub kind: RunKind,
     /// Migrations that were applied, in order.

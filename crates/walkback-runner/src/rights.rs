@@ -26,6 +26,9 @@ pub(crate) fn of_rollback(plan: &RollbackPlan) -> Vec<Action> {
     }
     actions.extend(plan.restore.iter().flat_map(of_restore));
     actions.extend(plan.changes.iter().flat_map(of_changes));
+    actions.extend(plan.load.iter().map(|load| Action::Delete {
+        table: load.table.clone(),
+    }));
     actions
 }
 

@@ -208,7 +208,7 @@ impl Runner {
     /// lock, which names it: what looks half-done may only be under way.
     pub(crate) async fn load(&self, cx: &Cx, session: &mut dyn Session) -> Result<State> {
         match State::load(self, cx, session).await {
-            Ok(state) if state.half_done.is_empty() => return Ok(state),
+            Ok(state) if !state.needs_recovery() => return Ok(state),
             Err(error) if error.kind() != ErrorKind::Locked => return Err(error),
             _ => {}
         }

@@ -79,6 +79,8 @@ impl Runner {
         gate::ticket(self.settings(), consent)?;
         let (mut execution, steady) = Execution::begin(self, cx, RunKind::Stamp, consent, &[]).await?;
         let cx = &steady;
+        // What the ledger says has nothing to do with the rows of a load.
+        execution.state.refuse_half_loaded()?;
         execution.record(cx, &plan.from, &plan.to).await?;
         let outcome = execution.stamp(cx, plan).await;
         execution.conclude(cx, outcome).await

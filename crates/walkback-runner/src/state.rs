@@ -11,7 +11,7 @@ use walkback_core::{
 };
 
 use crate::journal::{
-    DeprecatedRow, Journal, RescueRow, RunRecord, StatementRow, StatementState, StoredMigration,
+    DeprecatedRow, Journal, LoadRow, RescueRow, RunRecord, StatementRow, StatementState, StoredMigration,
 };
 use crate::ledger::{Applied, Ledger};
 use crate::protect::mark_gone;
@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub(crate) has_no_ledger: bool,
     /// Statements that were begun outside a transaction and whose migration is not finished.
     pub(crate) half_done: Vec<StatementRow>,
+    /// A load that was killed, or is under way.
+    pub(crate) load: Option<LoadRow>,
     /// The schema when this was read.
     pub(crate) schema: Schema,
     /// What the server can do.
@@ -63,7 +65,7 @@ impl State {
         let mut journal = Journal::new(session, &*dialect);
         let has_journal = journal.exists(cx).await?;
         let (mut stored, mut unfinished, mut half_done) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let (mut rescues, mut deprecated) = (Vec::new(), Vec::new());
+        let (mut rescues, mut deprecated, mut load) = (Vec::new(), Vec::new(), None);
         if has_journal {
             stored = journal.stored_migrations(cx).await?;
         }
@@ -86,6 +88,7 @@ impl State {
             rescues = journal.rescues(cx).await?;
             deprecated = journal.deprecated(cx).await?;
             unfinished = journal.unfinished_runs(cx).await?;
+            load = journal.unfinished_load(cx).await?;
             for run in &unfinished {
                 let statements = journal.statements_of(cx, &run.id).await?;
                 half_done.extend(half_done_of(statements, &applied));
@@ -112,9 +115,15 @@ impl State {
             shown,
             has_no_ledger,
             half_done,
+            load,
             schema,
             capability: session.capability().clone(),
         })
+    }
+
+    /// Returns whether a run has left something half-done.
+    pub(crate) fn needs_recovery(&self) -> bool {
+        self.load.is_some() || !self.half_done.is_empty()
     }
 
     pub(crate) fn applied_set(&self) -> BTreeSet<MigrationId> {
@@ -239,8 +248,26 @@ impl State {
         Ok(known.into_iter().rev().take(count).cloned().collect())
     }
 
+    /// Refuses to go on while a load is not at its end.
+    pub(crate) fn refuse_half_loaded(&self) -> Result<()> {
+        if let Some(load) = &self.load {
+            return Err(Error::new(
+                ErrorKind::NeedsRecovery,
+                format!(
+                    "run `{}` was stopped in the middle of loading `{}` into `{}`",
+                    load.run_id,
+                    load.options.file.display(),
+                    load.table
+                ),
+            )
+            .hint("`walkback recover --forward` goes on behind its last batch, `walkback recover --back` takes it back"));
+        }
+        Ok(())
+    }
+
     /// Refuses to go on while a run has left something half-done.
     pub(crate) fn refuse_half_done(&self) -> Result<()> {
+        self.refuse_half_loaded()?;
         let Some(statement) = self.half_done.first() else {
             return Ok(());
         };

@@ -137,7 +137,7 @@ impl Runner {
             drift,
             moved_from: state.moved_from().map(|heads| heads.iter().cloned().collect()),
             lost_ledger: state.lost_ledger(),
-            needs_recovery: !state.half_done.is_empty(),
+            needs_recovery: state.needs_recovery(),
             unfinished: state.unfinished.into_iter().next_back(),
             unmatched: state.unmatched,
             last_run,

@@ -45,6 +45,7 @@ pub use walkback_core::{
 };
 pub use walkback_runner::vault;
 pub use walkback_runner::{
-    Actor, Confirmation, Consent, Decision, DownTarget, Plan, Policy, RestorePlan, RollbackKind,
-    RollbackPlan, RollbackRequest, RollbackWhat, RunReport, Runner, Settings, Status, UpTarget, Verdict,
+    Actor, Confirmation, Consent, Decision, DownTarget, LoadFormat, LoadOptions, LoadPlan, LoadReport,
+    MaxFailures, Plan, Policy, RestorePlan, RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat,
+    RunReport, Runner, Settings, Status, UpTarget, Verdict,
 };

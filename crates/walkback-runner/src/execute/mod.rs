@@ -167,6 +167,7 @@ impl<'a> Execution<'a> {
         };
         let report = RunReport {
             run: run.id.clone(),
+            outcome: None,
             kind,
             applied: Vec::new(),
             undone: Vec::new(),
@@ -262,6 +263,7 @@ impl<'a> Execution<'a> {
                 .await?;
         }
         let at = identity::moment(cx.now());
+        self.abandon_load(cx).await?;
         let detail = format!("it was killed; run `{}` put it right", self.run.id);
         for run in std::mem::take(&mut self.state.unfinished) {
             self.journal()
@@ -533,7 +535,7 @@ fn summary(report: &RunReport) -> String {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let mut parts = Vec::new();
+    let mut parts: Vec<String> = report.outcome.iter().cloned().collect();
     if let Some(point) = &report.restored_from {
         parts.push(format!("restored `{point}`"));
     }

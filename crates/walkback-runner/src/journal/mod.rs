@@ -12,11 +12,15 @@
 //! | `_walkback_rescues` | what the rollback of one migration took away, and the next up puts back |
 //! | `_walkback_deprecated` | one table that a migration dropped and that was moved aside instead |
 //! | `_walkback_undo` | the way back of one statement outside a transaction, noted before it was sent |
+//! | `_walkback_loads` | one load of a file: how far it is, and what it was told |
+//! | `_walkback_load_rows` | one row that a load inserted: its key, and a hash of it as it was then |
 
 mod after;
 mod changes;
 mod deprecated;
 mod kept;
+mod load_rows;
+mod loads;
 mod migrations;
 mod points;
 mod rescues;
@@ -32,6 +36,8 @@ use walkback_core::{Cx, Dialect, Result, Session, TableName};
 pub(crate) use after::TableThen;
 pub(crate) use deprecated::DeprecatedRow;
 pub(crate) use kept::KeptRow;
+pub(crate) use load_rows::LoadedRow;
+pub(crate) use loads::{LoadRow, LoadState};
 pub(crate) use migrations::StoredMigration;
 pub(crate) use points::PointRow;
 pub(crate) use rescues::RescueRow;

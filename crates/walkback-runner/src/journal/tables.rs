@@ -14,6 +14,8 @@ pub(crate) const KEPT: &str = "_walkback_kept";
 pub(crate) const CHANGES: &str = "_walkback_changes";
 pub(crate) const RESCUES: &str = "_walkback_rescues";
 pub(crate) const DEPRECATED: &str = "_walkback_deprecated";
+pub(crate) const LOADS: &str = "_walkback_loads";
+pub(crate) const LOAD_ROWS: &str = "_walkback_load_rows";
 
 /// A table of the journal. Its first `key` columns are its primary key; all other columns may be `NULL`.
 pub(crate) struct JournalTable {
@@ -158,6 +160,41 @@ pub(crate) const ALL: &[JournalTable] = &[
             ("noted_at", Key(40)),
             ("deadline", Key(40)),
             ("gone", Text),
+        ],
+    },
+    JournalTable {
+        name: LOADS,
+        key: 1,
+        columns: &[
+            ("run_id", Key(64)),
+            ("point", Key(200)),
+            ("schema_name", Key(255)),
+            ("table_name", Key(255)),
+            ("columns", Text),
+            ("options", Text),
+            ("file_bytes", Integer),
+            ("file_hash", Key(64)),
+            ("state", Key(16)),
+            ("batch", Integer),
+            ("record_number", Integer),
+            ("line_number", Integer),
+            ("byte_offset", Integer),
+            ("loaded", Integer),
+            ("rejected", Integer),
+            ("rejects_bytes", Integer),
+            ("reasons", Text),
+            ("noted_at", Key(40)),
+        ],
+    },
+    JournalTable {
+        name: LOAD_ROWS,
+        key: 3,
+        columns: &[
+            ("run_id", Key(64)),
+            ("batch", Integer),
+            ("item", Integer),
+            ("row_key", Text),
+            ("row_hash", Key(64)),
         ],
     },
     JournalTable {

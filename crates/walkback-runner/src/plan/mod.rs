@@ -41,6 +41,8 @@ pub enum RunKind {
     Recover,
     /// Drops what was kept for a time.
     Purge,
+    /// Loads records from a file into a table.
+    Load,
 }
 
 impl RunKind {
@@ -57,6 +59,7 @@ impl RunKind {
             Self::Restore => "restore",
             Self::Recover => "recover",
             Self::Purge => "purge",
+            Self::Load => "load",
         }
     }
 }

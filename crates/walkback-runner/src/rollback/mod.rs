@@ -1,6 +1,7 @@
 //! Walking back: which kind for each migration, why, and what it loses.
 
 mod aside;
+mod load;
 mod losses;
 mod otherwise;
 mod plan;
@@ -15,6 +16,7 @@ use walkback_core::MigrationId;
 use crate::changes::{ChangesPlan, OnConflict};
 use crate::loss::Loss;
 use crate::plan::PlannedStep;
+use crate::records::LoadUndo;
 use crate::restore::RestorePlan;
 
 /// The kinds of rollback. What each does and loses is in the book, under "Kinds of rollback".
@@ -123,6 +125,9 @@ pub struct RollbackPlan {
     /// What the rollback that is itself walked back had changed, where it was captured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<ChangesPlan>,
+    /// The load that is taken back, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadUndo>,
     /// What becomes of what was changed again since, where rows go back cell by cell.
     pub on_conflict: OnConflict,
     /// What a person should know.
@@ -147,7 +152,7 @@ impl RollbackPlan {
     /// Returns whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let is_whole = self.restore.is_some() || self.changes.is_some();
+        let is_whole = self.restore.is_some() || self.changes.is_some() || self.load.is_some();
         self.steps.is_empty() && !is_whole && self.kind != RollbackKind::Transaction
     }
 }

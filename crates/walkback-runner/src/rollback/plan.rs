@@ -41,7 +41,12 @@ impl Runner {
             renamed: Renamed::default(),
             replaced: BTreeMap::new(),
         };
+        let load = match &request.what {
+            RollbackWhat::Point(id) => planning.load_named(id).await?,
+            _ => None,
+        };
         let mut plan = match &request.what {
+            _ if load.is_some() => planning.back_to_load(load.as_ref(), request.kind),
             RollbackWhat::Backup(id) => planning.back_to_backup(id).await,
             RollbackWhat::Point(id)
                 if matches!(
@@ -155,6 +160,9 @@ impl Planning<'_> {
 
     /// Plans to undo one run. `None`: it changed nothing.
     async fn back_before(&mut self, run: &RunRecord, kind: RollbackKind) -> Result<Option<RollbackPlan>> {
+        if run.kind == RunKind::Load.name() {
+            return self.back_before_load(&run.id, kind).await;
+        }
         let moved = run.from != run.to;
         let done = run.status == RunStatus::Done;
         if run.kind == "stamp" {
@@ -228,6 +236,7 @@ impl Planning<'_> {
                 after: after.to_owned(),
                 tables: changed.into_iter().map(|changed| changed.table.name).collect(),
             }),
+            load: None,
             on_conflict: OnConflict::default(),
             warnings: Vec::new(),
             only_scripts: false,
@@ -275,6 +284,7 @@ impl Planning<'_> {
             steps,
             restore: None,
             changes: None,
+            load: None,
             on_conflict: OnConflict::default(),
             warnings: Vec::new(),
             only_scripts: kind == RollbackKind::Down,
@@ -357,6 +367,7 @@ fn plan_transaction(state: &State) -> Result<RollbackPlan> {
         steps: Vec::new(),
         restore: None,
         changes: None,
+        load: None,
         on_conflict: OnConflict::default(),
         warnings: Vec::new(),
         only_scripts: false,

@@ -83,6 +83,9 @@ impl Execution<'_> {
                 .restore_whole(cx, restore, plan.kind == RollbackKind::Backup)
                 .await;
         }
+        if let Some(load) = &plan.load {
+            return Box::pin(self.roll_back_load(cx, load, plan.on_conflict)).await;
+        }
         if let Some(changes) = self.only_changes(plan) {
             self.captures_own = true;
             match self.undo_captured(cx, plan, changes).await {

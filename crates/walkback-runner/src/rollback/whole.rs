@@ -127,6 +127,7 @@ impl Planning<'_> {
             steps: Vec::new(),
             restore: Some(restore),
             changes: None,
+            load: None,
             on_conflict: OnConflict::default(),
             warnings: Vec::new(),
             only_scripts: false,

@@ -133,8 +133,8 @@ fn style_of(unit: Unit, known: bool) -> ProgressStyle {
     let template = match (unit, known) {
         (Unit::Bytes, true) => "{msg} [{bar:30}] {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left",
         (Unit::Bytes, false) => "{msg} {spinner} {bytes}, {bytes_per_sec}",
-        (Unit::Rows, true) => "{msg} [{bar:30}] {human_pos}/{human_len} rows, {eta} left",
-        (Unit::Rows, false) => "{msg} {spinner} {human_pos} rows, {elapsed}",
+        (Unit::Rows, true) => "{msg} [{bar:30}] {human_pos}/{human_len} rows, {per_sec}, {eta} left",
+        (Unit::Rows, false) => "{msg} {spinner} {human_pos} rows, {per_sec}",
         (Unit::Items, true) => "{msg} [{bar:30}] {pos}/{len}",
         (Unit::Items, false) => "{msg} {spinner} {elapsed}",
     };

@@ -2,6 +2,7 @@
 
 mod commands;
 mod lint;
+mod load;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use commands::*;
 pub(crate) use lint::{Lint, LintDialect};
+pub(crate) use load::{Load, RecordFormat};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -172,6 +174,8 @@ pub(crate) enum Command {
     Lint(Lint),
     /// Prove the way back: up, down, compare schema and data, up; on a copy.
     Verify(Verify),
+    /// Load records from a file into a table: in batches, with a way back.
+    Load(Load),
     /// Put an unfinished run right.
     Recover(Recover),
     /// Ask the run that is under way to stop and undo itself, from any machine.
@@ -225,6 +229,7 @@ impl Command {
             Self::Point(Point::Remove(_)) => "point remove",
             Self::Lint(_) => "lint",
             Self::Verify(_) => "verify",
+            Self::Load(_) => "load",
             Self::Recover(_) => "recover",
             Self::Abort(_) => "abort",
             Self::Unlock(_) => "unlock",
@@ -258,6 +263,7 @@ impl Command {
             Self::Stamp(args) => args.consent.lock_timeout,
             Self::Rollback(args) => args.run.consent.lock_timeout,
             Self::Restore(args) => args.consent.lock_timeout,
+            Self::Load(args) => args.consent.lock_timeout,
             Self::Recover(args) => args.consent.lock_timeout,
             Self::Purge(args) => args.consent.lock_timeout,
             Self::Backup(Backup::Prune(args)) => args.lock_timeout,

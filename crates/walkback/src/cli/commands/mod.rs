@@ -16,6 +16,7 @@ mod heads;
 mod history;
 mod init;
 mod lint;
+mod load;
 mod maintenance;
 mod man;
 mod merge;
@@ -63,6 +64,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8> {
         Command::Point(command) => point::run(context, &command).await,
         Command::Lint(args) => lint::run(context, &args).await,
         Command::Verify(args) => verify::run(context, &args).await,
+        Command::Load(args) => Box::pin(load::run(context, &args)).await,
         Command::Recover(args) => recover::run(context, &args).await,
         Command::Abort(args) => abort::run(context, &args).await,
         Command::Unlock(args) => unlock::run(context, &args).await,

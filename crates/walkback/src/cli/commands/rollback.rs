@@ -40,6 +40,11 @@ async fn rollback(
 ) -> Result<u8> {
     let plan = runner.plan_rollback(&context.cx, request).await?;
     if args.run.sql {
+        if plan.load.is_some() {
+            return Err(no_sql(
+                "each row of a load is first compared with what was loaded",
+            ));
+        }
         if plan.restore.is_some()
             || plan.changes.is_some()
             || plan.steps.iter().any(|step| step.down.is_none())
@@ -87,6 +92,13 @@ fn what(plan: &RollbackPlan) -> String {
         format!(", and lose {}", count(rows, "row"))
     };
     let steps = count(plan.steps.len(), "migration");
+    if let Some(load) = &plan.load {
+        return format!(
+            "remove {} that were loaded into `{}`",
+            count(load.rows, "row"),
+            load.table
+        );
+    }
     match &plan.restore {
         Some(restore) => format!("go back to `{}`{lost}", restore.point),
         None if plan.changes.is_some() => format!("take the last rollback back{lost}"),

@@ -3,6 +3,7 @@
 pub(crate) mod error;
 pub(crate) mod graph;
 pub(crate) mod junit;
+pub(crate) mod load;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod sql;

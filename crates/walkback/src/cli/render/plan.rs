@@ -169,6 +169,15 @@ pub(crate) fn rollback(plan: &RollbackPlan, place: &str) -> String {
     if let Some(exchange) = &plan.restore {
         text.push_str(&self::exchange(exchange, "  "));
     }
+    if let Some(load) = &plan.load {
+        writeln!(
+            text,
+            "  the {} that were loaded into `{}` go, unless they were changed since; all else stays",
+            count(load.rows, "row"),
+            load.table
+        )
+        .ok();
+    }
     for table in plan.changes.iter().flat_map(|changes| &changes.tables) {
         writeln!(
             text,

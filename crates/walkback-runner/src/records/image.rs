@@ -1,0 +1,205 @@
+//! Rows as they are in the table: found by their keys, and told apart from what they become later by a hash.
+
+use walkback_core::catalog::Table;
+use walkback_core::dialect::DialectKind;
+use walkback_core::engine::SessionExt as _;
+use walkback_core::value::Row;
+use walkback_core::{Cx, Dialect, Error, Result, Session, Value};
+
+use crate::journal::LoadedRow;
+
+/// How many rows are asked for by one statement.
+const AT_ONCE: usize = 200;
+
+/// Reads rows of one table by their keys.
+pub(super) struct Images<'a> {
+    dialect: &'a dyn Dialect,
+    table: String,
+    key: Vec<String>,
+    columns: Vec<String>,
+}
+
+impl<'a> Images<'a> {
+    pub(super) fn of(dialect: &'a dyn Dialect, table: &Table) -> Self {
+        let quoted = |name: &String| dialect.quote_identifier(name);
+        let written = table.columns.iter().filter(|column| !column.generated);
+        Self {
+            dialect,
+            table: dialect.quote_table(&table.name),
+            key: table.primary_key.iter().map(quoted).collect(),
+            columns: written.map(|column| quoted(&column.name)).collect(),
+        }
+    }
+
+    /// Returns the columns of the key, quoted.
+    pub(super) fn key(&self) -> &[String] {
+        &self.key
+    }
+
+    /// Returns the name of the table, quoted.
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Reads the rows of these keys. `locked`: nobody else changes them until the transaction ends.
+    pub(super) async fn read(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        keys: &[Row],
+        locked: bool,
+    ) -> Result<Vec<LoadedRow>> {
+        let lock = match self.dialect.kind() {
+            DialectKind::Sqlite => "",
+            _ if locked => " FOR UPDATE",
+            _ => "",
+        };
+        let columns = [&self.key[..], &self.columns[..]].concat().join(", ");
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(AT_ONCE) {
+            let which = self.which("", keys.len());
+            let sql = format!("SELECT {columns} FROM {} WHERE {which}{lock}", self.table);
+            let params = keys.concat();
+            let rows = session
+                .fetch_all(cx, &bind_quoted(self.dialect, &sql), &params)
+                .await?;
+            for row in rows {
+                let (key, cells) = row.split_at(self.key.len());
+                found.push(LoadedRow {
+                    key: key_text(key)?,
+                    hash: hash(cells),
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes the rows of these keys, and returns how many there were.
+    pub(super) async fn delete(&self, cx: &Cx, session: &mut dyn Session, keys: &[Row]) -> Result<u64> {
+        let mut removed = 0;
+        for keys in keys.chunks(AT_ONCE) {
+            let sql = format!("DELETE FROM {} WHERE {}", self.table, self.which("", keys.len()));
+            let sql = bind_quoted(self.dialect, &sql);
+            removed += session.execute(cx, &sql, &keys.concat()).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Returns those of the keys whose rows other rows refer to: `child` with these columns, of those of this table.
+    pub(super) async fn referred_to(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        keys: &[Row],
+        (child, pairs): (&str, &[(String, String)]),
+    ) -> Result<Vec<String>> {
+        let lock = match self.dialect.kind() {
+            // What was written since the transaction began counts as well.
+            DialectKind::Mysql => " LOCK IN SHARE MODE",
+            _ => "",
+        };
+        let selected: Vec<_> = self.key.iter().map(|name| format!("p.{name}")).collect();
+        let joined: Vec<_> = pairs
+            .iter()
+            .map(|(from, to)| format!("c.{from} = p.{to}"))
+            .collect();
+        // A row that refers to itself goes with itself.
+        let same: Vec<_> = self
+            .key
+            .iter()
+            .map(|name| format!("c.{name} = p.{name}"))
+            .collect();
+        let others = match child == self.table {
+            true => format!(" AND NOT ({})", same.join(" AND ")),
+            false => String::new(),
+        };
+        let mut found = Vec::new();
+        for keys in keys.chunks(AT_ONCE) {
+            let sql = format!(
+                "SELECT {} FROM {} p JOIN {child} c ON {} WHERE ({}){others}{lock}",
+                selected.join(", "),
+                self.table,
+                joined.join(" AND "),
+                self.which("p.", keys.len())
+            );
+            let rows = session
+                .fetch_all(cx, &bind_quoted(self.dialect, &sql), &keys.concat())
+                .await?;
+            for row in rows {
+                found.push(key_text(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the condition that finds so many keys, with `?` for each value.
+    fn which(&self, prefix: &str, count: usize) -> String {
+        if let [only] = &self.key[..] {
+            return format!("{prefix}{only} IN ({})", vec![PLACE; count].join(", "));
+        }
+        let each: Vec<_> = self
+            .key
+            .iter()
+            .map(|name| format!("{prefix}{name} = {PLACE}"))
+            .collect();
+        vec![format!("({})", each.join(" AND ")); count].join(" OR ")
+    }
+}
+
+/// Stands for a parameter: a name may hold a question mark.
+pub(super) const PLACE: &str = "\u{1}";
+
+/// Writes the placeholders of the dialect.
+pub(super) fn bind_quoted(dialect: &dyn Dialect, sql: &str) -> String {
+    let mut count = 0;
+    let mut bound = String::with_capacity(sql.len());
+    for (index, part) in sql.split(PLACE).enumerate() {
+        if index > 0 {
+            count += 1;
+            bound.push_str(&dialect.placeholder(count));
+        }
+        bound.push_str(part);
+    }
+    bound
+}
+
+/// Writes a key so that it reads back as the same.
+pub(super) fn key_text(key: &[Value]) -> Result<String> {
+    if key
+        .iter()
+        .any(|value| matches!(value, Value::Float(value) if !value.is_finite()))
+    {
+        return Err(Error::unsupported("a key that is no finite number", "a load"));
+    }
+    serde_json::to_string(key).map_err(|error| Error::internal("a key cannot be written").with_source(error))
+}
+
+/// Reads a key that was written so.
+pub(super) fn key_of(text: &str) -> Result<Row> {
+    serde_json::from_str(text)
+        .map_err(|error| Error::internal("a key in the journal cannot be read").with_source(error))
+}
+
+/// Hashes the cells of a row: values of different types are different.
+fn hash(cells: &[Value]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for cell in cells {
+        let (tag, bytes): (u8, Vec<u8>) = match cell {
+            Value::Null => (0, Vec::new()),
+            Value::Bool(value) => (1, vec![u8::from(*value)]),
+            Value::Integer(value) => (2, value.to_le_bytes().to_vec()),
+            Value::Unsigned(value) => (3, value.to_le_bytes().to_vec()),
+            Value::Float(value) => (4, value.to_bits().to_le_bytes().to_vec()),
+            Value::Decimal(digits) => (5, digits.clone().into_bytes()),
+            Value::Text(text) => (6, text.clone().into_bytes()),
+            Value::BrokenText(bytes) => (7, bytes.clone()),
+            Value::Bytes(bytes) => (8, bytes.clone()),
+            other => (9, format!("{other:?}").into_bytes()),
+        };
+        hasher.update(&[tag]);
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(&bytes);
+    }
+    // Half of it tells more rows apart than a table can hold.
+    hasher.finalize().to_hex()[..32].to_owned()
+}

@@ -1,0 +1,469 @@
+//! What the type of a column takes, and fields as values of it. What a server would cut, round or change without a word is
+//! refused here.
+
+use walkback_core::Value;
+use walkback_core::dialect::DialectKind;
+
+use super::cell::{Cell, unhex};
+use super::moment;
+
+/// What the type of a column takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    Integer {
+        least: i128,
+        most: i128,
+    },
+    /// An exact number: how many digits before and after the point, where there is a bound.
+    Decimal {
+        whole: Option<usize>,
+        fraction: Option<usize>,
+    },
+    /// An exact number that SQLite keeps as an integer or a double.
+    Affinity,
+    Float,
+    Bool,
+    /// Text of at most so many characters.
+    Text {
+        most: Option<usize>,
+    },
+    Bytes {
+        most: Option<usize>,
+    },
+    Date,
+    /// A moment, with so many digits of a second.
+    Moment {
+        digits: usize,
+    },
+    Json,
+    Year,
+    /// Bits, as many as this.
+    Bits {
+        most: u32,
+    },
+    /// What only the server knows: it reads the text.
+    Other,
+}
+
+impl Kind {
+    /// Reads the type of a column as the catalog spells it.
+    pub(super) fn of(dialect: DialectKind, data_type: &str) -> Self {
+        let lower = data_type.trim().to_ascii_lowercase();
+        let (name, arguments) = parts(&lower);
+        let first = arguments.first().copied();
+        let is_unsigned = lower.contains("unsigned");
+        match dialect {
+            DialectKind::Sqlite => of_sqlite(&lower, &name, &arguments),
+            DialectKind::Mysql => of_mysql(&name, &arguments, is_unsigned),
+            DialectKind::Postgres => match name.as_str() {
+                // An array is the server's to read.
+                _ if lower.ends_with(']') => Self::Other,
+                "smallint" => signed(16),
+                "integer" => signed(32),
+                "bigint" => signed(64),
+                "numeric" => decimal(&arguments),
+                "real" | "double precision" => Self::Float,
+                "boolean" => Self::Bool,
+                "text" => Self::Text { most: None },
+                "character varying" => Self::Text { most: first },
+                "character" => Self::Text {
+                    most: Some(first.unwrap_or(1)),
+                },
+                "bytea" => Self::Bytes { most: None },
+                "date" => Self::Date,
+                "json" | "jsonb" => Self::Json,
+                "timestamp" | "timestamp without time zone" | "timestamp with time zone" => Self::Moment {
+                    digits: first.unwrap_or(6),
+                },
+                _ => Self::Other,
+            },
+        }
+    }
+
+    /// Returns a field as a value of this type, or why it is none.
+    pub(super) fn value(&self, dialect: DialectKind, cell: Cell) -> Result<Value, String> {
+        let text = match cell {
+            Cell::Null => return Ok(Value::Null),
+            Cell::Broken(bytes) => {
+                let at = std::str::from_utf8(&bytes)
+                    .err()
+                    .map_or(0, |error| error.valid_up_to());
+                return Err(format!("is not UTF-8, from its byte {} on", at + 1));
+            }
+            Cell::Bool(value) => return self.of_bool(dialect, value),
+            Cell::Json(raw) => {
+                return match self {
+                    Self::Json | Self::Other | Self::Text { most: None } => self.of_text(dialect, raw),
+                    _ => Err("is an array or an object".to_owned()),
+                };
+            }
+            Cell::Number(digits) => digits,
+            Cell::Text(text) if *self == Self::Json => return json(dialect, text),
+            Cell::Text(text) => text,
+        };
+        self.of_text(dialect, text)
+    }
+
+    fn of_bool(&self, dialect: DialectKind, value: bool) -> Result<Value, String> {
+        match self {
+            Self::Bool if dialect == DialectKind::Postgres => Ok(Value::Bool(value)),
+            Self::Bool | Self::Affinity => Ok(Value::Integer(i64::from(value))),
+            // MySQL's own word for a truth value is a small integer.
+            Self::Integer { .. } if dialect != DialectKind::Postgres => Ok(Value::Integer(i64::from(value))),
+            Self::Text { .. } | Self::Json | Self::Other => self.of_text(dialect, value.to_string()),
+            _ => Err(format!("`{value}` is a truth value")),
+        }
+    }
+
+    fn of_text(&self, dialect: DialectKind, text: String) -> Result<Value, String> {
+        match self {
+            Self::Integer { least, most } => integer(&text, *least, *most),
+            Self::Decimal { whole, fraction } => exact(dialect, &text, *whole, *fraction),
+            Self::Affinity => affinity(&text),
+            Self::Float => float(dialect, &text),
+            Self::Bool => boolean(dialect, &text),
+            Self::Text { most } => bounded(dialect, text, *most),
+            Self::Bytes { most } => bytes(&text, *most),
+            Self::Date => moment::date(&text).map(|()| Value::Text(text)),
+            Self::Moment { digits } => moment::moment(dialect, &text, *digits).map(|()| Value::Text(text)),
+            Self::Year => match text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+                true => Ok(Value::Text(text)),
+                false => Err(format!("`{}` is no year of four digits", shown(&text))),
+            },
+            Self::Bits { most } => {
+                let limit = 1_i128.checked_shl(*most).unwrap_or(i128::MAX);
+                integer(&text, 0, limit - 1)
+            }
+            Self::Json | Self::Other => bounded(dialect, text, None),
+        }
+    }
+}
+
+/// Takes a type apart: its words without arguments, and the numbers in parentheses.
+fn parts(lower: &str) -> (String, Vec<usize>) {
+    let Some((before, rest)) = lower.split_once('(') else {
+        return (lower.to_owned(), Vec::new());
+    };
+    let (inside, after) = rest.split_once(')').unwrap_or((rest, ""));
+    let arguments = inside
+        .split(',')
+        .filter_map(|word| word.trim().parse().ok())
+        .collect();
+    (format!("{}{after}", before.trim_end()), arguments)
+}
+
+fn of_sqlite(lower: &str, name: &str, arguments: &[usize]) -> Kind {
+    let first = arguments.first().copied();
+    match name {
+        "boolean" | "bool" => Kind::Bool,
+        "date" => Kind::Date,
+        "datetime" | "timestamp" => Kind::Moment { digits: 9 },
+        "json" => Kind::Json,
+        _ if lower.contains("int") => signed(64),
+        _ if ["char", "clob", "text"].iter().any(|word| lower.contains(word)) => Kind::Text { most: first },
+        _ if lower.contains("blob") => Kind::Bytes { most: None },
+        _ if ["real", "floa", "doub"].iter().any(|word| lower.contains(word)) => Kind::Float,
+        "numeric" | "decimal" => Kind::Affinity,
+        _ => Kind::Other,
+    }
+}
+
+fn of_mysql(name: &str, arguments: &[usize], is_unsigned: bool) -> Kind {
+    let first = arguments.first().copied();
+    let word = name.split_whitespace().next().unwrap_or_default();
+    let sized = |bits: u32| match is_unsigned {
+        true => Kind::Integer {
+            least: 0,
+            most: (1 << bits) - 1,
+        },
+        false => signed(bits),
+    };
+    match word {
+        "tinyint" => sized(8),
+        "smallint" => sized(16),
+        "mediumint" => sized(24),
+        "int" | "integer" => sized(32),
+        "bigint" => sized(64),
+        "decimal" | "numeric" => match arguments {
+            [] => decimal(&[10, 0]),
+            given => decimal(given),
+        },
+        "float" | "double" => Kind::Float,
+        "char" | "varchar" => Kind::Text {
+            most: Some(first.unwrap_or(1)),
+        },
+        "tinytext" | "text" | "mediumtext" | "longtext" => Kind::Text { most: None },
+        "binary" | "varbinary" => Kind::Bytes {
+            most: Some(first.unwrap_or(1)),
+        },
+        "tinyblob" | "blob" | "mediumblob" | "longblob" => Kind::Bytes { most: None },
+        "date" => Kind::Date,
+        "datetime" | "timestamp" => Kind::Moment {
+            digits: first.unwrap_or(0),
+        },
+        "json" => Kind::Json,
+        "year" => Kind::Year,
+        "bit" => Kind::Bits {
+            most: first.and_then(|bits| u32::try_from(bits).ok()).unwrap_or(1),
+        },
+        _ => Kind::Other,
+    }
+}
+
+fn signed(bits: u32) -> Kind {
+    let most = (1_i128 << (bits - 1)) - 1;
+    Kind::Integer {
+        least: -most - 1,
+        most,
+    }
+}
+
+fn decimal(arguments: &[usize]) -> Kind {
+    match arguments {
+        [] => Kind::Decimal {
+            whole: None,
+            fraction: None,
+        },
+        [digits] => Kind::Decimal {
+            whole: Some(*digits),
+            fraction: Some(0),
+        },
+        [digits, scale, ..] => Kind::Decimal {
+            whole: Some(digits.saturating_sub(*scale)),
+            fraction: Some(*scale),
+        },
+    }
+}
+
+fn integer(text: &str, least: i128, most: i128) -> Result<Value, String> {
+    let number: i128 = match text.parse() {
+        Ok(number) => number,
+        Err(_) if is_digits(text) => return Err(format!("`{}` is beyond {least} .. {most}", shown(text))),
+        Err(_) => return Err(format!("`{}` is no whole number", shown(text))),
+    };
+    if !(least..=most).contains(&number) {
+        return Err(format!("{number} is beyond {least} .. {most}"));
+    }
+    let small = i64::try_from(number).map(Value::Integer);
+    Ok(small.unwrap_or_else(|_| u64::try_from(number).map_or(Value::Text(text.to_owned()), Value::Unsigned)))
+}
+
+fn is_digits(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Takes a number apart into its digits before and after the point and its exponent.
+fn number(text: &str) -> Option<(String, String, i64)> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse().ok()?),
+        None => (unsigned, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = all_digits(whole) && all_digits(fraction) && !(whole.is_empty() && fraction.is_empty());
+    is_number.then(|| (whole.to_owned(), fraction.to_owned(), exponent))
+}
+
+fn exact(
+    dialect: DialectKind,
+    text: &str,
+    whole: Option<usize>,
+    fraction: Option<usize>,
+) -> Result<Value, String> {
+    let Some((before, after, exponent)) = number(text) else {
+        let is_special = matches!(
+            text.to_ascii_lowercase().as_str(),
+            "nan" | "infinity" | "-infinity"
+        );
+        return match is_special && dialect == DialectKind::Postgres {
+            true => Ok(Value::Text(text.to_owned())),
+            false => Err(format!("`{}` is no number", shown(text))),
+        };
+    };
+    if exponent != 0 {
+        // Where its point is would have to be counted; the server does that, and says what is too much.
+        return match (whole, fraction) {
+            (None, None) => Ok(Value::Decimal(text.to_owned())),
+            _ => Err(format!(
+                "`{}` has an exponent: write it with all its digits",
+                shown(text)
+            )),
+        };
+    }
+    let before = before.trim_start_matches('0').len();
+    let after = after.trim_end_matches('0').len();
+    if whole.is_some_and(|most| before > most) {
+        return Err(format!("`{}` has {before} digits before the point", shown(text)));
+    }
+    if fraction.is_some_and(|most| after > most) {
+        return Err(format!("`{}` has {after} digits after the point", shown(text)));
+    }
+    Ok(Value::Decimal(text.to_owned()))
+}
+
+/// How many digits a double keeps, whatever they are.
+const SURE_DIGITS: usize = 15;
+
+fn affinity(text: &str) -> Result<Value, String> {
+    let wrong = || format!("`{}` is no number", shown(text));
+    let (before, after, exponent) = number(text).ok_or_else(wrong)?;
+    if after.is_empty()
+        && exponent == 0
+        && let Ok(whole) = text.parse::<i64>()
+    {
+        return Ok(Value::Integer(whole));
+    }
+    let digits = format!("{before}{after}");
+    if digits.trim_matches('0').len() > SURE_DIGITS {
+        return Err(format!(
+            "`{}` has more digits than SQLite would keep of it",
+            shown(text)
+        ));
+    }
+    let value: f64 = text.parse().map_err(|_| wrong())?;
+    if value.is_finite() {
+        Ok(Value::Float(value))
+    } else {
+        Err(format!("`{}` is too large", shown(text)))
+    }
+}
+
+fn float(dialect: DialectKind, text: &str) -> Result<Value, String> {
+    let value: f64 = text
+        .parse()
+        .map_err(|_| format!("`{}` is no number", shown(text)))?;
+    let is_special = number(text).is_none();
+    match dialect {
+        // A number that became infinite was too large.
+        _ if value.is_infinite() && !is_special => Err(format!("`{}` is too large", shown(text))),
+        DialectKind::Postgres => Ok(Value::Text(text.to_owned())),
+        DialectKind::Mysql if is_special => Err(format!("the server has no `{}`", shown(text))),
+        DialectKind::Sqlite if value.is_nan() => Err("SQLite has no NaN".to_owned()),
+        _ => Ok(Value::Float(value)),
+    }
+}
+
+fn boolean(dialect: DialectKind, text: &str) -> Result<Value, String> {
+    let value = match text.to_ascii_lowercase().as_str() {
+        "1" | "t" | "true" | "y" | "yes" | "on" => true,
+        "0" | "f" | "false" | "n" | "no" | "off" => false,
+        _ => return Err(format!("`{}` is no truth value", shown(text))),
+    };
+    Ok(match dialect {
+        DialectKind::Postgres => Value::Bool(value),
+        _ => Value::Integer(i64::from(value)),
+    })
+}
+
+fn bounded(dialect: DialectKind, text: String, most: Option<usize>) -> Result<Value, String> {
+    if dialect == DialectKind::Postgres && text.contains('\0') {
+        return Err("holds a zero byte, which PostgreSQL has no place for".to_owned());
+    }
+    let length = text.chars().count();
+    match most {
+        Some(most) if length > most => Err(format!("has {length} characters, and {most} fit")),
+        _ => Ok(Value::Text(text)),
+    }
+}
+
+fn bytes(text: &str, most: Option<usize>) -> Result<Value, String> {
+    let digits = text.strip_prefix("\\x").and_then(unhex);
+    let bytes =
+        digits.ok_or_else(|| "bytes are written as `\\x` and two hexadecimal digits each".to_owned())?;
+    match most {
+        Some(most) if bytes.len() > most => Err(format!("has {} bytes, and {most} fit", bytes.len())),
+        _ => Ok(Value::Bytes(bytes)),
+    }
+}
+
+/// A text in a column of JSON is JSON itself, or a text that means itself.
+fn json(dialect: DialectKind, text: String) -> Result<Value, String> {
+    match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+        Ok(_) => bounded(dialect, text, None),
+        Err(error) => Err(format!("`{}` is not JSON: {error}", shown(&text))),
+    }
+}
+
+/// Shows the beginning of a text on one line.
+pub(super) fn shown(text: &str) -> String {
+    let mut short: String = text.chars().take(40).flat_map(char::escape_debug).collect();
+    if text.chars().nth(40).is_some() {
+        short.push_str("..");
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DialectKind::{Mysql, Postgres, Sqlite};
+
+    fn of(dialect: DialectKind, data_type: &str, text: &str) -> Result<Value, String> {
+        Kind::of(dialect, data_type).value(dialect, Cell::Text(text.to_owned()))
+    }
+
+    #[test]
+    fn what_a_server_would_change_without_a_word_is_refused() {
+        for (dialect, data_type, text) in [
+            (Mysql, "int", "12.7"),
+            (Mysql, "int unsigned", "-1"),
+            (Mysql, "tinyint(1)", "128"),
+            (Mysql, "decimal(5,2)", "1.234"),
+            (Mysql, "decimal(5,2)", "1234.5"),
+            (Mysql, "varchar(3)", "abcd"),
+            (Mysql, "date", "2026-02-30"),
+            (Mysql, "date", "2026-02-03 10:00"),
+            (Mysql, "datetime", "2026-02-03 10:00:00.5"),
+            (Mysql, "year", "70"),
+            (Mysql, "double", "NaN"),
+            (Mysql, "varbinary(1)", "\\x0001"),
+            (Mysql, "bit(3)", "8"),
+            (Postgres, "integer", "99999999999999999999999"),
+            (Postgres, "numeric(3,1)", "1.25"),
+            (Postgres, "text", "a\0b"),
+            (Postgres, "jsonb", "{"),
+            (Sqlite, "INTEGER", "9223372036854775808"),
+            (Sqlite, "INTEGER", "abc"),
+            (Sqlite, "INTEGER", ""),
+            (Sqlite, "DECIMAL(20,2)", "12345678901234567.89"),
+            (Sqlite, "REAL", "NaN"),
+            (Sqlite, "VARCHAR(3)", "abcd"),
+            (Sqlite, "BOOLEAN", "maybe"),
+        ] {
+            assert!(
+                of(dialect, data_type, text).is_err(),
+                "{dialect} {data_type} {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_fits_is_taken_as_it_is() {
+        let text = |text: &str| Ok(Value::Text(text.to_owned()));
+        assert_eq!(
+            of(Mysql, "bigint unsigned", "18446744073709551615"),
+            Ok(Value::Unsigned(u64::MAX))
+        );
+        assert_eq!(of(Mysql, "varchar(3)", "a😀b"), text("a😀b"));
+        assert_eq!(of(Postgres, "double precision", "NaN"), text("NaN"));
+        assert_eq!(of(Postgres, "numeric", "NaN"), text("NaN"));
+        assert_eq!(of(Postgres, "integer[]", "{1,2}"), text("{1,2}"));
+        let huge = "123456789012345678901234567890.123456789";
+        assert_eq!(of(Postgres, "numeric", huge), Ok(Value::Decimal(huge.to_owned())));
+        assert_eq!(of(Postgres, "bytea", "\\x00ff"), Ok(Value::Bytes(vec![0, 255])));
+        assert_eq!(
+            of(
+                Postgres,
+                "timestamp(3) without time zone",
+                "2026-02-03 10:00:00.123"
+            ),
+            text("2026-02-03 10:00:00.123")
+        );
+        assert_eq!(of(Sqlite, "NUMERIC", "7"), Ok(Value::Integer(7)));
+        assert_eq!(of(Sqlite, "NUMERIC", "7.25"), Ok(Value::Float(7.25)));
+        assert_eq!(of(Sqlite, "", "any"), text("any"));
+        assert_eq!(of(Sqlite, "boolean", "true"), Ok(Value::Integer(1)));
+    }
+}

@@ -1,0 +1,300 @@
+//! Taking a load back: the rows that are still as they were loaded go, and nothing else does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use walkback_core::catalog::Table;
+use walkback_core::value::Row;
+use walkback_core::{Cx, Dialect, Error, ErrorKind, Result, TableName};
+
+use super::image::{Images, key_of};
+use super::tally::Tally;
+use crate::changes::{Conflict, OnConflict, TableChanges};
+use crate::execute::Execution;
+use crate::identity;
+use crate::journal::{LoadRow, LoadState, LoadedRow};
+
+/// How many conflicts are listed.
+const LISTED: usize = 100;
+
+/// What taking a load back will look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LoadUndo {
+    /// The run of the load.
+    pub run: String,
+    /// The name of its way back.
+    pub point: String,
+    /// The table.
+    pub table: TableName,
+    /// How many rows it has loaded.
+    pub rows: u64,
+}
+
+impl LoadUndo {
+    pub(crate) fn of(load: &LoadRow) -> Self {
+        Self {
+            run: load.run_id.clone(),
+            point: load.point.clone(),
+            table: load.table.clone(),
+            rows: load.loaded,
+        }
+    }
+}
+
+/// Returns the table of a load, if its columns are what they were: else nothing tells whether its rows were changed.
+pub(super) fn table_of<'s>(schema: &'s walkback_core::catalog::Schema, load: &LoadRow) -> Result<&'s Table> {
+    let gone = |why: &str| {
+        Error::new(
+            ErrorKind::Refused,
+            format!("the load into `{}` cannot be taken back row by row: {why}", load.table),
+        )
+        .hint("walk back the migrations that were applied after it first: `walkback history`, `walkback rollback --to <TARGET>`")
+    };
+    let table = schema
+        .table(&load.table)
+        .ok_or_else(|| gone("the table is not there any more"))?;
+    if written_columns(table) == load.columns {
+        Ok(table)
+    } else {
+        Err(gone("its columns are not what they were"))
+    }
+}
+
+/// Returns the columns of a table that the server does not compute, the key first.
+pub(super) fn written_columns(table: &Table) -> Vec<String> {
+    let written = table.columns.iter().filter(|column| !column.generated);
+    let key = table.primary_key.iter().cloned();
+    key.chain(written.map(|column| column.name.clone())).collect()
+}
+
+/// What became of the rows of a load.
+struct Undoing<'a> {
+    images: Images<'a>,
+    /// Tables with columns that refer to columns of this one, quoted.
+    children: Vec<(String, Vec<(String, String)>)>,
+    key: Vec<String>,
+    on_conflict: OnConflict,
+    found: TableChanges,
+}
+
+impl Execution<'_> {
+    /// Takes a load back, in one transaction with what the journal says of it.
+    pub(crate) async fn undo_load(
+        &mut self,
+        cx: &Cx,
+        load: &LoadRow,
+        on_conflict: OnConflict,
+    ) -> Result<TableChanges> {
+        self.session
+            .begin(cx, walkback_core::engine::Begin::Write)
+            .await?;
+        let outcome = self.remove_loaded(cx, load, on_conflict).await;
+        match outcome {
+            Ok(found) => {
+                cx.step("load.removed");
+                self.session.commit(cx).await?;
+                cx.step("load.undone");
+                Ok(found)
+            }
+            Err(error) => {
+                // The first error is the one to tell.
+                self.session.rollback(&cx.shielded()).await.ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets a load that was killed, in the current transaction: what it had loaded has been replaced.
+    pub(crate) async fn abandon_load(&mut self, cx: &Cx) -> Result<()> {
+        let Some(mut load) = self.state.load.take() else {
+            return Ok(());
+        };
+        load.state = LoadState::Undone;
+        load.noted_at = identity::moment(cx.now());
+        self.journal().forget_load_rows(cx, &load.run_id).await?;
+        self.journal().note_progress(cx, &load).await
+    }
+
+    /// Takes a load back in the current transaction.
+    async fn remove_loaded(
+        &mut self,
+        cx: &Cx,
+        load: &LoadRow,
+        on_conflict: OnConflict,
+    ) -> Result<TableChanges> {
+        let schema = self.runner.schema(cx, &mut *self.session).await?;
+        let table = table_of(&schema, load)?;
+        let dialect = std::sync::Arc::clone(&self.dialect);
+        let mut undoing = Undoing::new(&*dialect, table, &schema, on_conflict);
+        // Rows that refer to others were loaded after them.
+        for batch in (1..=load.batch).rev() {
+            cx.check()?;
+            let rows = self.journal().load_rows(cx, &load.run_id, batch).await?;
+            undoing.remove(cx, &mut *self.session, &rows).await?;
+        }
+        if on_conflict == OnConflict::Stop && undoing.found.conflicts > 0 {
+            return Err(undoing.stopped());
+        }
+        self.journal().forget_load_rows(cx, &load.run_id).await?;
+        let mut undone = load.clone();
+        undone.state = LoadState::Undone;
+        undone.noted_at = identity::moment(cx.now());
+        self.journal().note_progress(cx, &undone).await?;
+        Ok(undoing.found)
+    }
+}
+
+impl<'a> Undoing<'a> {
+    fn new(
+        dialect: &'a dyn Dialect,
+        table: &Table,
+        schema: &walkback_core::catalog::Schema,
+        on_conflict: OnConflict,
+    ) -> Self {
+        let mut children = Vec::new();
+        for child in &schema.tables {
+            for key in &child.foreign_keys {
+                if schema.table(&key.references).map(|parent| &parent.name) != Some(&table.name) {
+                    continue;
+                }
+                let to = match key.referenced_columns.is_empty() {
+                    true => &table.primary_key,
+                    false => &key.referenced_columns,
+                };
+                let quoted = |name: &String| dialect.quote_identifier(name);
+                let pairs = key.columns.iter().zip(to);
+                let pairs = pairs.map(|(from, to)| (quoted(from), quoted(to))).collect();
+                children.push((dialect.quote_table(&child.name), pairs));
+            }
+        }
+        Self {
+            images: Images::of(dialect, table),
+            children,
+            key: table.primary_key.clone(),
+            on_conflict,
+            found: TableChanges {
+                table: table.name.clone(),
+                changed_back: 0,
+                brought_back: 0,
+                removed: 0,
+                conflicts: 0,
+                listed: Vec::new(),
+                kept: None,
+            },
+        }
+    }
+
+    /// Removes the rows of a batch that are as they were loaded and that nothing refers to.
+    async fn remove(
+        &mut self,
+        cx: &Cx,
+        session: &mut dyn walkback_core::Session,
+        rows: &[LoadedRow],
+    ) -> Result<()> {
+        let keys = rows
+            .iter()
+            .map(|row| key_of(&row.key))
+            .collect::<Result<Vec<_>>>()?;
+        let now = self.images.read(cx, session, &keys, true).await?;
+        let now: BTreeMap<_, _> = now.into_iter().map(|row| (row.key, row.hash)).collect();
+        let mut left: BTreeMap<&str, Row> = BTreeMap::new();
+        for (row, key) in rows.iter().zip(keys) {
+            match now.get(&row.key) {
+                // It was deleted since, which is what is wanted.
+                None => {}
+                Some(hash) if *hash == row.hash || self.on_conflict == OnConflict::Revert => {
+                    left.insert(&row.key, key);
+                }
+                Some(_) => self.conflict(&key, "loaded, changed since"),
+            }
+        }
+        loop {
+            let referred_to = self.referred_to(cx, session, &left).await?;
+            let (stay, go): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                left.into_iter().partition(|(key, _)| referred_to.contains(*key));
+            let go: Vec<Row> = go.into_values().collect();
+            self.found.removed += self.images.delete(cx, session, &go).await?;
+            left = stay;
+            // Those that were removed may have been all that referred to others.
+            if go.is_empty() || left.is_empty() {
+                break;
+            }
+        }
+        for key in left.values() {
+            self.conflict(key, "loaded, and other rows refer to it");
+        }
+        Ok(())
+    }
+
+    async fn referred_to(
+        &self,
+        cx: &Cx,
+        session: &mut dyn walkback_core::Session,
+        rows: &BTreeMap<&str, Row>,
+    ) -> Result<BTreeSet<String>> {
+        let keys: Vec<Row> = rows.values().cloned().collect();
+        let mut found = BTreeSet::new();
+        for (child, pairs) in &self.children {
+            let by = self
+                .images
+                .referred_to(cx, session, &keys, (child, pairs))
+                .await?;
+            found.extend(by);
+        }
+        Ok(found)
+    }
+
+    fn conflict(&mut self, key: &Row, what: &str) {
+        self.found.conflicts += 1;
+        if self.found.listed.len() < LISTED {
+            let cells = self
+                .key
+                .iter()
+                .zip(key)
+                .map(|(name, value)| match value.as_str() {
+                    Some(text) => format!("{name} = '{text}'"),
+                    None => match value.as_i64() {
+                        Some(number) => format!("{name} = {number}"),
+                        None => format!("{name} = {value:?}"),
+                    },
+                });
+            self.found.listed.push(Conflict {
+                key: cells.collect::<Vec<_>>().join(", "),
+                column: None,
+                what: what.to_owned(),
+                before: None,
+                written: None,
+                now: None,
+            });
+        }
+    }
+
+    fn stopped(&self) -> Error {
+        let first = self
+            .found
+            .listed
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "{} rows of the load into `{}` are not as they were loaded, the first: {first}",
+                self.found.conflicts, self.found.table
+            ),
+        )
+        .hint("nothing was changed; `--on-conflict keep` leaves them, `--on-conflict revert` removes those that were changed")
+    }
+}
+
+impl Tally {
+    /// Goes on with what the journal says of a load.
+    pub(super) fn of(load: &LoadRow) -> Self {
+        Self {
+            loaded: load.loaded,
+            rejected: load.rejected,
+            reasons: load.reasons.clone(),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Killed at each durable step: the next command finds it, and it goes on or back.
+
+use walkback_tests::{Backend, Sandbox, report};
+
+use super::{csv, how_many, people};
+
+/// More steps than any of these runs has.
+const STEPS: u64 = 60;
+
+const LOAD: &[&str] = &["load", "people", "people.csv", "--batch", "10"];
+
+fn bad(number: u32) -> Option<String> {
+    match number {
+        7 => Some("7,name,x,p7@example.org".to_owned()),
+        25 => Some("25,name,-1,p25@example.org".to_owned()),
+        _ => None,
+    }
+}
+
+fn prepared(backend: Backend) -> Sandbox {
+    let sandbox = people(backend);
+    sandbox.write("people.csv", &csv(35, bad));
+    sandbox
+}
+
+/// What is there of the file: 33 good records, each once, and the two bad ones, each once.
+fn assert_loaded(sandbox: &Sandbox, step: u64) {
+    assert_eq!(how_many(sandbox, "people"), 34, "step {step}");
+    let rejects =
+        std::fs::read_to_string(sandbox.path("people.csv.rejects.jsonl")).expect("two were rejected");
+    let lines: Vec<_> = rejects.lines().collect();
+    assert_eq!(lines.len(), 2, "step {step}: {rejects}");
+    assert!(
+        lines[0].contains("\"id\":\"7\"") && lines[1].contains("\"id\":\"25\""),
+        "{rejects}"
+    );
+}
+
+/// Says whether a kill has left a load half-done, which every other run refuses.
+fn is_half_done(sandbox: &Sandbox, step: u64) -> bool {
+    let needs = sandbox.status()["needs_recovery"] == true;
+    if needs {
+        for other in [&["up", "-y"][..], &["rollback", "-y"], LOAD] {
+            let refused = sandbox.run(other);
+            assert_eq!(refused.code, Some(4), "step {step}: {}", refused.transcript());
+            assert!(
+                refused.stderr.contains("walkback recover --forward"),
+                "{}",
+                refused.transcript()
+            );
+        }
+    }
+    needs
+}
+
+fn kill_each(backend: Backend, what: &str, check: impl Fn(&Sandbox, u64)) {
+    let (mut kills, mut half_done) = (0, 0);
+    for step in 1..=STEPS {
+        let sandbox = prepared(backend);
+        if sandbox.killed_at(step, LOAD).is_none() {
+            break;
+        }
+        kills += 1;
+        half_done += u32::from(is_half_done(&sandbox, step));
+        check(&sandbox, step);
+        sandbox.assert_sound();
+    }
+    assert!(
+        half_done > 6 && kills < STEPS,
+        "{kills} kills, {half_done} half-done"
+    );
+    report(&format!(
+        "load on {backend}: {kills} kills, {half_done} half-done, {what}"
+    ));
+}
+
+pub(super) fn killed_at_any_step_it_goes_on_and_no_row_is_there_twice(backend: Backend) {
+    kill_each(backend, "gone on", |sandbox, step| {
+        let half_done = sandbox.status()["needs_recovery"] == true;
+        let recovered = sandbox.run(&["recover", "--forward", "-y"]);
+        assert_eq!(recovered.code, Some(0), "step {step}: {}", recovered.transcript());
+        if half_done {
+            assert!(
+                recovered.stderr.contains("33 records loaded, 2 rejected"),
+                "{}",
+                recovered.transcript()
+            );
+        } else if how_many(sandbox, "people") == 1 {
+            // Nothing had begun.
+            sandbox.ok(LOAD);
+        }
+        assert_loaded(sandbox, step);
+        sandbox.ok(&["rollback", "-y"]);
+        assert_eq!(how_many(sandbox, "people"), 1, "step {step}");
+    });
+}
+
+pub(super) fn killed_at_any_step_it_goes_back(backend: Backend) {
+    let before = people(backend).contents();
+    kill_each(backend, "gone back", |sandbox, step| {
+        let half_done = sandbox.status()["needs_recovery"] == true;
+        let recovered = sandbox.run(&["recover", "--back", "-y"]);
+        assert_eq!(recovered.code, Some(0), "step {step}: {}", recovered.transcript());
+        if !half_done && how_many(sandbox, "people") > 1 {
+            assert_loaded(sandbox, step);
+            sandbox.ok(&["rollback", "-y"]);
+        }
+        sandbox.assert_contents(&before, &format!("step {step}"));
+        std::fs::remove_file(sandbox.path("people.csv.rejects.jsonl")).ok();
+        sandbox.ok(LOAD);
+        assert_loaded(sandbox, step);
+    });
+}
+
+pub(super) fn a_killed_recover_is_done_by_the_next(backend: Backend) {
+    for way in ["--forward", "--back"] {
+        let mut kills = 0;
+        for step in 1..=STEPS {
+            let sandbox = prepared(backend);
+            let inside = (5..STEPS).find(|at| {
+                sandbox.killed_at(*at, LOAD).expect("there is such a step");
+                sandbox.status()["needs_recovery"] == true
+            });
+            inside.expect("a load is half-done");
+            if sandbox.killed_at(step, &["recover", way, "-y"]).is_none() {
+                break;
+            }
+            kills += 1;
+            let next = sandbox.run(&["recover", way, "-y"]);
+            assert_eq!(next.code, Some(0), "{way}, step {step}: {}", next.transcript());
+            match way {
+                "--forward" => assert_loaded(&sandbox, step),
+                _ => assert_eq!(how_many(&sandbox, "people"), 1, "step {step}"),
+            }
+            assert!(sandbox.status()["unfinished"].is_null(), "{way}, step {step}");
+        }
+        assert!(kills > 3 && kills < STEPS, "{way}: {kills} kills");
+        report(&format!("recover {way} of a load on {backend}: {kills} kills"));
+    }
+}
+
+pub(super) fn a_file_that_has_changed_is_not_gone_on_with(backend: Backend) {
+    let sandbox = prepared(backend);
+    let file = csv(35, bad);
+    let step = (1..STEPS).find(|step| {
+        sandbox.killed_at(*step, LOAD).expect("there is such a step");
+        sandbox.status()["needs_recovery"] == true && how_many(&sandbox, "people") > 1
+    });
+    step.expect("a load is half-done");
+    sandbox.write("people.csv", &file.replace("name 30", "other 30"));
+    let refused = sandbox.run(&["recover", "--forward", "-y"]);
+    assert_eq!(refused.code, Some(4), "{}", refused.transcript());
+    assert!(
+        refused
+            .stderr
+            .contains("is no longer the file that the load began with"),
+        "{}",
+        refused.transcript()
+    );
+    sandbox.write("people.csv", &file);
+    let dry = sandbox.ok(&["recover", "--forward", "--dry-run"]);
+    assert!(
+        dry.stdout.contains("the load goes on behind record 10"),
+        "{}",
+        dry.transcript()
+    );
+    sandbox.ok(&["recover", "--forward", "-y"]);
+    assert_loaded(&sandbox, 0);
+}
