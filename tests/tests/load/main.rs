@@ -8,13 +8,16 @@ mod writes;
 
 use std::process::ExitCode;
 
-use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, journeys};
+use walkback_tests::{Backend, MYSQL, ONE_OF_EACH, Sandbox, journeys};
 
 use kills::*;
 use refusals::*;
 use rejects::*;
 use values::*;
 use writes::*;
+
+/// Those that keep exact numbers of many digits.
+const SERVERS_OF_EACH: &[Backend] = &[Backend::Postgres, Backend::Mysql, Backend::Mariadb];
 
 fn main() -> ExitCode {
     walkback_tests::main(
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
                 what_cannot_be_loaded_is_refused_before_anything_is_written,
                 a_hundred_thousand_records_are_loaded_and_taken_back,
             ],
+            SERVERS_OF_EACH => [exact_keys_that_are_one_double_are_two_keys],
+            MYSQL => [a_table_without_transactions_is_refused],
             &[Backend::Postgres] => [
                 a_deferred_constraint_names_the_record,
                 a_column_that_the_server_always_counts_is_refused,

@@ -31,7 +31,7 @@ pub(super) fn what_cannot_be_loaded_is_refused_before_anything_is_written(backen
         &["no table `nobody`", "`people`"],
     );
     refused(&sandbox, &["keyless", "people.csv"], 2, &["no primary key"]);
-    refused(&sandbox, &["people", "missing.csv"], 1, &["missing.csv"]);
+    refused(&sandbox, &["people", "missing.csv"], 2, &["missing.csv"]);
     refused(
         &sandbox,
         &["people", "other.csv"],

@@ -68,6 +68,7 @@ pub(super) fn of_few_bad_records_the_good_ones_are_there_and_the_mended_ones_com
         let reason = about["reason"].as_str().expect("a reason").to_lowercase();
         let word = match number % 100 {
             7 => "`twelve` is no whole number",
+            27 if backend == Backend::Mariadb => "constraint `people.age` failed",
             27 => "check",
             47 => "characters, and 20 fit",
             67 => {

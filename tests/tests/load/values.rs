@@ -104,7 +104,8 @@ pub(super) fn what_a_type_does_not_take_is_rejected_with_its_reason(backend: Bac
     sandbox.migration(
         "001_table",
         &format!(
-            "CREATE TABLE t (id INTEGER PRIMARY KEY, small SMALLINT, price DECIMAL(5,2), f {}, word VARCHAR(3), day DATE);",
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, small SMALLINT, price DECIMAL(5,2), f {}, word VARCHAR(3), day DATE, \
+             must INTEGER DEFAULT 0 NOT NULL);",
             backend.float_type()
         ),
         "",
@@ -119,7 +120,7 @@ pub(super) fn what_a_type_does_not_take_is_rejected_with_its_reason(backend: Bac
         ("day", "\"2026-02-30\"", "is no date"),
         ("day", "\"2026-02-03 10:00:00\"", "is no date"),
         ("f", "\"1e999\"", "is too large"),
-        ("id", "null", "must not be NULL"),
+        ("must", "null", "must not be NULL"),
         ("other", "1", "no column `other`"),
     ];
     if backend != Backend::Sqlite {
@@ -133,12 +134,8 @@ pub(super) fn what_a_type_does_not_take_is_rejected_with_its_reason(backend: Bac
     let mut lines =
         "{\"id\":1,\"small\":1,\"price\":1.25,\"f\":1,\"word\":\"😀é1\",\"day\":\"2026-02-28\"}\n".to_owned();
     for (number, (field, value, _)) in bad.iter().enumerate() {
-        let id = if *field == "id" {
-            String::new()
-        } else {
-            format!("\"id\":{},", number + 10)
-        };
-        lines.push_str(&format!("{{{id}\"{field}\":{value}}}\n"));
+        let id = number + 10;
+        lines.push_str(&format!("{{\"id\":{id},\"{field}\":{value}}}\n"));
     }
     sandbox.write("t.jsonl", &lines);
     sandbox.ok(&["load", "t", "t.jsonl", "--max-failures", "100%"]);
@@ -149,6 +146,47 @@ pub(super) fn what_a_type_does_not_take_is_rejected_with_its_reason(backend: Bac
     for (line, (field, value, why)) in rejects.iter().zip(&bad) {
         assert!(line.contains(why), "{field} {value}: {line}");
     }
+}
+
+/// Two exact numbers that are one double were taken for one key on MySQL, and a rollback removed both.
+pub(super) fn exact_keys_that_are_one_double_are_two_keys(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration(
+        "001_table",
+        "CREATE TABLE t (id DECIMAL(30,2), part VARCHAR(5), PRIMARY KEY (id, part));\n\
+         CREATE TABLE u (id DECIMAL(30,2) PRIMARY KEY);\n\
+         INSERT INTO t VALUES (90071992547409930000.01, 'a'); INSERT INTO u VALUES (90071992547409930000.01);",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    sandbox.write(
+        "t.csv",
+        "id,part\n90071992547409930000.02,a\n90071992547409930000.03,b\n",
+    );
+    sandbox.write("u.csv", "id\n90071992547409930000.02\n90071992547409930000.03\n");
+    for table in ["t", "u"] {
+        sandbox.ok(&["load", table, &format!("{table}.csv")]);
+        assert_eq!(how_many(&sandbox, table), 3);
+        sandbox.ok(&["rollback", "-y"]);
+        assert_eq!(
+            sandbox.value(&format!("SELECT id FROM {table}")),
+            "90071992547409930000.01"
+        );
+    }
+}
+
+pub(super) fn a_table_without_transactions_is_refused(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.sql("CREATE TABLE t (id INTEGER PRIMARY KEY) ENGINE=MyISAM COMMENT='ENGINE=InnoDB'");
+    sandbox.write("t.csv", "id\n1\n");
+    let output = sandbox.run(&["load", "t", "t.csv"]);
+    assert_eq!(output.code, Some(2), "{}", output.transcript());
+    assert!(
+        output.stderr.contains("without transactions"),
+        "{}",
+        output.transcript()
+    );
+    assert_eq!(how_many(&sandbox, "t"), 0);
 }
 
 pub(super) fn keys_that_the_server_counts_are_known_to_the_way_back(backend: Backend) {

@@ -99,6 +99,16 @@ impl Columns {
             )
             .hint("give the table a primary key in a migration, and load it then"));
         }
+        if dialect == DialectKind::Mysql && !is_innodb(table) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "table `{}` is kept by an engine without transactions: a batch could not be taken back",
+                    table.name
+                ),
+            )
+            .hint("change it in a migration: `ALTER TABLE .. ENGINE = InnoDB`"));
+        }
         let slots = table.columns.iter().map(|column| slot(dialect, table, column));
         Ok(Self {
             dialect,
@@ -251,6 +261,18 @@ impl Columns {
         }
         Ok(found.into_iter().unzip())
     }
+}
+
+/// Returns whether the options of a table name the engine that has transactions. A comment may say anything, and stands
+/// behind the engine.
+fn is_innodb(table: &Table) -> bool {
+    let options = table
+        .facts
+        .get("options")
+        .map(|options| options.to_ascii_uppercase());
+    let options = options.unwrap_or_default().replace(' ', "");
+    let engine = options.split("COMMENT").next().unwrap_or_default();
+    engine.contains("ENGINE=INNODB")
 }
 
 fn slot(dialect: DialectKind, table: &Table, column: &Column) -> Slot {

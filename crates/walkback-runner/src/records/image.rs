@@ -57,7 +57,7 @@ impl<'a> Images<'a> {
         let columns = [&self.key[..], &self.columns[..]].concat().join(", ");
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(AT_ONCE) {
-            let which = self.which("", keys.len());
+            let which = self.which("", keys);
             let sql = format!("SELECT {columns} FROM {} WHERE {which}{lock}", self.table);
             let params = keys.concat();
             let rows = session
@@ -78,11 +78,35 @@ impl<'a> Images<'a> {
     pub(super) async fn delete(&self, cx: &Cx, session: &mut dyn Session, keys: &[Row]) -> Result<u64> {
         let mut removed = 0;
         for keys in keys.chunks(AT_ONCE) {
-            let sql = format!("DELETE FROM {} WHERE {}", self.table, self.which("", keys.len()));
+            let sql = format!("DELETE FROM {} WHERE {}", self.table, self.which("", keys));
             let sql = bind_quoted(self.dialect, &sql);
             removed += session.execute(cx, &sql, &keys.concat()).await?;
         }
         Ok(removed)
+    }
+
+    /// Takes the references out of those of these rows that refer to themselves: MySQL removes no such row.
+    pub(super) async fn loosen(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        keys: &[Row],
+        pairs: &[(String, String)],
+    ) -> Result<()> {
+        let empty: Vec<_> = pairs.iter().map(|(from, _)| format!("{from} = NULL")).collect();
+        let same: Vec<_> = pairs.iter().map(|(from, to)| format!("{from} = {to}")).collect();
+        for keys in keys.chunks(AT_ONCE) {
+            let sql = format!(
+                "UPDATE {} SET {} WHERE ({}) AND {}",
+                self.table,
+                empty.join(", "),
+                self.which("", keys),
+                same.join(" AND ")
+            );
+            let sql = bind_quoted(self.dialect, &sql);
+            session.execute(cx, &sql, &keys.concat()).await?;
+        }
+        Ok(())
     }
 
     /// Returns those of the keys whose rows other rows refer to: `child` with these columns, of those of this table.
@@ -120,7 +144,7 @@ impl<'a> Images<'a> {
                 selected.join(", "),
                 self.table,
                 joined.join(" AND "),
-                self.which("p.", keys.len())
+                self.which("p.", keys)
             );
             let rows = session
                 .fetch_all(cx, &bind_quoted(self.dialect, &sql), &keys.concat())
@@ -132,17 +156,30 @@ impl<'a> Images<'a> {
         Ok(found)
     }
 
-    /// Returns the condition that finds so many keys, with `?` for each value.
-    fn which(&self, prefix: &str, count: usize) -> String {
+    /// Returns the condition that finds these keys, with a place for each value.
+    fn which(&self, prefix: &str, keys: &[Row]) -> String {
         if let [only] = &self.key[..] {
-            return format!("{prefix}{only} IN ({})", vec![PLACE; count].join(", "));
+            let places: Vec<_> = keys.iter().flatten().map(|value| self.place(value)).collect();
+            return format!("{prefix}{only} IN ({})", places.join(", "));
         }
-        let each: Vec<_> = self
-            .key
-            .iter()
-            .map(|name| format!("{prefix}{name} = {PLACE}"))
-            .collect();
-        vec![format!("({})", each.join(" AND ")); count].join(" OR ")
+        let one = |key: &Row| {
+            let cells = self.key.iter().zip(key);
+            let cells = cells.map(|(name, value)| format!("{prefix}{name} = {}", self.place(value)));
+            format!("({})", cells.collect::<Vec<_>>().join(" AND "))
+        };
+        keys.iter().map(one).collect::<Vec<_>>().join(" OR ")
+    }
+
+    /// Returns the place of a value that is compared. MySQL would compare an exact number that comes as text as a double, and
+    /// find its neighbours as well.
+    fn place(&self, value: &Value) -> String {
+        match (self.dialect.kind(), value) {
+            (DialectKind::Mysql, Value::Decimal(digits)) => {
+                let fraction = digits.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+                format!("CAST({PLACE} AS DECIMAL(65, {fraction}))")
+            }
+            _ => PLACE.to_owned(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use walkback_core::catalog::Table;
+use walkback_core::dialect::DialectKind;
 use walkback_core::value::Row;
 use walkback_core::{Cx, Dialect, Error, ErrorKind, Result, TableName};
 
@@ -73,6 +74,8 @@ struct Undoing<'a> {
     images: Images<'a>,
     /// Tables with columns that refer to columns of this one, quoted.
     children: Vec<(String, Vec<(String, String)>)>,
+    /// Columns in which a row may refer to itself, quoted, where such a row could not be removed.
+    to_itself: Vec<Vec<(String, String)>>,
     key: Vec<String>,
     on_conflict: OnConflict,
     found: TableChanges,
@@ -152,7 +155,7 @@ impl<'a> Undoing<'a> {
         schema: &walkback_core::catalog::Schema,
         on_conflict: OnConflict,
     ) -> Self {
-        let mut children = Vec::new();
+        let (mut children, mut to_itself) = (Vec::new(), Vec::new());
         for child in &schema.tables {
             for key in &child.foreign_keys {
                 if schema.table(&key.references).map(|parent| &parent.name) != Some(&table.name) {
@@ -164,13 +167,19 @@ impl<'a> Undoing<'a> {
                 };
                 let quoted = |name: &String| dialect.quote_identifier(name);
                 let pairs = key.columns.iter().zip(to);
-                let pairs = pairs.map(|(from, to)| (quoted(from), quoted(to))).collect();
+                let pairs: Vec<_> = pairs.map(|(from, to)| (quoted(from), quoted(to))).collect();
+                let is_mysql = dialect.kind() == DialectKind::Mysql;
+                if is_mysql && child.name == table.name && !key.cascades && can_be_empty(child, &key.columns)
+                {
+                    to_itself.push(pairs.clone());
+                }
                 children.push((dialect.quote_table(&child.name), pairs));
             }
         }
         Self {
             images: Images::of(dialect, table),
             children,
+            to_itself,
             key: table.primary_key.clone(),
             on_conflict,
             found: TableChanges {
@@ -214,6 +223,9 @@ impl<'a> Undoing<'a> {
             let (stay, go): (BTreeMap<_, _>, BTreeMap<_, _>) =
                 left.into_iter().partition(|(key, _)| referred_to.contains(*key));
             let go: Vec<Row> = go.into_values().collect();
+            for pairs in &self.to_itself {
+                self.images.loosen(cx, session, &go, pairs).await?;
+            }
             self.found.removed += self.images.delete(cx, session, &go).await?;
             left = stay;
             // Those that were removed may have been all that referred to others.
@@ -286,6 +298,15 @@ impl<'a> Undoing<'a> {
         )
         .hint("nothing was changed; `--on-conflict keep` leaves them, `--on-conflict revert` removes those that were changed")
     }
+}
+
+/// Returns whether all of these columns take `NULL`.
+fn can_be_empty(table: &Table, columns: &[String]) -> bool {
+    let mut of_key = table
+        .columns
+        .iter()
+        .filter(|column| columns.contains(&column.name));
+    of_key.all(|column| column.nullable)
 }
 
 impl Tally {
