@@ -8,6 +8,7 @@ mod batch;
 mod cell;
 mod check;
 mod columns;
+mod convert;
 mod image;
 mod kind;
 mod moment;
