@@ -37,6 +37,8 @@ pub enum ErrorKind {
     Conflict,
     /// A backup, a chunk or a manifest is missing or damaged.
     Damaged,
+    /// A command or a health check that the configuration names has failed.
+    Hook,
     /// The run left the database between two states. `walkback recover` is needed.
     NeedsRecovery,
     /// The person or the system asked to stop, and what was begun has been undone.
@@ -65,6 +67,7 @@ impl ErrorKind {
             Self::Refused => "refused",
             Self::Conflict => "conflict",
             Self::Damaged => "damaged",
+            Self::Hook => "hook",
             Self::NeedsRecovery => "needs_recovery",
             Self::Interrupted => "interrupted",
             Self::Io => "io",

@@ -19,6 +19,7 @@ mod export;
 mod gate;
 mod grants;
 mod hall;
+mod hooks;
 mod identity;
 mod journal;
 mod ledger;
@@ -59,7 +60,8 @@ pub use detail::{GraphNode, GraphView, HistoryEntry, MigrationDetail, MigrationS
 pub use doctor::{Check, CheckState};
 pub use dump::{DumpCompression, DumpInfo, DumpReport, Imported};
 pub use export::{ExportFormat, ExportReport};
-pub use journal::{RunRecord, RunStatus};
+pub use hooks::{HealthCheck, Hook, Hooks, Moment, Probe};
+pub use journal::{HookRecord, RunRecord, RunStatus};
 pub use lint::{Finding, Level, LintReport, LintedMigration, Linter, Rule};
 pub use loss::Loss;
 pub use plan::{Plan, PlannedStatement, PlannedStep, PointScope, RunKind, ScriptOrigin, Verdict};

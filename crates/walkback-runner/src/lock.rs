@@ -1,5 +1,6 @@
 //! Taking the lock: one code path, on a session of its own, freed when that session is dropped.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use walkback_core::engine::{LockAttempt, LockHolder};
@@ -24,7 +25,12 @@ pub(crate) struct Lock {
 
 impl Lock {
     /// Takes the lock, waiting up to the timeout of the settings and saying once whom it waits for.
-    pub(crate) async fn take(runner: &Runner, cx: &Cx, purpose: &str) -> Result<Self> {
+    ///
+    /// A run that is part of another has its lock.
+    pub(crate) async fn take(runner: &Runner, cx: &Cx, purpose: &str) -> Result<Arc<Self>> {
+        if let Some(outer) = runner.outer() {
+            return Ok(Arc::clone(&outer.lock));
+        }
         let mut session = runner.connect(cx, Access::Write).await?;
         let waiting = Waiting {
             name: NAME,
@@ -33,7 +39,7 @@ impl Lock {
         };
         waiting.take_on(runner, cx, &mut *session).await?;
         let watch = Watch::begin(cx, session, runner.holder(cx, purpose));
-        Ok(Self { watch })
+        Ok(Arc::new(Self { watch }))
     }
 
     /// Says that a run was stopped because somebody asked for that.

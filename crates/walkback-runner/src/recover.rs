@@ -8,6 +8,7 @@ use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Result, Sessio
 
 use crate::execute::{BEGUN_BACK, ByJournal, Execution, Progress, has_ways_back};
 use crate::gate;
+use crate::hooks::left_by;
 use crate::journal::{Journal, PointRow, StatementRow, StatementState};
 use crate::plan::{PlannedStep, Planner, RunKind};
 use crate::records::LoadRecovery;
@@ -168,6 +169,12 @@ impl Runner {
             migration: None,
             load: None,
         };
+        let dialect = self.dialect();
+        for run in &state.unfinished {
+            let mut journal = Journal::new(&mut *session, &*dialect);
+            plan.found
+                .extend(left_by(cx, &mut journal, &self.settings().hooks, run).await?);
+        }
         if let Some(load) = state.load.clone() {
             return plan.of_load(LoadRecovery::of(load), wanted).map(Some);
         }
@@ -320,7 +327,9 @@ impl Execution<'_> {
         self.clear_after_kill(cx).await;
         let unfinished = std::mem::take(&mut self.state.unfinished);
         for run in &unfinished {
+            let left = self.left_by_hooks(cx, run).await?;
             self.close_run(cx, run).await?;
+            self.report.warnings.extend(left);
         }
         self.put_back_late(cx).await
     }

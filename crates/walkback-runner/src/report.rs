@@ -4,6 +4,7 @@ use serde::Serialize;
 use walkback_core::MigrationId;
 
 use crate::changes::{Rescued, TableChanges};
+use crate::journal::HookRecord;
 use crate::plan::RunKind;
 use crate::purge::KeptTable;
 
@@ -54,6 +55,12 @@ pub struct RunReport {
     pub to: Vec<MigrationId>,
     /// What a person should know: what a down left behind, what was kept.
     pub warnings: Vec<String>,
+    /// The commands that ran round it, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookRecord>,
+    /// What failed after the work was done: it stays done, and somebody has to look.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed_after: Vec<String>,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
     /// The command that takes it back.

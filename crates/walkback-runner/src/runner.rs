@@ -45,6 +45,18 @@ pub struct Runner {
     source: Arc<dyn MigrationSource>,
     vault: Option<VaultSet>,
     settings: Settings,
+    outer: Option<Outer>,
+}
+
+/// The run that others are part of: a deployment.
+#[derive(Debug, Clone)]
+pub(crate) struct Outer {
+    /// Its lock, which is that of its parts.
+    pub(crate) lock: Arc<Lock>,
+    /// Its name in the journal.
+    pub(crate) run: String,
+    /// Whether its parts only go back, and a failing hook does not stop them.
+    pub(crate) goes_back: bool,
 }
 
 impl Runner {
@@ -61,7 +73,31 @@ impl Runner {
             source,
             vault,
             settings,
+            outer: None,
         }
+    }
+
+    /// Returns a runner whose runs are part of another, under its lock.
+    pub(crate) fn inside(&self, outer: Outer) -> Self {
+        Self {
+            outer: Some(outer),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the run that the runs of this one are part of.
+    pub(crate) fn outer(&self) -> Option<&Outer> {
+        self.outer.as_ref()
+    }
+
+    /// Returns the name of the run that the runs of this one are part of.
+    pub(crate) fn outer_run(&self) -> Option<&str> {
+        self.outer().map(|outer| outer.run.as_str())
+    }
+
+    /// Returns whether a rollback goes on although a hook before it fails.
+    pub(crate) fn goes_back_anyway(&self) -> bool {
+        self.outer().is_some_and(|outer| outer.goes_back)
     }
 
     /// Returns the engine.

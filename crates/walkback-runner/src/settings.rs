@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use walkback_vault::Rules;
 
+use crate::hooks::Hooks;
 use crate::protect::Protect;
 
 /// Who runs, for the journal, the lock and the audit.
@@ -103,6 +104,8 @@ pub struct Settings {
     pub retention: Rules,
     /// Whether the vault is pruned after each run that adds to it.
     pub prunes_itself: bool,
+    /// Commands that run round a run, and the check whether the application is well.
+    pub hooks: Hooks,
 }
 
 impl Settings {
@@ -120,6 +123,7 @@ impl Settings {
             protect: Protect::default(),
             retention: Rules::default(),
             prunes_itself: false,
+            hooks: Hooks::default(),
         }
     }
 }

@@ -89,6 +89,8 @@ impl State {
             deprecated = journal.deprecated(cx).await?;
             unfinished = journal.unfinished_runs(cx).await?;
             load = journal.unfinished_load(cx).await?;
+            // The run that this one is part of is under way.
+            unfinished.retain(|run| runner.outer_run() != Some(run.id.as_str()));
             for run in &unfinished {
                 let statements = journal.statements_of(cx, &run.id).await?;
                 half_done.extend(half_done_of(statements, &applied));

@@ -153,7 +153,11 @@ impl Runner {
         let dialect = self.dialect();
         let mut journal = Journal::new(&mut *session, &*dialect);
         if journal.exists(cx).await? {
-            journal.runs(cx, limit).await
+            let mut runs = journal.runs(cx, limit).await?;
+            for run in &mut runs {
+                run.hooks = journal.hooks_of(cx, &run.id).await?;
+            }
+            Ok(runs)
         } else {
             Ok(Vec::new())
         }

@@ -44,19 +44,19 @@ fn a_key_with_a_typo_is_shown_in_its_line() {
 }
 
 #[test]
-fn a_key_that_is_not_built_yet_is_not_passed_over() {
+fn a_hook_with_a_typo_is_shown_with_the_closest() {
     let sandbox = begun();
-    reconfigure(&sandbox, "stores =", "hooks = { after = [] }\nstores =");
+    reconfigure(&sandbox, "stores =", "hooks = { after_upp = [] }\nstores =");
     insta::assert_snapshot!(unchanged(&sandbox, &["up"]), @r"
     $ walkback up
     exit: 2
     --- stderr
-    error: `hooks` in `[env.dev]` is not built yet (walkback.toml:11:1)
-      11 | hooks = { after = [] }
-         | ^^^^^
-    hint: remove `hooks`: this version of walkback would not obey it
+    error: unknown key `after_upp` in `[env.dev.hooks]` (walkback.toml:11:11)
+      11 | hooks = { after_upp = [] }
+         |           ^^^^^^^^^
+    hint: did you mean `after_up`?
     ");
-    reconfigure(&sandbox, "hooks = { after = [] }\n", "");
+    reconfigure(&sandbox, "hooks = { after_upp = [] }\n", "");
     goes_on(&sandbox, 1);
 }
 

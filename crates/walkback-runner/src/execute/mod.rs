@@ -25,6 +25,7 @@ use walkback_core::{
 use walkback_vault::{Manifest, PointKind, TableEntry};
 
 use crate::changes::Unplaced;
+use crate::hooks::Around;
 use crate::journal::{DeprecatedRow, Journal, RunRecord, RunStatus};
 use crate::ledger::Ledger;
 use crate::lock::Lock;
@@ -95,7 +96,7 @@ pub(crate) struct Execution<'a> {
     seq: i64,
     started: Instant,
     // Held for its drop.
-    lock: Lock,
+    lock: Arc<Lock>,
 }
 
 impl Runner {
@@ -115,7 +116,15 @@ impl Runner {
         let cx = &steady;
         let steps = execution.still_to_do(plan)?;
         execution.record(cx, &plan.from, &plan.to).await?;
-        let outcome = Box::pin(execution.steps(cx, plan, &steps)).await;
+        let around = Around::steps(&steps);
+        let outcome = match execution.before(cx, &around).await {
+            Ok(()) => match execution.still_to_do(plan) {
+                Ok(steps) => Box::pin(execution.steps(cx, plan, &steps)).await,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        let outcome = execution.after(cx, &around, outcome).await;
         execution.conclude(cx, outcome).await
     }
 }
@@ -164,6 +173,7 @@ impl<'a> Execution<'a> {
             ticket: consent.ticket.clone(),
             reason: consent.reason.clone(),
             detail: None,
+            hooks: Vec::new(),
         };
         let report = RunReport {
             run: run.id.clone(),
@@ -181,6 +191,8 @@ impl<'a> Execution<'a> {
             from: Vec::new(),
             to: Vec::new(),
             warnings: notices,
+            hooks: Vec::new(),
+            failed_after: Vec::new(),
             duration_ms: 0,
             undo_with: None,
         };
@@ -245,11 +257,13 @@ impl<'a> Execution<'a> {
             self.clear_after_kill(cx).await;
         }
         for run in &unfinished {
+            let left = self.left_by_hooks(cx, run).await?;
             self.close_run(cx, run).await?;
             self.report.warnings.push(format!(
                 "run `{}` ({}) had been killed; nothing of it was half-done, and its row is closed now",
                 run.id, run.kind
             ));
+            self.report.warnings.extend(left);
         }
         Ok(())
     }
@@ -554,6 +568,7 @@ fn summary(report: &RunReport) -> String {
         parts.push(format!("dropped {}", tables.join(", ")));
     }
     parts.extend(report.warnings.iter().cloned());
+    parts.extend(report.failed_after.iter().cloned());
     if parts.is_empty() {
         "nothing to do".to_owned()
     } else {

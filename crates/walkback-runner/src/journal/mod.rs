@@ -11,6 +11,7 @@
 //! | `_walkback_kept` | one table that holds what a restore replaced, and how long it stays |
 //! | `_walkback_rescues` | what the rollback of one migration took away, and the next up puts back |
 //! | `_walkback_deprecated` | one table that a migration dropped and that was moved aside instead |
+//! | `_walkback_hooks` | one command that ran round a run, how it ended and what it wrote |
 //! | `_walkback_undo` | the way back of one statement outside a transaction, noted before it was sent |
 //! | `_walkback_loads` | one load of a file: how far it is, and what it was told |
 //! | `_walkback_load_rows` | one row that a load inserted: its key, and a hash of it as it was then |
@@ -18,6 +19,7 @@
 mod after;
 mod changes;
 mod deprecated;
+mod hooks;
 mod kept;
 mod load_rows;
 mod loads;
@@ -35,6 +37,7 @@ use walkback_core::{Cx, Dialect, Result, Session, TableName};
 
 pub(crate) use after::TableThen;
 pub(crate) use deprecated::DeprecatedRow;
+pub use hooks::HookRecord;
 pub(crate) use kept::KeptRow;
 pub(crate) use load_rows::LoadedRow;
 pub(crate) use loads::{LoadRow, LoadState};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use walkback_core::value::Value;
 use walkback_core::{Cx, Result};
 
-use super::{Journal, required, tables, text};
+use super::{HookRecord, Journal, required, tables, text};
 
 /// What became of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +77,9 @@ pub struct RunRecord {
     pub reason: Option<String>,
     /// What happened, in words.
     pub detail: Option<String>,
+    /// The commands that ran round it, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookRecord>,
 }
 
 const COLUMNS: &str = "id, kind, status, environment, started_at, finished_at, actor, from_heads, to_heads, \
@@ -134,6 +137,12 @@ impl Journal<'_> {
         .await
     }
 
+    /// Notes how far a run has come that is made of others.
+    pub(crate) async fn note_stage(&mut self, cx: &Cx, id: &str, detail: &str) -> Result<()> {
+        let sql = format!("UPDATE {} SET detail = ? WHERE id = ?", tables::RUNS);
+        self.write(cx, &sql, &[detail.into(), id.into()]).await
+    }
+
     /// Returns the last moment that a run has noted.
     pub(crate) async fn last_moment(&mut self, cx: &Cx) -> Result<Option<DateTime<Utc>>> {
         // A run that was killed has not noted its end, but what it did.
@@ -184,6 +193,7 @@ impl Journal<'_> {
                 ticket: text(row, 9),
                 reason: text(row, 10),
                 detail: text(row, 11),
+                hooks: Vec::new(),
             })
         };
         rows.iter().map(record).collect()

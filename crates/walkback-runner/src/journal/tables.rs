@@ -16,6 +16,7 @@ pub(crate) const RESCUES: &str = "_walkback_rescues";
 pub(crate) const DEPRECATED: &str = "_walkback_deprecated";
 pub(crate) const LOADS: &str = "_walkback_loads";
 pub(crate) const LOAD_ROWS: &str = "_walkback_load_rows";
+pub(crate) const HOOKS: &str = "_walkback_hooks";
 
 /// A table of the journal. Its first `key` columns are its primary key; all other columns may be `NULL`.
 pub(crate) struct JournalTable {
@@ -195,6 +196,20 @@ pub(crate) const ALL: &[JournalTable] = &[
             ("item", Integer),
             ("row_key", Text),
             ("row_hash", Key(64)),
+        ],
+    },
+    JournalTable {
+        name: HOOKS,
+        key: 2,
+        columns: &[
+            ("run_id", Key(64)),
+            ("seq", Integer),
+            ("hook", Key(32)),
+            ("command", Text),
+            ("outcome", Key(16)),
+            ("output", Text),
+            ("began_at", Key(40)),
+            ("ended_at", Key(40)),
         ],
     },
     JournalTable {

@@ -9,6 +9,7 @@ use super::{RollbackKind, RollbackPlan, RollbackStep};
 use crate::changes::{ChangesPlan, Whose};
 use crate::execute::{Execution, is_of_another_session};
 use crate::gate;
+use crate::hooks::Around;
 use crate::journal::StoredMigration;
 use crate::plan::{PointScope, RunKind};
 use crate::report::RunReport;
@@ -38,7 +39,15 @@ impl Runner {
         let cx = &steady;
         execution.still_as_planned(&plan.applied)?;
         execution.record(cx, &plan.from, &plan.to).await?;
-        let outcome = Box::pin(execution.rollback(cx, plan)).await;
+        let around = Around::rollback();
+        let outcome = match execution.before(cx, &around).await {
+            Ok(()) => match execution.still_as_planned(&plan.applied) {
+                Ok(()) => Box::pin(execution.rollback(cx, plan)).await,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        let outcome = execution.after(cx, &around, outcome).await;
         execution.conclude(cx, outcome).await
     }
 
@@ -57,10 +66,18 @@ impl Runner {
             .state
             .heads(&plan.applied_after.iter().cloned().collect());
         execution.record(cx, &from, &to).await?;
-        let outcome = execution.restore_whole(cx, plan, true).await;
+        let around = Around::restore();
+        let outcome = match execution.before(cx, &around).await {
+            Ok(()) => match execution.still_as_planned(&plan.applied_before) {
+                Ok(()) => Box::pin(execution.restore_whole(cx, plan, true)).await,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
         if outcome.is_ok() {
             execution.give_back(cx, plan).await;
         }
+        let outcome = execution.after(cx, &around, outcome).await;
         execution.conclude(cx, outcome).await
     }
 }

@@ -1,5 +1,6 @@
 //! Reading `walkback.toml`: every key is known, refused or pointed at.
 
+mod hooks;
 mod protect;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use walkback_runner::vault::{HashKind, Keep, Rules};
 use walkback_runner::{Confirmation, Decision, Policy, Protect};
 
 use super::place::{Place, suggest};
+
+pub(super) use hooks::HooksSection;
 
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +111,8 @@ pub struct EnvironmentSection {
     pub retention: Rules,
     /// Whether it is pruned after every `up` and `backup create`.
     pub prunes_itself: bool,
+    /// Commands that run round a run, and the check whether the application is well.
+    pub hooks: HooksSection,
 }
 
 /// What a `walkback.toml` says.
@@ -429,8 +434,9 @@ impl<'a> Table<'a> {
                 "retention",
                 "keep",
                 "prune",
+                "hooks",
             ],
-            &["hooks"],
+            &[],
         )?;
         Ok(EnvironmentSection {
             at: self.place(&self.at),
@@ -449,6 +455,7 @@ impl<'a> Table<'a> {
             protect: self.protect()?,
             retention: self.retention()?,
             prunes_itself: self.prunes_itself()?,
+            hooks: self.hooks()?,
         })
     }
 

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use walkback_core::{Error, ErrorKind, Registry, Result};
-use walkback_runner::{Actor, Policy, Runner, Settings};
+use walkback_runner::{Actor, Hooks, Policy, Probe, Runner, Settings};
 
 use super::FILE_NAME;
 use super::environment::{Overrides, Variables};
-use super::file::{EnvironmentSection, FileConfig, MOST_JOBS, jobs};
+use super::file::{EnvironmentSection, FileConfig, HooksSection, MOST_JOBS, jobs};
 use super::place::{listed, suggest};
 
 /// The environment of a run without a configuration file.
@@ -140,6 +140,7 @@ impl Project {
         if let Some(section) = self.section() {
             settings.retention = section.retention;
             settings.prunes_itself = section.prunes_itself;
+            settings.hooks = self.hooks(&section.hooks)?;
         }
         if let Some(timeout) = self.lock_timeout()? {
             settings.lock_timeout = timeout;
@@ -155,6 +156,25 @@ impl Project {
             settings.protect = protect;
         }
         Ok(settings)
+    }
+
+    /// Returns the hooks, with the variables of a URL filled in. Those of commands are the shell's to fill in.
+    fn hooks(&self, section: &HooksSection) -> Result<Hooks> {
+        let mut hooks = Hooks::default();
+        hooks.commands.clone_from(&section.commands);
+        hooks.health_check.clone_from(&section.health_check);
+        if let (Some(check), Some(url)) = (&mut hooks.health_check, &section.url) {
+            let text = self.expand(url)?;
+            if !text.starts_with("http://") && !text.starts_with("https://") {
+                return Err(url
+                    .at
+                    .error("`http` of `health_check` is no URL of HTTP")
+                    .hint("write it as `http = \"http://localhost:8080/health\"`"));
+            }
+            check.probe = Probe::Http(text);
+        }
+        hooks.folder = Some(self.base.clone()).filter(|folder| !folder.as_os_str().is_empty());
+        Ok(hooks)
     }
 
     /// Returns how many sessions a backup or a restore works with: as many as there are processors, unless

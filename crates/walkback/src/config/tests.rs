@@ -124,11 +124,6 @@ fn a_typo_is_shown_with_its_line_and_what_was_meant() {
 fn keys_of_later_versions_are_refused_and_not_ignored() {
     for (text, name, line) in [
         (
-            "[env.production]\n[env.production.hooks]\nbefore_rollback = []\n",
-            "hooks",
-            2,
-        ),
-        (
             "[env.production.policy]\nread_only_during_run = true\n",
             "read_only_during_run",
             2,
@@ -142,6 +137,51 @@ fn keys_of_later_versions_are_refused_and_not_ignored() {
             error.message().contains(&format!("walkback.toml:{line}:")),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn hooks_that_cannot_be_run_are_refused_at_their_place() {
+    for (text, expected) in [
+        (
+            "before_up = \"make\"",
+            "`before_up` in `[env.dev.hooks]` is to be a list of commands, not a string (walkback.toml:2:13)",
+        ),
+        (
+            "before_up = [1]",
+            "`before_up` in `[env.dev.hooks]` is to be a list of commands, not an integer (walkback.toml:2:14)",
+        ),
+        (
+            "before_up = [\" \"]",
+            "a command of `before_up` is empty (walkback.toml:2:14)",
+        ),
+        (
+            "before_up = [{ timeout = \"1s\" }]",
+            "a command of `before_up` has no `run` (walkback.toml:2:14)",
+        ),
+        (
+            "before_up = [{ run = \"x\", timeout = \"0s\" }]",
+            "`timeout` in `[env.dev.hooks.before_up]` is no time at all (walkback.toml:2:27)",
+        ),
+        (
+            "before_up = [{ run = \"x\", tiemout = \"1s\" }]",
+            "unknown key `tiemout` in `[env.dev.hooks.before_up]` (walkback.toml:2:27)",
+        ),
+        (
+            "health_check = {}",
+            "`health_check` has neither of `http` and `command` (walkback.toml:2:1)",
+        ),
+        (
+            "health_check = { http = \"http://x\", command = \"y\" }",
+            "`health_check` has both of `http` and `command` (walkback.toml:2:1)",
+        ),
+        (
+            "health_check = { command = \"\" }",
+            "the command of `health_check` is empty (walkback.toml:2:28)",
+        ),
+    ] {
+        let error = refused(&format!("[env.dev.hooks]\n{text}\n"));
+        assert_eq!(error.message(), expected);
     }
 }
 

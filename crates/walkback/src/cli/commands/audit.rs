@@ -1,5 +1,7 @@
 //! `audit`: the runs that changed the database.
 
+use std::fmt::Write as _;
+
 use walkback_core::Result;
 use walkback_runner::RunRecord;
 
@@ -15,6 +17,9 @@ pub(super) async fn run(context: &Context, args: &Audit) -> Result<u8> {
         context.out.text("no run has changed this database");
     } else {
         context.out.text(text(&runs));
+        if context.global.verbose > 0 {
+            context.out.text(hooks(&runs));
+        }
     }
     context.object([("runs", json(&runs))])?;
     Ok(exit::DONE)
@@ -49,6 +54,35 @@ fn text(runs: &[RunRecord]) -> String {
         ],
         rows,
     )
+}
+
+/// Says what the hooks of each run have written.
+fn hooks(runs: &[RunRecord]) -> String {
+    let mut text = String::new();
+    for run in runs.iter().filter(|run| !run.hooks.is_empty()) {
+        writeln!(
+            text,
+            "\nhooks of run `{}` ({}, {}):",
+            run.id,
+            run.kind,
+            moment(&run.started_at)
+        )
+        .ok();
+        for hook in &run.hooks {
+            writeln!(
+                text,
+                "  {} {}: {}",
+                hook.hook,
+                hook.outcome.replace('_', " "),
+                hook.command
+            )
+            .ok();
+            for line in hook.output.lines() {
+                writeln!(text, "    {line}").ok();
+            }
+        }
+    }
+    text.trim_end().to_owned()
 }
 
 fn or_base(heads: &str) -> &str {

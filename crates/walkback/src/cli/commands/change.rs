@@ -57,8 +57,18 @@ pub(super) async fn run(context: &Context, runner: &Runner, plan: Plan, args: &R
 pub(super) fn finish(context: &Context, plan: (&str, Result<Value>), report: &RunReport) -> Result<u8> {
     context.out.text(render_report::report(report));
     warn_all(context, &report.warnings);
+    warn_all(context, &report.failed_after);
     context.object([plan, ("dry_run", Ok(false.into())), ("report", json(report))])?;
-    Ok(exit::DONE)
+    Ok(code(report))
+}
+
+/// Returns the exit code of a run that was done: what failed after it is for somebody to look at.
+pub(super) fn code(report: &RunReport) -> u8 {
+    if report.failed_after.is_empty() {
+        exit::DONE
+    } else {
+        exit::CHECK_FAILED
+    }
 }
 
 /// Tells that nothing was done, after the plan was shown.
