@@ -10,6 +10,7 @@ mod abort;
 mod backup;
 mod changes;
 mod delta;
+mod deploy;
 mod derive;
 mod detail;
 mod doctor;
@@ -55,6 +56,7 @@ mod watch;
 
 pub use abort::{AbortReport, SilentSession, UnlockPlan};
 pub use changes::{ChangesPlan, Conflict, KeptWrites, OnConflict, PutAside, Rescued, TableChanges, Waiting};
+pub use deploy::{DeployPlan, PlannedStage, ProcedureReport, Stage};
 pub use derive::{CatalogOrigin, DerivedDown, DerivedStep};
 pub use detail::{GraphNode, GraphView, HistoryEntry, MigrationDetail, MigrationState, ScriptView};
 pub use doctor::{Check, CheckState};

@@ -189,7 +189,8 @@ after_up = ["echo started >> log"]"#,
 }
 
 pub(crate) fn restores_and_rollbacks_have_hooks_and_a_health_check(backend: Backend) {
-    let application = Application::start(true);
+    let sandbox = project(backend, "");
+    let application = Application::start(&sandbox, &[]);
     let hooks = format!(
         r#"before_rollback = ["echo stop >> log"]
 after_rollback = ["echo start, $WALKBACK_OUTCOME >> log"]
@@ -198,7 +199,7 @@ after_restore = ["echo start after restore >> log"]
 {}"#,
         application.check()
     );
-    let sandbox = project(backend, &hooks);
+    add_hooks(&sandbox, &hooks);
     let backup = sandbox.backup();
     note(&sandbox);
     sandbox.ok(&["up", "-y"]);
@@ -211,7 +212,7 @@ after_restore = ["echo start after restore >> log"]
         ["before_rollback done", "after_rollback done", "health_check done"]
     );
     // An application that is not well is told, and what was done stays.
-    application.becomes(false);
+    sandbox.write("sick", "");
     let restored = sandbox.run(&["restore", &backup, "-y"]);
     assert_eq!(restored.code, Some(3), "{}", restored.transcript());
     assert!(

@@ -1,6 +1,9 @@
 //! Hooks round runs, and the procedure of a deployment: services that are stopped and started, a health check, and the way
 //! back that is gone without being asked.
 
+mod back;
+mod forward;
+mod full;
 mod hooks;
 mod service;
 
@@ -8,6 +11,18 @@ use std::process::ExitCode;
 
 use walkback_tests::{ONE_OF_EACH, journeys};
 
+use back::{
+    a_deployment_that_cannot_be_taken_back_says_so_and_keeps_the_code,
+    a_migration_that_fails_takes_the_deployment_back,
+    an_application_that_is_not_well_takes_the_deployment_back, an_interrupted_deployment_goes_back,
+    killed_at_any_stage_a_deployment_is_explained_and_recovered,
+    services_that_do_not_start_take_the_deployment_back,
+};
+use forward::{
+    a_deployment_does_all_of_it, a_dry_run_shows_all_of_it_and_runs_nothing,
+    hooks_after_a_deployment_change_nothing, what_fails_before_the_services_stop_changes_nothing,
+};
+use full::{a_full_rollback_brings_the_code_back_too, what_fails_in_a_full_rollback_starts_the_services};
 use hooks::{
     a_before_hook_that_fails_leaves_everything_as_it_was,
     a_hook_over_its_time_is_stopped_with_all_it_started, a_killed_run_tells_which_hook_it_was_at,
@@ -29,6 +44,18 @@ fn main() -> ExitCode {
                 a_killed_run_tells_which_hook_it_was_at,
                 restores_and_rollbacks_have_hooks_and_a_health_check,
                 the_password_is_in_no_output,
+                a_deployment_does_all_of_it,
+                a_dry_run_shows_all_of_it_and_runs_nothing,
+                hooks_after_a_deployment_change_nothing,
+                what_fails_before_the_services_stop_changes_nothing,
+                a_migration_that_fails_takes_the_deployment_back,
+                an_application_that_is_not_well_takes_the_deployment_back,
+                services_that_do_not_start_take_the_deployment_back,
+                an_interrupted_deployment_goes_back,
+                a_deployment_that_cannot_be_taken_back_says_so_and_keeps_the_code,
+                killed_at_any_stage_a_deployment_is_explained_and_recovered,
+                a_full_rollback_brings_the_code_back_too,
+                what_fails_in_a_full_rollback_starts_the_services,
             ],
         },
     )

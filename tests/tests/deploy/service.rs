@@ -3,9 +3,9 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use walkback_tests::{Backend, Sandbox};
+use walkback_tests::{Backend, Sandbox, Session};
 
 /// A project whose environment has these hooks, and a table of customers.
 pub(crate) fn project(backend: Backend, hooks: &str) -> Sandbox {
@@ -50,41 +50,42 @@ pub(crate) fn recorded(sandbox: &Sandbox, kind: &str) -> Vec<String> {
         .collect()
 }
 
-/// An application that says over HTTP whether it is well.
+/// An application that says over HTTP whether it is well: it is not while there is a file `sick` in the sandbox.
 pub(crate) struct Application {
     address: SocketAddr,
-    is_well: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
 }
 
 impl Application {
-    /// Starts one that answers until the test ends.
-    pub(crate) fn start(is_well: bool) -> Self {
+    /// Starts one that answers until the test ends, and runs these statements when it is first asked.
+    pub(crate) fn start(sandbox: &Sandbox, writes: &'static [&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let application = Self {
             address: listener.local_addr().expect("it has an address"),
-            is_well: Arc::new(AtomicBool::new(is_well)),
             asked: Arc::new(AtomicUsize::new(0)),
         };
-        let (is_well, asked) = (Arc::clone(&application.is_well), Arc::clone(&application.asked));
+        let asked = Arc::clone(&application.asked);
+        let (sick, file) = (sandbox.path("sick"), sandbox.path("app.db"));
+        let (backend, url) = (sandbox.backend(), sandbox.url());
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let mut request = [0_u8; 2048];
                 stream.read(&mut request).ok();
-                asked.fetch_add(1, Ordering::SeqCst);
-                let (status, text) = match is_well.load(Ordering::SeqCst) {
-                    true => ("200 OK", "all is well"),
-                    false => ("503 Service Unavailable", "no table `orders`"),
+                if asked.fetch_add(1, Ordering::SeqCst) == 0 && !writes.is_empty() {
+                    let mut session = match backend {
+                        Backend::Sqlite => Session::open_file(&file),
+                        _ => Session::open(backend, &url),
+                    };
+                    writes.iter().for_each(|sql| session.sql(sql));
+                }
+                let (status, text) = match sick.exists() {
+                    false => ("200 OK", "all is well"),
+                    true => ("503 Service Unavailable", "no table `orders`"),
                 };
                 let length = text.len();
-                stream
-                    .write_all(
-                        format!(
-                            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
-                        )
-                        .as_bytes(),
-                    )
-                    .ok();
+                let head =
+                    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+                stream.write_all(format!("{head}{text}").as_bytes()).ok();
             }
         });
         application
@@ -93,7 +94,7 @@ impl Application {
     /// The key of the configuration that asks it.
     pub(crate) fn check(&self) -> String {
         format!(
-            "health_check = {{ http = \"http://{}/health\", retries = 2, interval = \"50ms\", timeout = \"2s\" }}",
+            "health_check = {{ http = \"http://{}/health\", retries = 2, interval = \"50ms\", timeout = \"5s\" }}",
             self.address
         )
     }
@@ -101,8 +102,34 @@ impl Application {
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
+}
 
-    pub(crate) fn becomes(&self, is_well: bool) {
-        self.is_well.store(is_well, Ordering::SeqCst);
-    }
+/// Hooks with a service that is a real process, and a release that can be brought back.
+pub(crate) const SERVICES: &str = r#"
+before_deploy = ["echo deploy $WALKBACK_ENV >> log"]
+after_deploy = ["echo after $WALKBACK_OUTCOME >> log"]
+stop_services = ["echo stop >> log; test ! -f pid || kill $(cat pid); rm -f pid"]
+start_services = ["echo start >> log; sleep 600 & echo $! > pid"]
+rollback_code = ["echo code back at $WALKBACK_OUTCOME >> log; rm -f sick"]
+"#;
+
+/// Two migrations that are pending: one of rows, one of a column.
+pub(crate) fn pending(sandbox: &Sandbox) {
+    sandbox.migration(
+        "002_tier",
+        "UPDATE customers SET tier = 7 WHERE id IN (1, 2);",
+        "",
+    );
+    sandbox.migration(
+        "003_note",
+        "ALTER TABLE customers ADD COLUMN note VARCHAR(40);",
+        "ALTER TABLE customers DROP COLUMN note;",
+    );
+}
+
+/// Whether the service that the hooks have started is there.
+pub(crate) fn is_running(sandbox: &Sandbox) -> bool {
+    let pid = std::fs::read_to_string(sandbox.path("pid")).unwrap_or_default();
+    let pid = pid.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
 }

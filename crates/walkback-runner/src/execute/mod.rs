@@ -541,7 +541,8 @@ pub(crate) fn join(ids: &[MigrationId]) -> String {
     ids.iter().map(MigrationId::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn summary(report: &RunReport) -> String {
+/// Says in a phrase what a run did.
+pub(crate) fn summary(report: &RunReport) -> String {
     let names = |named: &[Named]| {
         named
             .iter()

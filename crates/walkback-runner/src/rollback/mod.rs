@@ -62,6 +62,8 @@ impl RollbackKind {
 pub enum RollbackWhat {
     /// The last run that changed something.
     LastRun,
+    /// This run of the journal.
+    Run(String),
     /// So many migrations.
     Count(usize),
     /// Everything after a target, which stays applied.

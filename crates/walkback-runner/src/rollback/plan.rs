@@ -8,6 +8,7 @@ use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result, Session, 
 use super::renamed::Renamed;
 use super::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
 use crate::changes::{Changed, ChangesPlan, OnConflict};
+use crate::deploy::FULL_ROLLBACK;
 use crate::journal::{Journal, PointRow, RunRecord, RunStatus};
 use crate::loss::LossCounter;
 use crate::others::heads_in;
@@ -70,6 +71,7 @@ impl Runner {
                 planning.migrations(&ids, request.kind).await
             }
             RollbackWhat::LastRun => planning.last_run(request.kind).await,
+            RollbackWhat::Run(id) => planning.run(id, request.kind).await,
         }?;
         plan.on_conflict = request.on_conflict;
         Ok(plan)
@@ -135,6 +137,9 @@ pub(super) struct Planning<'a> {
     pub(super) replaced: BTreeMap<TableName, Option<Table>>,
 }
 
+/// Runs that change nothing themselves.
+const NOT_WALKED_BACK: [&str; 3] = ["recover", "deploy", FULL_ROLLBACK];
+
 impl Planning<'_> {
     /// Plans to undo the last run that changed something, whatever it was.
     async fn last_run(&mut self, kind: RollbackKind) -> Result<RollbackPlan> {
@@ -145,7 +150,11 @@ impl Planning<'_> {
         } else {
             Vec::new()
         };
-        for run in runs.iter().filter(|run| run.kind != "recover") {
+        // A procedure is walked back by the runs that it was made of.
+        for run in runs
+            .iter()
+            .filter(|run| !NOT_WALKED_BACK.contains(&run.kind.as_str()))
+        {
             if let Some(plan) = self.back_before(run, kind).await? {
                 return Ok(plan);
             }
@@ -156,6 +165,17 @@ impl Planning<'_> {
         } else {
             error.hint("`walkback rollback -n 1` walks back the newest migration")
         })
+    }
+
+    /// Plans to undo one run by its name.
+    async fn run(&mut self, id: &str, kind: RollbackKind) -> Result<RollbackPlan> {
+        let dialect = self.runner.dialect();
+        let runs = Journal::new(self.session, &*dialect).runs(self.cx, None).await?;
+        let planned = match runs.iter().find(|run| run.id == id) {
+            Some(run) => self.back_before(run, kind).await?,
+            None => None,
+        };
+        planned.ok_or_else(|| Error::not_found(format!("run `{id}` has left nothing to walk back")))
     }
 
     /// Plans to undo one run. `None`: it changed nothing.

@@ -61,7 +61,10 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(global: Global, command: &Command, hooks: &Hooks) -> Self {
+    pub(crate) fn new(mut global: Global, command: &Command, hooks: &Hooks) -> Self {
+        if global.env.is_none() {
+            global.env = command.environment().map(str::to_owned);
+        }
         let bars = confirm::stderr_is_terminal() && !global.quiet && !global.json;
         let progress: Arc<dyn Progress> = if bars {
             Arc::new(Bars::new())

@@ -151,6 +151,22 @@ pub(crate) struct Up {
     pub(crate) run: RunArgs,
 }
 
+/// Arguments of `deploy`.
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// The environment of the configuration to deploy to.
+    #[arg(value_name = "ENV")]
+    pub(crate) environment: String,
+    /// How far: an id, a unique prefix, `head`, `+N`, `label@head`; all pending migrations if nothing is said.
+    #[arg(long, value_name = "TARGET", allow_negative_numbers = true)]
+    pub(crate) to: Option<String>,
+    /// Show the stages and the plan, and run nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
+}
+
 /// Arguments of `down`.
 #[derive(Debug, Args)]
 pub(crate) struct Down {
@@ -222,6 +238,10 @@ pub(crate) struct Rollback {
     /// cell by cell.
     #[arg(long, value_name = "POLICY", default_value = "keep")]
     pub(crate) on_conflict: ConflictPolicy,
+    /// The whole procedure: stop services, make a backup, walk back, start services, ask the health check, then bring the
+    /// code back; by the hooks of the environment.
+    #[arg(long, conflicts_with = "sql")]
+    pub(crate) full: bool,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }

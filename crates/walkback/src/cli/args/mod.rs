@@ -149,6 +149,8 @@ pub(crate) enum Command {
     /// Apply pending migrations: all, or up to a target.
     #[command(visible_aliases = ["migrate", "upgrade"])]
     Up(Up),
+    /// Deploy: backup, hooks, migrations, health check, and back again by itself if one of them fails.
+    Deploy(Deploy),
     /// Run downs, newest first: ONE, or down to a target.
     #[command(visible_aliases = ["downgrade", "revert"])]
     Down(Down),
@@ -210,6 +212,7 @@ impl Command {
             Self::Show(_) => "show",
             Self::Graph(_) => "graph",
             Self::Up(_) => "up",
+            Self::Deploy(_) => "deploy",
             Self::Down(_) => "down",
             Self::Goto(_) => "goto",
             Self::Redo(_) => "redo",
@@ -253,10 +256,19 @@ impl Command {
         jobs.map(usize::from)
     }
 
+    /// Returns the environment that the command names itself.
+    pub(crate) fn environment(&self) -> Option<&str> {
+        match self {
+            Self::Deploy(args) => Some(&args.environment),
+            _ => None,
+        }
+    }
+
     /// Returns the `--lock-timeout` of the command.
     pub(crate) fn lock_timeout(&self) -> Option<Duration> {
         match self {
             Self::Up(args) => args.run.consent.lock_timeout,
+            Self::Deploy(args) => args.consent.lock_timeout,
             Self::Down(args) => args.run.consent.lock_timeout,
             Self::Goto(args) => args.run.consent.lock_timeout,
             Self::Redo(args) => args.run.consent.lock_timeout,

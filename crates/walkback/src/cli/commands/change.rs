@@ -122,7 +122,7 @@ fn nothing_to_do(plan: &Plan) -> String {
 }
 
 /// Returns what a person has to confirm, if the policy wants that for this plan.
-fn wants_confirmation(plan: &Plan, policy: &Policy, consent: &Consent) -> Option<String> {
+pub(super) fn wants_confirmation(plan: &Plan, policy: &Policy, consent: &Consent) -> Option<String> {
     let destroys = |direction| {
         let steps = plan.steps.iter().filter(move |step| step.direction == direction);
         let statements = steps.flat_map(|step| &step.statements);

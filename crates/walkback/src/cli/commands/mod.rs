@@ -7,6 +7,7 @@ mod backup_verify;
 mod change;
 mod completions;
 mod current;
+mod deploy;
 mod doctor;
 mod down;
 mod dump;
@@ -54,6 +55,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8> {
         Command::Show(args) => show::run(context, &args).await,
         Command::Graph(args) => graph::run(context, &args).await,
         Command::Up(args) => up::run(context, &args).await,
+        Command::Deploy(args) => Box::pin(deploy::run(context, &args)).await,
         Command::Down(args) => down::run(context, &args).await,
         Command::Goto(args) => goto::run(context, &args).await,
         Command::Redo(args) => redo::run(context, &args).await,

@@ -5,6 +5,7 @@ use walkback_core::{Error, ErrorKind, Result};
 use walkback_runner::{OnConflict, RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat, Runner};
 
 use super::change::{self, no_sql, place, print_sql};
+use super::deploy;
 use super::dump::{Chosen, Named};
 use crate::cli::args::{ConflictPolicy, Rollback, RollbackType};
 use crate::cli::context::{Context, consent, json};
@@ -67,7 +68,13 @@ async fn rollback(
         context.object(fields)?;
         return Ok(exit::DONE);
     }
-    let shown = render::rollback(&plan, &place(runner));
+    let mut shown = render::rollback(&plan, &place(runner));
+    if args.full {
+        shown = format!(
+            "{shown}\n{}",
+            deploy::stages("stages", &runner.full_rollback_stages())
+        );
+    }
     if args.run.dry_run {
         context.out.text(shown);
         return change::finish_dry_run(context, &plan.warnings, json(&plan));
@@ -79,6 +86,10 @@ async fn rollback(
     context
         .confirm(runner, what(&plan), args.run.consent.confirm_name.as_deref())
         .await?;
+    if args.full {
+        let report = Box::pin(runner.run_full_rollback(&context.cx, &plan, &consent)).await?;
+        return deploy::finish(context, "walked back", json(&plan), &report);
+    }
     let report = runner.run_rollback(&context.cx, &plan, &consent).await?;
     change::finish(context, ("plan", json(&plan)), &report)
 }
