@@ -147,6 +147,7 @@ impl Runner {
         }
         // Who holds the lock from here on is this process, and what works without it has lost its run.
         let _lock = Lock::take(self, cx, "unlock").await?;
+        self.release_after_kill(cx).await?;
         if let Some(working) = self.silent(cx, WORK).await? {
             self.control_of_locks()?.end_session(cx, &working.session).await?;
             ended.push(working);

@@ -25,8 +25,10 @@ impl Runner {
     /// `PermissionDenied` if the user of the connection may not.
     pub async fn set_read_only(&self, cx: &Cx, read_only: bool, consent: &Consent) -> Result<()> {
         let control = self.control()?;
-        gate::ticket(self.settings(), consent)?;
+        gate::change(self.settings(), consent)?;
         let _lock = Lock::take(self, cx, "maintenance").await?;
+        // From here on it is a person's, and no run's to end.
+        self.release_after_kill(cx).await?;
         control.set_read_only(cx, read_only).await
     }
 

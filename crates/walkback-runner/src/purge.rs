@@ -108,7 +108,7 @@ impl Runner {
     /// # Errors
     /// `Refused` by the policy, `Locked` if somebody else runs.
     pub async fn run_purge(&self, cx: &Cx, plan: &PurgePlan, consent: &Consent) -> Result<RunReport> {
-        gate::ticket(self.settings(), consent)?;
+        gate::change(self.settings(), consent)?;
         let drops: Vec<_> = plan
             .drop
             .iter()

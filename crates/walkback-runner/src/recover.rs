@@ -279,7 +279,7 @@ impl Runner {
     /// # Errors
     /// As [`Runner::run`].
     pub async fn run_recover(&self, cx: &Cx, plan: &RecoverPlan, consent: &Consent) -> Result<RunReport> {
-        gate::ticket(self.settings(), consent)?;
+        gate::change(self.settings(), consent)?;
         let (mut execution, steady) = Execution::begin(self, cx, RunKind::Recover, consent, &[]).await?;
         let cx = &steady;
         let heads = execution.state.heads(&execution.state.applied_set());

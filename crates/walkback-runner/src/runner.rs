@@ -178,8 +178,8 @@ impl Runner {
     ///
     /// # Errors
     /// `Refused`, with what is missing.
-    pub fn check(&self, plan: &Plan, consent: &Consent) -> Result<()> {
-        gate::plan(&self.settings, plan, consent)
+    pub fn check(&self, cx: &Cx, plan: &Plan, consent: &Consent) -> Result<()> {
+        gate::plan(&self.settings, cx, plan, consent)
     }
 
     /// Says whether the policy lets a rollback through.
@@ -195,7 +195,7 @@ impl Runner {
     /// # Errors
     /// `Refused`, with what is missing.
     pub fn check_change(&self, consent: &Consent) -> Result<()> {
-        gate::ticket(&self.settings, consent)
+        gate::change(&self.settings, consent)
     }
 
     /// Returns the vault, or says how to get one.

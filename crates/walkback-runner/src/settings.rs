@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use walkback_vault::Rules;
 
 use crate::hooks::Hooks;
+use crate::hours::Hours;
 use crate::protect::Protect;
 
 /// Who runs, for the journal, the lock and the audit.
@@ -63,6 +64,12 @@ pub struct Policy {
     pub require_ticket: bool,
     /// How a person confirms.
     pub confirm: Confirmation,
+    /// Who may change the database: `alice`, `alice@host`. Nobody named: everybody.
+    pub allowed_users: Vec<String>,
+    /// When migrations may be applied. Nothing named: always. Walking back is always allowed.
+    pub allowed_hours: Vec<Hours>,
+    /// Whether applications are kept from writing while a run works.
+    pub read_only_during_run: bool,
 }
 
 /// What a person or a pipeline allows for one run.

@@ -212,7 +212,10 @@ pub(crate) fn a_deployment_that_cannot_be_taken_back_says_so_and_keeps_the_code(
         log(&sandbox)
     );
     stop(&sandbox);
+    // It has ended, and what it left is a database that is sound.
+    assert!(sandbox.status()["unfinished"].is_null());
     // Said to be meant, it goes back.
+    sandbox.remove("sick");
     sandbox.ok(&["rollback", "-y", "--allow-lossy", "-n", "2"]);
     assert_eq!(customers(&sandbox), "1 ann 1, 2 bob 1, 3 cid 2");
 }

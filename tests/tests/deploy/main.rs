@@ -5,11 +5,12 @@ mod back;
 mod forward;
 mod full;
 mod hooks;
+mod policy;
 mod service;
 
 use std::process::ExitCode;
 
-use walkback_tests::{ONE_OF_EACH, journeys};
+use walkback_tests::{Backend, ONE_OF_EACH, journeys};
 
 use back::{
     a_deployment_that_cannot_be_taken_back_says_so_and_keeps_the_code,
@@ -30,6 +31,14 @@ use hooks::{
     interrupted_hooks_are_stopped_and_services_started, restores_and_rollbacks_have_hooks_and_a_health_check,
     the_password_is_in_no_output,
 };
+use policy::{
+    a_killed_run_does_not_keep_applications_from_writing, a_policy_that_cannot_be_kept_is_refused,
+    applications_do_not_write_while_a_run_works, migrations_wait_for_their_hours_and_rollbacks_do_not,
+    only_those_who_may_change_the_database,
+};
+
+/// Those with a server, one of each.
+const NETWORKED: &[Backend] = &[Backend::Postgres, Backend::Mysql, Backend::Mariadb];
 
 fn main() -> ExitCode {
     walkback_tests::main(
@@ -56,7 +65,14 @@ fn main() -> ExitCode {
                 killed_at_any_stage_a_deployment_is_explained_and_recovered,
                 a_full_rollback_brings_the_code_back_too,
                 what_fails_in_a_full_rollback_starts_the_services,
+                only_those_who_may_change_the_database,
+                migrations_wait_for_their_hours_and_rollbacks_do_not,
             ],
+            NETWORKED => [
+                applications_do_not_write_while_a_run_works,
+                a_killed_run_does_not_keep_applications_from_writing,
+            ],
+            &[Backend::Sqlite] => [a_policy_that_cannot_be_kept_is_refused],
         },
     )
 }

@@ -63,7 +63,8 @@ impl Runner {
     /// # Errors
     /// The error of the stage that failed, once all is as it was before; `NeedsRecovery` if it could not be brought back.
     pub async fn run_deploy(&self, cx: &Cx, plan: &DeployPlan, consent: &Consent) -> Result<ProcedureReport> {
-        gate::plan(self.settings(), &plan.up, consent)?;
+        gate::plan(self.settings(), cx, &plan.up, consent)?;
+        gate::hours(self.settings(), cx)?;
         let heads = (&plan.up.from[..], &plan.up.to[..]);
         let (mut procedure, cx) = Procedure::begin(self, cx, "deploy", consent, heads).await?;
         let outcome = match Box::pin(procedure.deploy(&cx, plan)).await {
@@ -217,7 +218,8 @@ impl Procedure<'_> {
     }
 
     /// Says that services stay stopped while the database is between two states.
-    pub(super) fn left_stopped(&self, error: Error) -> Error {
+    pub(super) fn left_stopped(&mut self, error: Error) -> Error {
+        self.half_done = true;
         let hooks = &self.runner.settings().hooks;
         let left = hooks.phrases(Moment::StartServices).into_iter();
         left.fold(error, |error, command| {

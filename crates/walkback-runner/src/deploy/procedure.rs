@@ -24,6 +24,8 @@ pub(super) struct Procedure<'a> {
     pub(super) stopped: bool,
     /// Whether they were started since.
     pub(super) started: bool,
+    /// Whether a part of it is half-done, and `recover` has to look.
+    pub(super) half_done: bool,
     lock: Arc<Lock>,
     run: RunRecord,
     records: Vec<crate::journal::HookRecord>,
@@ -43,6 +45,7 @@ impl<'a> Procedure<'a> {
         let lock = Lock::take(runner, cx, kind).await?;
         let mut session = runner.connect(cx, Access::Write).await?;
         let dialect = runner.dialect();
+        runner.quiet()?;
         session.begin(cx, Begin::Write).await?;
         Journal::new(&mut *session, &*dialect).create(cx).await?;
         session.commit(cx).await?;
@@ -85,6 +88,7 @@ impl<'a> Procedure<'a> {
             report,
             stopped: false,
             started: false,
+            half_done: false,
             lock,
             run,
             records: Vec::new(),
@@ -190,13 +194,13 @@ impl<'a> Procedure<'a> {
         Ok(())
     }
 
-    /// Ends the row of the procedure. One that needs a person first stays open, so that `recover` finds it.
+    /// Ends the row of the procedure. One that left something half-done stays open, so that `recover` finds it.
     pub(super) async fn conclude(mut self, cx: &Cx, outcome: Result<()>) -> Result<ProcedureReport> {
         let cx = &cx.shielded();
         let outcome = outcome.map_err(|error| self.lock.explain(error));
         let status = match &outcome {
             Ok(()) => RunStatus::Done,
-            Err(error) if error.kind() == ErrorKind::NeedsRecovery => RunStatus::Running,
+            Err(_) if self.half_done => RunStatus::Running,
             Err(error) if error.kind() == ErrorKind::Interrupted => RunStatus::Undone,
             Err(_) => RunStatus::Failed,
         };

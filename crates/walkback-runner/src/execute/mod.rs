@@ -110,7 +110,7 @@ impl Runner {
     /// `Refused` by the policy, `Locked` if somebody else runs, `CheckFailed` if the database is no longer
     /// what the plan was made for, `NeedsRecovery` if a failed migration could not be undone.
     pub async fn run(&self, cx: &Cx, plan: &Plan, consent: &Consent) -> Result<RunReport> {
-        gate::plan(self.settings(), plan, consent)?;
+        gate::plan(self.settings(), cx, plan, consent)?;
         let (mut execution, steady) =
             Execution::begin(self, cx, plan.kind, consent, &rights::of_plan(plan)).await?;
         let cx = &steady;
@@ -139,6 +139,9 @@ impl<'a> Execution<'a> {
         consent: &Consent,
         actions: &[Action],
     ) -> Result<(Self, Cx)> {
+        if !matches!(kind, RunKind::Recover | RunKind::Purge | RunKind::Stamp) {
+            runner.quiet()?;
+        }
         let lock = Lock::take(runner, cx, kind.name()).await?;
         let mut session = runner.connect(cx, Access::Write).await?;
         lock::take_work(runner, cx, kind.name(), &mut *session).await?;
@@ -241,6 +244,7 @@ impl<'a> Execution<'a> {
         // These three put right what a killed run left, each in its own transaction.
         if !matches!(kind, RunKind::Recover | RunKind::Restore | RunKind::Stamp) {
             execution.close_interrupted(cx).await?;
+            execution.end_quiet_of_killed(cx).await?;
             execution.forget_witnessed(cx).await?;
         }
         execution.settle_shown(cx, kind).await?;
@@ -473,6 +477,7 @@ impl<'a> Execution<'a> {
                     .await?;
                 self.session.commit(cx).await?;
                 cx.step("run.finished");
+                self.end_quiet(cx).await;
                 self.report.to = to;
                 self.report.duration_ms =
                     u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);

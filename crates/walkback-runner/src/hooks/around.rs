@@ -77,6 +77,7 @@ impl Execution<'_> {
                 outcome => outcome?,
             }
         }
+        self.keep_quiet(cx).await?;
         if !moments.is_empty() {
             let unfinished = std::mem::take(&mut self.state.unfinished);
             self.state = State::load(self.runner, cx, &mut *self.session).await?;
@@ -87,6 +88,10 @@ impl Execution<'_> {
 
     /// Runs the hooks after the work, whatever came of it, and returns what came of it.
     pub(crate) async fn after(&mut self, cx: &Cx, around: &Around, outcome: Result<()>) -> Result<()> {
+        let needs_recovery = matches!(&outcome, Err(error) if error.kind() == ErrorKind::NeedsRecovery);
+        if !needs_recovery {
+            self.end_quiet(cx).await;
+        }
         let word = match &outcome {
             Ok(()) => "done",
             Err(error) if error.kind() == ErrorKind::NeedsRecovery => {

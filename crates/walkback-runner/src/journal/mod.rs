@@ -121,6 +121,11 @@ impl<'a> Journal<'a> {
         self.write(cx, &insert, &[name.into(), value.into()]).await
     }
 
+    pub(crate) async fn forget_meta(&mut self, cx: &Cx, name: &str) -> Result<()> {
+        let delete = format!("DELETE FROM {} WHERE name = ?", tables::META);
+        self.write(cx, &delete, &[name.into()]).await
+    }
+
     async fn write(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<()> {
         let sql = self.bind(sql);
         self.session.execute(cx, &sql, params).await.map(|_| ())

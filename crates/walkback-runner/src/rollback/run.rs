@@ -56,7 +56,7 @@ impl Runner {
     /// # Errors
     /// As [`Runner::run_rollback`].
     pub async fn run_restore(&self, cx: &Cx, plan: &RestorePlan, consent: &Consent) -> Result<RunReport> {
-        gate::ticket(self.settings(), consent)?;
+        gate::change(self.settings(), consent)?;
         let (mut execution, steady) =
             Execution::begin(self, cx, RunKind::Restore, consent, &rights::of_restore(plan)).await?;
         let cx = &steady;

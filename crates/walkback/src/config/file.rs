@@ -1,6 +1,7 @@
 //! Reading `walkback.toml`: every key is known, refused or pointed at.
 
 mod hooks;
+mod policy;
 mod protect;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use walkback_core::{Error, Result};
 use walkback_runner::vault::{HashKind, Keep, Rules};
-use walkback_runner::{Confirmation, Decision, Policy, Protect};
+use walkback_runner::{Policy, Protect};
 
 use super::place::{Place, suggest};
 
@@ -531,26 +532,6 @@ impl<'a> Table<'a> {
             .map(|item| self.string_of(key, item))
             .collect::<Result<_>>()
             .map(Some)
-    }
-
-    fn policy(&self) -> Result<Policy> {
-        const DECISIONS: [(&str, Decision); 3] = [
-            ("allow", Decision::Allow),
-            ("ask", Decision::Ask),
-            ("refuse", Decision::Refuse),
-        ];
-        const CONFIRMATIONS: [(&str, Confirmation); 2] =
-            [("yes", Confirmation::Yes), ("type-name", Confirmation::TypeName)];
-        self.allow(
-            &["destructive", "lossy", "require_ticket", "confirm"],
-            &["read_only_during_run"],
-        )?;
-        Ok(Policy {
-            destructive: self.choice("destructive", &DECISIONS)?.unwrap_or_default(),
-            lossy: self.choice("lossy", &DECISIONS)?.unwrap_or_default(),
-            require_ticket: self.boolean("require_ticket")?.unwrap_or_default(),
-            confirm: self.choice("confirm", &CONFIRMATIONS)?.unwrap_or_default(),
-        })
     }
 }
 

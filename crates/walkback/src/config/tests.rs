@@ -123,11 +123,7 @@ fn a_typo_is_shown_with_its_line_and_what_was_meant() {
 #[test]
 fn keys_of_later_versions_are_refused_and_not_ignored() {
     for (text, name, line) in [
-        (
-            "[env.production.policy]\nread_only_during_run = true\n",
-            "read_only_during_run",
-            2,
-        ),
+        ("[env.production.policy]\napprovals = 1\n", "approvals", 2),
         ("[source]\nkind = \"liquibase\"\n", "liquibase", 2),
     ] {
         let error = refused(text);

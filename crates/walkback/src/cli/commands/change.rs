@@ -43,7 +43,7 @@ pub(super) async fn run(context: &Context, runner: &Runner, plan: Plan, args: &R
     context.out.detail(shown);
     warn_all(context, &plan.warnings);
     let consent = consent(&args.consent);
-    runner.check(&plan, &consent)?;
+    runner.check(&context.cx, &plan, &consent)?;
     if let Some(what) = wants_confirmation(&plan, &runner.settings().policy, &consent) {
         context
             .confirm(runner, what, args.consent.confirm_name.as_deref())

@@ -1,0 +1,81 @@
+//! `[env.<name>.policy]`: what the environment allows.
+
+use walkback_core::Result;
+use walkback_runner::{Confirmation, Decision, Hours, Policy};
+
+use super::{Located, Table};
+
+impl Table<'_> {
+    pub(super) fn policy(&self) -> Result<Policy> {
+        const DECISIONS: [(&str, Decision); 3] = [
+            ("allow", Decision::Allow),
+            ("ask", Decision::Ask),
+            ("refuse", Decision::Refuse),
+        ];
+        const CONFIRMATIONS: [(&str, Confirmation); 2] =
+            [("yes", Confirmation::Yes), ("type-name", Confirmation::TypeName)];
+        self.allow(
+            &[
+                "destructive",
+                "lossy",
+                "require_ticket",
+                "confirm",
+                "allowed_users",
+                "allowed_hours",
+                "read_only_during_run",
+            ],
+            &["approvals", "approvers"],
+        )?;
+        Ok(Policy {
+            destructive: self.choice("destructive", &DECISIONS)?.unwrap_or_default(),
+            lossy: self.choice("lossy", &DECISIONS)?.unwrap_or_default(),
+            require_ticket: self.boolean("require_ticket")?.unwrap_or_default(),
+            confirm: self.choice("confirm", &CONFIRMATIONS)?.unwrap_or_default(),
+            allowed_users: self.allowed_users()?,
+            allowed_hours: self.allowed_hours()?,
+            read_only_during_run: self.boolean("read_only_during_run")?.unwrap_or_default(),
+        })
+    }
+
+    /// A list of nobody would lock everybody out.
+    fn allowed_users(&self) -> Result<Vec<String>> {
+        let Some(users) = self.strings("allowed_users")? else {
+            return Ok(Vec::new());
+        };
+        if users.is_empty() || users.iter().any(|user| user.value.trim().is_empty()) {
+            return Err(self
+                .place(&self.key_span("allowed_users"))
+                .error("`allowed_users` names nobody")
+                .hint("write it as `allowed_users = [\"alice\", \"deploy@ci\"]`, or leave it out"));
+        }
+        Ok(users.into_iter().map(|user| user.value).collect())
+    }
+
+    /// Reads hours: one string, or a list of them.
+    fn allowed_hours(&self) -> Result<Vec<Hours>> {
+        let Some(value) = self.get("allowed_hours") else {
+            return Ok(Vec::new());
+        };
+        let texts = match value.get_ref().as_str() {
+            Some(_) => vec![self.string_of("allowed_hours", value)?],
+            None => self.strings("allowed_hours")?.unwrap_or_default(),
+        };
+        if texts.is_empty() {
+            return Err(self
+                .place(&self.key_span("allowed_hours"))
+                .error("`allowed_hours` names none")
+                .hint(
+                    "write it as `allowed_hours = \"Mon-Fri 08:00-18:00 Europe/Berlin\"`, or leave it out",
+                ));
+        }
+        texts.iter().map(hours).collect()
+    }
+}
+
+fn hours(text: &Located<String>) -> Result<Hours> {
+    text.value.parse::<Hours>().map_err(|error| {
+        let told = text.at.error(error.message());
+        let hints = error.hints().iter().cloned();
+        hints.fold(told, walkback_core::Error::hint)
+    })
+}

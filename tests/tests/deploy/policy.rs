@@ -1,0 +1,174 @@
+//! What the policy of an environment refuses, and that applications may write again however a run ends.
+
+use std::time::{Duration, Instant};
+
+use walkback_tests::{Backend, Sandbox};
+
+use crate::service::{pending, project};
+
+/// Gives the environment of a project a policy.
+fn policy(sandbox: &Sandbox, policy: &str) {
+    let text = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("there is a configuration");
+    let text = text.split("\n[env.dev.policy]").next().unwrap_or_default();
+    sandbox.write("walkback.toml", &format!("{text}\n[env.dev.policy]\n{policy}\n"));
+}
+
+pub(crate) fn only_those_who_may_change_the_database(backend: Backend) {
+    let sandbox = project(backend, "");
+    let backup = sandbox.backup();
+    pending(&sandbox);
+    policy(
+        &sandbox,
+        "allowed_users = [\"somebody-else\", \"nobody@nowhere\"]",
+    );
+    let before = sandbox.contents();
+    for line in [
+        &["up", "-y"][..],
+        &["down", "-y"],
+        &["rollback", "-y"],
+        &["restore", &backup, "-y"],
+        &["stamp", "base"],
+        &["deploy", "dev", "-y"],
+        &["rollback", "--full", "-y"],
+    ] {
+        let refused = sandbox.run(line);
+        assert_eq!(refused.code, Some(6), "{}", refused.transcript());
+        for said in ["is not changed by", "somebody-else", "allowed_users"] {
+            assert!(refused.stderr.contains(said), "{said}: {}", refused.transcript());
+        }
+    }
+    sandbox.assert_contents(&before, "it was refused");
+    sandbox.ok(&["up", "--dry-run"]);
+    let audit = sandbox.ok(&["audit", "--json"]).json();
+    let actor = audit["runs"][0]["actor"].as_str().expect("an actor").to_owned();
+    let user = actor.split(" (pid").next().unwrap_or_default();
+    policy(&sandbox, &format!("allowed_users = [\"{user}\"]"));
+    sandbox.ok(&["up", "-y", "-n", "1"]);
+    let user = user.split('@').next().unwrap_or_default();
+    policy(&sandbox, &format!("allowed_users = [\"{user}\"]"));
+    sandbox.ok(&["up", "-y"]);
+}
+
+pub(crate) fn migrations_wait_for_their_hours_and_rollbacks_do_not(backend: Backend) {
+    // A Saturday and a Monday, in the years to come: the journal holds moments of now.
+    const SATURDAY: &str = "2040-01-07T12:00:00Z";
+    const MONDAY: &str = "2040-01-09T07:30:00Z";
+    let sandbox = project(backend, "");
+    pending(&sandbox);
+    policy(&sandbox, "allowed_hours = \"Mon-Fri 08:00-18:00 Europe/Berlin\"");
+    for line in [&["up", "-y"][..], &["deploy", "dev", "-y"], &["redo", "-y"]] {
+        let refused = sandbox.at(SATURDAY, line);
+        assert_eq!(refused.code, Some(6), "{}", refused.transcript());
+        for said in [
+            "takes no migrations now",
+            "Mon-Fri 08:00-18:00 Europe/Berlin",
+            "walking back is allowed",
+        ] {
+            assert!(refused.stderr.contains(said), "{said}: {}", refused.transcript());
+        }
+    }
+    assert_eq!(sandbox.status()["pending"].as_array().map(Vec::len), Some(2));
+    // Half past eight in Berlin, half past seven in UTC.
+    sandbox.ok_at(MONDAY, &["up", "-y"]);
+    sandbox.ok_at("2040-01-14T12:00:00Z", &["rollback", "-y"]);
+    assert_eq!(sandbox.status()["pending"].as_array().map(Vec::len), Some(2));
+}
+
+pub(crate) fn a_policy_that_cannot_be_kept_is_refused(backend: Backend) {
+    let sandbox = project(backend, "");
+    pending(&sandbox);
+    policy(&sandbox, "read_only_during_run = true");
+    for line in [&["up", "-y"][..], &["deploy", "dev", "-y"]] {
+        let refused = sandbox.run(line);
+        assert_eq!(refused.code, Some(2), "{}", refused.transcript());
+        assert!(
+            refused.stderr.contains("stop_services"),
+            "{}",
+            refused.transcript()
+        );
+    }
+    assert_eq!(sandbox.status()["pending"].as_array().map(Vec::len), Some(2));
+}
+
+fn is_read_only(sandbox: &Sandbox) -> bool {
+    sandbox.ok(&["maintenance", "status", "--json"]).json()["read_only"] == true
+}
+
+pub(crate) fn applications_do_not_write_while_a_run_works(backend: Backend) {
+    let sandbox = project(backend, "after_up = [\"touch released\"]");
+    policy(&sandbox, "read_only_during_run = true");
+    let sleep = if backend.is_postgres() {
+        "SELECT pg_sleep(3);"
+    } else {
+        "SELECT sleep(3);"
+    };
+    sandbox.migration(
+        "002_tier",
+        &format!("UPDATE customers SET tier = 7 WHERE id = 1;\n{sleep}"),
+        "",
+    );
+    let child = sandbox.spawn(&["up", "-y"]);
+    let began = Instant::now();
+    while !is_read_only(&sandbox) {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "it was never read-only"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    if backend.is_postgres() {
+        // The tests' user of MySQL is one of those who write all the same.
+        let refused = sandbox
+            .session()
+            .try_sql("INSERT INTO customers VALUES (9, 'late', 1)");
+        assert!(refused.is_err_and(|error| error.contains("read-only")));
+    }
+    let output = child.wait_with_output().expect("it ends");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        !is_read_only(&sandbox),
+        "applications are still kept from writing"
+    );
+    sandbox.sql("INSERT INTO customers VALUES (9, 'late', 1)");
+    // A run that fails lets them write again as well.
+    sandbox.migration("003_broken", "UPDATE customers SET no_such_column = 1;", "");
+    assert_eq!(sandbox.run(&["up", "-y"]).code, Some(1));
+    assert!(
+        !is_read_only(&sandbox),
+        "applications are still kept from writing"
+    );
+    // What a person has switched on stays on.
+    sandbox.remove("migrations/003_broken");
+    sandbox.ok(&["maintenance", "on", "-y"]);
+    sandbox.ok(&["rollback", "-y"]);
+    assert!(
+        is_read_only(&sandbox),
+        "what a person has switched on was switched off"
+    );
+    sandbox.ok(&["maintenance", "off"]);
+    assert!(!is_read_only(&sandbox));
+}
+
+pub(crate) fn a_killed_run_does_not_keep_applications_from_writing(backend: Backend) {
+    let sandbox = project(backend, "");
+    policy(&sandbox, "read_only_during_run = true");
+    pending(&sandbox);
+    for (step, next) in [
+        ("read_only.marked", &["recover", "-y"][..]),
+        ("read_only.on", &["recover", "-y"]),
+        ("read_only.on", &["maintenance", "off"]),
+        ("read_only.on", &["unlock", "-y"]),
+        ("read_only.off", &["up", "-y"]),
+    ] {
+        let killed = sandbox.run_with(&["up", "-y"], &[("WALKBACK_TEST_KILL_AT", step)]);
+        assert_eq!(killed.signal, Some(9), "{step}: {}", killed.transcript());
+        assert_eq!(is_read_only(&sandbox), step == "read_only.on", "killed at {step}");
+        sandbox.ok(next);
+        assert!(!is_read_only(&sandbox), "killed at {step}, then {next:?}");
+    }
+    assert!(sandbox.status()["pending"].as_array().is_some_and(Vec::is_empty));
+}
