@@ -1,7 +1,7 @@
 //! Applications are kept from writing while a run works, and may write again when it ends, however it ends.
 //!
-//! The journal says so before it is done: what a killed run leaves is released by the next one, by `recover`, by `unlock`
-//! and by `maintenance off`. What a person has switched on with `maintenance on` stays on.
+//! The journal says so before it is done: what a killed run leaves is released by the next one, by `recover`, by
+//! `maintenance off`, and by `unlock` where it ends a session. What a person has switched on with `maintenance on` stays on.
 
 use walkback_core::engine::Control;
 use walkback_core::{Access, Cx, Error, Result};

@@ -32,9 +32,8 @@ use hooks::{
     the_password_is_in_no_output,
 };
 use policy::{
-    a_killed_run_does_not_keep_applications_from_writing, a_policy_that_cannot_be_kept_is_refused,
-    applications_do_not_write_while_a_run_works, migrations_wait_for_their_hours_and_rollbacks_do_not,
-    only_those_who_may_change_the_database,
+    a_policy_that_cannot_be_kept_is_refused, applications_do_not_write_while_a_run_works_however_it_ends,
+    migrations_wait_for_their_hours_and_rollbacks_do_not, only_those_who_may_change_the_database,
 };
 
 /// Those with a server, one of each.
@@ -68,10 +67,7 @@ fn main() -> ExitCode {
                 only_those_who_may_change_the_database,
                 migrations_wait_for_their_hours_and_rollbacks_do_not,
             ],
-            NETWORKED => [
-                applications_do_not_write_while_a_run_works,
-                a_killed_run_does_not_keep_applications_from_writing,
-            ],
+            NETWORKED => [applications_do_not_write_while_a_run_works_however_it_ends],
             &[Backend::Sqlite] => [a_policy_that_cannot_be_kept_is_refused],
         },
     )

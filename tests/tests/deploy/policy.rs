@@ -94,7 +94,13 @@ fn is_read_only(sandbox: &Sandbox) -> bool {
     sandbox.ok(&["maintenance", "status", "--json"]).json()["read_only"] == true
 }
 
-pub(crate) fn applications_do_not_write_while_a_run_works(backend: Backend) {
+/// One after the other: on MySQL and MariaDB the mode is that of the whole server.
+pub(crate) fn applications_do_not_write_while_a_run_works_however_it_ends(backend: Backend) {
+    applications_do_not_write_while_a_run_works(backend);
+    a_killed_run_does_not_keep_applications_from_writing(backend);
+}
+
+fn applications_do_not_write_while_a_run_works(backend: Backend) {
     let sandbox = project(backend, "after_up = [\"touch released\"]");
     policy(&sandbox, "read_only_during_run = true");
     let sleep = if backend.is_postgres() {
@@ -153,7 +159,7 @@ pub(crate) fn applications_do_not_write_while_a_run_works(backend: Backend) {
     assert!(!is_read_only(&sandbox));
 }
 
-pub(crate) fn a_killed_run_does_not_keep_applications_from_writing(backend: Backend) {
+fn a_killed_run_does_not_keep_applications_from_writing(backend: Backend) {
     let sandbox = project(backend, "");
     policy(&sandbox, "read_only_during_run = true");
     pending(&sandbox);
@@ -161,7 +167,7 @@ pub(crate) fn a_killed_run_does_not_keep_applications_from_writing(backend: Back
         ("read_only.marked", &["recover", "-y"][..]),
         ("read_only.on", &["recover", "-y"]),
         ("read_only.on", &["maintenance", "off"]),
-        ("read_only.on", &["unlock", "-y"]),
+        ("read_only.on", &["up", "-n", "1", "-y"]),
         ("read_only.off", &["up", "-y"]),
     ] {
         let killed = sandbox.run_with(&["up", "-y"], &[("WALKBACK_TEST_KILL_AT", step)]);
