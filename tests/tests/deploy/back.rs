@@ -155,6 +155,12 @@ pub(crate) fn services_that_do_not_start_take_the_deployment_back(backend: Backe
 }
 
 pub(crate) fn an_interrupted_deployment_goes_back(backend: Backend) {
+    for by_abort in [false, true] {
+        interrupted(backend, by_abort);
+    }
+}
+
+fn interrupted(backend: Backend, by_abort: bool) {
     let check =
         "health_check = { command = \"touch asking; test -f well || sleep 600\", timeout = \"600s\" }";
     let sandbox = project(
@@ -170,7 +176,11 @@ pub(crate) fn an_interrupted_deployment_goes_back(backend: Backend) {
         std::thread::sleep(Duration::from_millis(20));
     }
     sandbox.write("well", "");
-    kill_process(Pid::from_child(&child), Signal::TERM).expect("it is there");
+    if by_abort {
+        sandbox.ok(&["abort"]);
+    } else {
+        kill_process(Pid::from_child(&child), Signal::TERM).expect("it is there");
+    }
     let output = child.wait_with_output().expect("it ends");
     let output = Output::new(&["deploy"], &output, &sandbox.path(""));
     assert_eq!(output.code, Some(130), "{}", output.transcript());
@@ -267,6 +277,55 @@ pub(crate) fn killed_at_any_stage_a_deployment_is_explained_and_recovered(backen
             "up begun",
             "start_services begun",
             "after_deploy begun"
+        ]
+    );
+    stop(&sandbox);
+}
+
+pub(crate) fn killed_on_its_way_back_a_deployment_is_recovered(backend: Backend) {
+    let check = "health_check = { command = \"exit 1\", retries = 0 }";
+    let sandbox = project(
+        backend,
+        &format!("{}\n{check}", SERVICES.replace("sleep 600", "sleep 60")),
+    );
+    pending(&sandbox);
+    let before = sandbox.contents();
+    let mut stages = Vec::new();
+    // The six stages before are those of a deployment that fails at the last of them.
+    for number in 7..30 {
+        let kill_at = format!("procedure.stage {number}");
+        let killed = sandbox.run_with(&["deploy", "dev", "-y"], &[("WALKBACK_TEST_KILL_AT", &kill_at)]);
+        if killed.signal != Some(9) {
+            assert_eq!(killed.code, Some(1), "{}", killed.transcript());
+            sandbox.assert_contents(&before, "it was taken back");
+            break;
+        }
+        let found = sandbox.ok(&["recover", "--dry-run"]).stdout;
+        let stage = found.split(", ").last().unwrap_or_default();
+        stages.push(stage.split_whitespace().next().unwrap_or_default().to_owned());
+        sandbox.ok(&["recover", "-y"]);
+        let is_back = stages.len() > 2;
+        assert_eq!(
+            sandbox.status()["pending"].as_array().map(Vec::len),
+            Some(if is_back { 2 } else { 0 }),
+            "{found}"
+        );
+        if !is_back {
+            sandbox.ok(&["rollback", "-y", "-n", "2"]);
+        }
+        sandbox.assert_contents(&before, &found);
+        stop(&sandbox);
+    }
+    assert_eq!(
+        stages,
+        [
+            "stop_services",
+            "rollback",
+            "start_services",
+            "health_check",
+            "rollback_code",
+            "health_check",
+            "after_deploy"
         ]
     );
     stop(&sandbox);

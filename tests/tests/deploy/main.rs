@@ -17,7 +17,7 @@ use back::{
     a_migration_that_fails_takes_the_deployment_back,
     an_application_that_is_not_well_takes_the_deployment_back, an_interrupted_deployment_goes_back,
     killed_at_any_stage_a_deployment_is_explained_and_recovered,
-    services_that_do_not_start_take_the_deployment_back,
+    killed_on_its_way_back_a_deployment_is_recovered, services_that_do_not_start_take_the_deployment_back,
 };
 use forward::{
     a_deployment_does_all_of_it, a_dry_run_shows_all_of_it_and_runs_nothing,
@@ -62,6 +62,7 @@ fn main() -> ExitCode {
                 an_interrupted_deployment_goes_back,
                 a_deployment_that_cannot_be_taken_back_says_so_and_keeps_the_code,
                 killed_at_any_stage_a_deployment_is_explained_and_recovered,
+                killed_on_its_way_back_a_deployment_is_recovered,
                 a_full_rollback_brings_the_code_back_too,
                 what_fails_in_a_full_rollback_starts_the_services,
                 only_those_who_may_change_the_database,

@@ -1,6 +1,6 @@
 //! What hooks work on: a project with hooks, a log of what they did, and an application that answers over HTTP.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,8 +69,9 @@ impl Application {
         let (backend, url) = (sandbox.backend(), sandbox.url());
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                let mut request = [0_u8; 2048];
-                stream.read(&mut request).ok();
+                let head = BufReader::new(&stream).lines();
+                let head = head.map_while(Result::ok).take_while(|line| !line.is_empty());
+                assert!(head.count() > 0, "nothing was asked");
                 if asked.fetch_add(1, Ordering::SeqCst) == 0 && !writes.is_empty() {
                     let mut session = match backend {
                         Backend::Sqlite => Session::open_file(&file),

@@ -136,7 +136,7 @@ impl Procedure<'_> {
 
     /// Notes what a run of the procedure did. A hook after it that fails is a failure here.
     pub(super) fn left_by(&mut self, stage: &'static str, outcome: Result<RunReport>) -> Result<()> {
-        let said = outcome.as_ref().map(|report| crate::execute::summary(report));
+        let said = outcome.as_ref().map(crate::execute::summary);
         self.leave(stage, &outcome, said.unwrap_or_default());
         let report = outcome?;
         let failed = report.failed_after.join("; ");
