@@ -34,7 +34,8 @@ impl Runner {
     /// # Errors
     /// As [`Runner::run`]; `CheckFailed` if the file or the table is not what the plan was made for.
     pub async fn run_load(&self, cx: &Cx, plan: &LoadPlan, consent: &Consent) -> Result<LoadReport> {
-        gate::ticket(self.settings(), consent)?;
+        gate::change(self.settings(), consent)?;
+        gate::hours(self.settings(), cx)?;
         let table = plan.table.clone();
         let actions = [
             Action::Insert {
