@@ -7,6 +7,7 @@ mod backend;
 mod database;
 mod disk;
 mod journeys;
+mod liquibase;
 mod output;
 mod proxy;
 mod sandbox;
@@ -17,6 +18,7 @@ pub use backend::{Backend, EVERYWHERE, MYSQL, ONE_OF_EACH, POSTGRES, SERVERS, TR
 pub use database::{Contents, Session, contents};
 pub use disk::SmallDisk;
 pub use journeys::{Journey, main, main_where};
+pub use liquibase::liquibase_jars;
 pub use output::{Output, redact};
 pub use proxy::{Cut, Proxy};
 pub use sandbox::Sandbox;

@@ -19,6 +19,8 @@ use walkback_engine_sqlite as _;
 use walkback_source_alembic as _;
 #[cfg(feature = "diesel")]
 use walkback_source_diesel as _;
+#[cfg(feature = "liquibase")]
+use walkback_source_liquibase as _;
 #[cfg(feature = "sql")]
 use walkback_source_sql as _;
 #[cfg(feature = "fs")]
@@ -69,6 +71,8 @@ pub const EXPECTED: &[(Role, &str)] = &[
     (Role::Source, "diesel"),
     #[cfg(feature = "alembic")]
     (Role::Source, "alembic"),
+    #[cfg(feature = "liquibase")]
+    (Role::Source, "liquibase"),
 ];
 
 /// Returns the adapters linked into this program, and makes sure that none of [`EXPECTED`] was lost.

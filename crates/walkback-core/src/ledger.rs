@@ -1,8 +1,10 @@
 //! The format of a ledger: which table says what is applied, as data. The runner reads and writes it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::dialect::{ColumnType, DialectKind};
+use crate::migration::MigrationId;
 use crate::name::TableName;
 
 /// The table of a tool that says which migrations are applied.
@@ -22,6 +24,47 @@ pub struct LedgerFormat {
     pub create: BTreeMap<DialectKind, String>,
     /// The ledger of another tool, of heads, that is kept saying the same, for those who look there.
     pub shown_in: Option<Box<LedgerFormat>>,
+    /// What its rows say that only the source knows, for each migration of the source.
+    pub told: Arc<BTreeMap<MigrationId, ToldRow>>,
+    /// Makes an identity of the columns of the key, where they are several: of a row that no migration of the source has.
+    pub naming: Option<Naming>,
+    /// What a hash begins with that its tool compares. Rows with another one, or none, say nothing of an edit.
+    pub hash_prefix: Option<&'static str>,
+    /// The row by which its tool locks the database: it is held as well while a run changes something.
+    pub lock: Option<LedgerLock>,
+}
+
+/// Makes an identity of the columns of a key: a short one, and, where that is taken, one that nothing else has.
+pub type Naming = fn(key: &[String], is_taken: bool) -> String;
+
+/// What a source knows of the row of one migration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToldRow {
+    /// The values of the columns of the key, in the order of the columns.
+    pub key: Vec<String>,
+    /// The values of the columns of [`LedgerValue::Told`]; a column that is not here is NULL.
+    pub values: BTreeMap<&'static str, String>,
+    /// Hashes of earlier texts that its author says are as good.
+    pub accepts: Vec<String>,
+    /// Whether the hash of a row tells whether the migration was edited.
+    pub is_checked: bool,
+}
+
+/// The row by which a tool locks a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerLock {
+    /// The table, of one row.
+    pub table: TableName,
+    /// How it is created where it does not exist.
+    pub create: BTreeMap<DialectKind, String>,
+    /// The column of the key, which is 1.
+    pub id: &'static str,
+    /// The column that says whether it is held.
+    pub locked: &'static str,
+    /// The column of the moment since when.
+    pub granted: &'static str,
+    /// The column that says by whom.
+    pub by: &'static str,
 }
 
 /// What the rows of a ledger mean.
@@ -60,6 +103,25 @@ pub enum LedgerValue {
     AppliedAt,
     /// The run that applied it.
     RunId,
+    /// A part of the key beside the identity: [`ToldRow::key`] has it.
+    KeyPart,
+    /// What the source tells of the migration: [`ToldRow::values`] has it.
+    Told,
+    /// Whether its script was run, or only counts as run.
+    WasRun {
+        /// What is written if it was.
+        yes: &'static str,
+        /// What is written if it was not.
+        no: &'static str,
+    },
+    /// The moment it was applied, by the clock of the server.
+    ServerClock,
+    /// One more than the greatest number in the column.
+    Next,
+    /// The last ten digits of the milliseconds at which the run began.
+    Deployment,
+    /// Who wrote the row: `walkback` and its version.
+    Writer,
 }
 
 impl LedgerFormat {
@@ -73,6 +135,10 @@ impl LedgerFormat {
             rows: LedgerRows::Applied,
             create: BTreeMap::new(),
             shown_in: None,
+            told: Arc::default(),
+            naming: None,
+            hash_prefix: None,
+            lock: None,
         }
     }
 
@@ -133,6 +199,26 @@ impl LedgerFormat {
     pub fn shown_in(mut self, other: Self) -> Self {
         self.shown_in = Some(Box::new(other.of_heads()));
         self
+    }
+
+    /// Returns the same format, of rows whose key is several columns and that hold what the source tells.
+    #[must_use]
+    pub fn told_by(mut self, naming: Naming, told: Arc<BTreeMap<MigrationId, ToldRow>>) -> Self {
+        self.naming = Some(naming);
+        self.told = told;
+        self
+    }
+
+    /// Returns whether a table is this ledger, or the one that its tool locks it by.
+    #[must_use]
+    pub fn is_of_its_tool(&self, table: &TableName) -> bool {
+        *table == self.table || self.lock.as_ref().is_some_and(|lock| lock.table == *table)
+    }
+
+    /// Returns the columns of the key, in order.
+    pub fn key_columns(&self) -> impl Iterator<Item = &LedgerColumn> {
+        let is_key = |column: &&LedgerColumn| matches!(column.value, LedgerValue::Id | LedgerValue::KeyPart);
+        self.columns.iter().filter(is_key)
     }
 
     /// Returns the column that holds the identity.

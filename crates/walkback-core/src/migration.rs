@@ -156,6 +156,37 @@ pub struct SqlScript {
     /// What the script is known by, where that is not its text: whether it was edited is told by that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_as: Option<String>,
+    /// What has to hold before its first statement runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// A question to the database whose answer has to be this before a script runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// A query of one value.
+    pub sql: String,
+    /// The value, as text.
+    pub expected: String,
+    /// Where it stands.
+    pub location: Location,
+    /// What happens if it is another one.
+    pub otherwise: Otherwise,
+}
+
+/// What happens if a condition of a script does not hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Otherwise {
+    /// The run stops before the script.
+    #[default]
+    Stop,
+    /// It is said, and the script runs.
+    Warn,
+    /// The script does not run, and counts as applied.
+    CountAsApplied,
+    /// The script does not run, and stays pending.
+    Leave,
 }
 
 impl SqlScript {
@@ -173,6 +204,7 @@ impl SqlScript {
             statement_timeout: None,
             lines: Vec::new(),
             known_as: None,
+            conditions: Vec::new(),
         }
     }
 

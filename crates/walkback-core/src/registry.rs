@@ -91,6 +91,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("sql", "sql"),
     ("diesel", "diesel"),
     ("alembic", "alembic"),
+    ("liquibase", "liquibase"),
 ];
 
 /// The adapters a program can open, sorted, without duplicates.

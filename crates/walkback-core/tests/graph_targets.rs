@@ -515,7 +515,6 @@ fn what_is_no_target_is_refused_with_the_reason() {
     assert_eq!(refuse(""), "a target is wanted, and this one is empty");
     assert_eq!(refuse("a b"), "the target `a b` holds a blank");
     assert_eq!(refuse("a\u{0}"), "the target `a\\0` holds a blank");
-    assert_eq!(refuse("a:b"), "`a:b` is a range, and one target is wanted here");
     assert_eq!(refuse("@head"), "`@head` names no branch before the `@`");
     assert_eq!(refuse("billing@"), "`billing@` names no migration after the `@`");
     assert_eq!(refuse("a@b@c"), "`a@b@c` holds more than one `@`");

@@ -1,13 +1,15 @@
 //! Reading and writing the ledger, whatever its format.
 
+mod key;
+
 use std::collections::BTreeSet;
 
-use walkback_core::engine::SessionExt as _;
 use walkback_core::ledger::{LedgerColumn, LedgerFormat, LedgerValue};
 use walkback_core::value::Value;
 use walkback_core::{Cx, Dialect, Error, ErrorKind, MigrationGraph, MigrationId, Result, Session};
 
 use crate::journal::bind;
+use key::Written;
 
 /// A row of the ledger, as far as its format has the columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,10 @@ pub(crate) struct NewRow<'a> {
     pub(crate) up_hash: &'a str,
     pub(crate) applied_at: &'a str,
     pub(crate) run_id: &'a str,
+    /// The moment the run began.
+    pub(crate) run_began: &'a str,
+    /// Whether its script was run, or said to be as good as run.
+    pub(crate) was_run: bool,
 }
 
 /// The ledger of one database, over one session.
@@ -93,57 +99,28 @@ impl<'a> Ledger<'a> {
         if !self.session.has_table(cx, &self.format.table).await? {
             return Ok(Vec::new());
         }
-        let names: Vec<_> = self
-            .format
-            .columns
-            .iter()
-            .map(|column| self.quoted(column))
-            .collect();
-        let order = self
-            .format
-            .columns
-            .iter()
-            .filter(|column| matches!(column.value, LedgerValue::AppliedAt | LedgerValue::ServerDefault))
-            .chain(
-                self.format
-                    .columns
-                    .iter()
-                    .filter(|column| column.value == LedgerValue::Id),
-            );
-        let order: Vec<_> = order.map(|column| self.quoted(column)).collect();
-        let sql = format!(
-            "SELECT {} FROM {} ORDER BY {}",
-            names.join(", "),
-            self.dialect.quote_table(&self.format.table),
-            order.join(", ")
-        );
-        let rows = self.session.fetch_all(cx, &sql, &[]).await?;
-        Ok(rows.iter().filter_map(|row| self.applied(row)).collect())
+        let rows = self.rows(cx).await?;
+        Ok(self.all_applied(&rows))
     }
 
     pub(crate) async fn insert(&mut self, cx: &Cx, row: &NewRow<'_>) -> Result<()> {
-        let written: Vec<_> = self
-            .format
-            .columns
-            .iter()
-            .filter(|column| column.value != LedgerValue::ServerDefault)
-            .collect();
-        let names: Vec<_> = written.iter().map(|column| self.quoted(column)).collect();
-        let values: Vec<Value> = written
-            .iter()
-            .map(|column| match column.value {
-                LedgerValue::Id => row.id.as_str().into(),
-                LedgerValue::Slug => row.slug.into(),
-                LedgerValue::UpHash => row.up_hash.into(),
-                LedgerValue::AppliedAt | LedgerValue::ServerDefault => row.applied_at.into(),
-                LedgerValue::RunId => row.run_id.into(),
-            })
-            .collect();
+        let (mut names, mut places, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let written = |column: &&LedgerColumn| column.value != LedgerValue::ServerDefault;
+        for column in self.format.columns.iter().filter(written) {
+            names.push(self.quoted(column));
+            match self.written(column, row)? {
+                Written::Value(value) => {
+                    places.push("?".to_owned());
+                    values.push(value);
+                }
+                Written::Expression(sql) => places.push(sql),
+            }
+        }
         let sql = format!(
             "INSERT INTO {} ({}) VALUES ({})",
             self.dialect.quote_table(&self.format.table),
             names.join(", "),
-            vec!["?"; names.len()].join(", ")
+            places.join(", ")
         );
         self.session
             .execute(cx, &bind(self.dialect, &sql), &values)
@@ -153,15 +130,20 @@ impl<'a> Ledger<'a> {
 
     /// Removes a row, and says whether there was one.
     pub(crate) async fn remove(&mut self, cx: &Cx, id: &MigrationId) -> Result<bool> {
+        let Some(key) = self.key_of(cx, id).await? else {
+            return Ok(false);
+        };
+        let columns = self.format.key_columns();
+        let is_it: Vec<_> = columns
+            .map(|column| format!("{} = ?", self.quoted(column)))
+            .collect();
         let sql = format!(
-            "DELETE FROM {} WHERE {} = ?",
+            "DELETE FROM {} WHERE {}",
             self.dialect.quote_table(&self.format.table),
-            self.dialect.quote_identifier(self.format.id_column())
+            is_it.join(" AND ")
         );
-        let count = self
-            .session
-            .execute(cx, &bind(self.dialect, &sql), &[id.as_str().into()])
-            .await?;
+        let key: Vec<Value> = key.iter().map(|part| part.as_str().into()).collect();
+        let count = self.session.execute(cx, &bind(self.dialect, &sql), &key).await?;
         Ok(count > 0)
     }
 
@@ -228,26 +210,5 @@ impl<'a> Ledger<'a> {
             self.dialect.quote_table(&self.format.table),
             columns.collect::<Vec<_>>().join(", ")
         )
-    }
-
-    fn applied(&self, row: &[Value]) -> Option<Applied> {
-        let value = |wanted: LedgerValue| {
-            let index = self
-                .format
-                .columns
-                .iter()
-                .position(|column| column.value == wanted)?;
-            match row.get(index)? {
-                Value::Integer(number) => Some(number.to_string()),
-                other => other.as_str().map(str::to_owned),
-            }
-        };
-        Some(Applied {
-            id: MigrationId::new(value(LedgerValue::Id)?),
-            slug: value(LedgerValue::Slug),
-            up_hash: value(LedgerValue::UpHash),
-            applied_at: value(LedgerValue::AppliedAt).or_else(|| value(LedgerValue::ServerDefault)),
-            run_id: value(LedgerValue::RunId),
-        })
     }
 }

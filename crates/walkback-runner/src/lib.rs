@@ -23,6 +23,7 @@ mod hall;
 mod hooks;
 mod hours;
 mod identity;
+mod incumbent;
 mod journal;
 mod ledger;
 mod lint;

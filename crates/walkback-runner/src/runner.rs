@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use walkback_core::catalog::Schema;
 use walkback_core::ledger::LedgerFormat;
-use walkback_core::{Access, Cx, Dialect, Engine, Error, ErrorKind, MigrationSource, Result, Session};
+use walkback_core::{
+    Access, Cx, Dialect, Engine, Error, ErrorKind, MigrationSource, Result, Session, TableName,
+};
 use walkback_vault::VaultSet;
 
 use crate::gate;
@@ -225,11 +227,11 @@ impl Runner {
         let mut schema = session.schema(cx).await?;
         let format = self.ledger();
         crate::shown::leave_out(cx, session, &*self.dialect(), &format, &mut schema).await?;
-        let ledger = format.table;
-        schema.tables.retain(|table| table.name != ledger);
+        let is_of_the_tool = |table: &TableName| format.is_of_its_tool(table);
+        schema.tables.retain(|table| !is_of_the_tool(&table.name));
         schema
             .objects
-            .retain(|object| object.on.as_ref() != Some(&ledger));
+            .retain(|object| !object.on.as_ref().is_some_and(is_of_the_tool));
         Hidden::leave_out(cx, session, &*self.dialect(), &mut schema).await?;
         Ok(schema)
     }

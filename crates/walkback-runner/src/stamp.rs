@@ -141,7 +141,23 @@ impl Execution<'_> {
     /// Writes a row into the ledger for a migration that this run does not run.
     pub(crate) async fn insert_unrun(&mut self, cx: &Cx, id: &MigrationId) -> Result<()> {
         let row = self.unrun(cx, id).await?;
-        self.insert_row(cx, &new_row(&row)).await?;
+        let began = self.run.started_at.clone();
+        self.insert_row(cx, &new_row(&row, &began)).await?;
+        self.state.applied.push(row);
+        let named = self.named(id);
+        self.report.applied.push(named);
+        Ok(())
+    }
+
+    /// Writes a row for a migration whose script need not run, where the ledger tells that apart.
+    pub(crate) async fn insert_marked(&mut self, cx: &Cx, id: &MigrationId) -> Result<()> {
+        let row = self.unrun(cx, id).await?;
+        let began = self.run.started_at.clone();
+        let marked = NewRow {
+            was_run: false,
+            ..new_row(&row, &began)
+        };
+        self.insert_row(cx, &marked).await?;
         self.state.applied.push(row);
         let named = self.named(id);
         self.report.applied.push(named);
@@ -151,7 +167,8 @@ impl Execution<'_> {
     /// Writes the row into the ledger alone, for what already counts as applied.
     pub(crate) async fn write_unrun(&mut self, cx: &Cx, id: &MigrationId) -> Result<()> {
         let row = self.unrun(cx, id).await?;
-        self.ledger().insert(cx, &new_row(&row)).await
+        let began = self.run.started_at.clone();
+        self.ledger().insert(cx, &new_row(&row, &began)).await
     }
 
     /// Returns the row of a migration that this run does not run.
@@ -186,12 +203,14 @@ impl Execution<'_> {
     }
 }
 
-fn new_row(row: &Applied) -> NewRow<'_> {
+fn new_row<'r>(row: &'r Applied, began: &'r str) -> NewRow<'r> {
     NewRow {
         id: &row.id,
         slug: row.slug.as_deref().unwrap_or_default(),
         up_hash: row.up_hash.as_deref().unwrap_or_default(),
         applied_at: row.applied_at.as_deref().unwrap_or_default(),
         run_id: row.run_id.as_deref().unwrap_or_default(),
+        run_began: began,
+        was_run: true,
     }
 }

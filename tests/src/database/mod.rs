@@ -76,7 +76,13 @@ fn digest(bytes: &[u8]) -> Option<String> {
 
 /// Returns whether a table is walkback's own, or the ledger of another tool, which comes and goes with it.
 fn is_bookkeeping(table: &str) -> bool {
-    table.starts_with("_walkback_") || matches!(table, "__diesel_schema_migrations" | "alembic_version")
+    let is_of_liquibase = matches!(
+        table.to_ascii_lowercase().as_str(),
+        "databasechangelog" | "databasechangeloglock"
+    );
+    is_of_liquibase
+        || table.starts_with("_walkback_")
+        || matches!(table, "__diesel_schema_migrations" | "alembic_version")
 }
 
 /// A connection, as an application has one.

@@ -157,7 +157,7 @@ pub(super) const CHECKS: &str = "SELECT format('SELECT count(*) FROM %s c LEFT J
 const RELATION: &str = "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname !~ '^pg_|^information_schema$' AND c.relname !~ '^_walkback_' \
     AND c.relname NOT IN ('__diesel_schema_migrations', '__diesel_schema_migrations_pkey', 'alembic_version', \
-     'alembic_version_pkc') \
+     'alembic_version_pkc', 'databasechangelog', 'databasechangeloglock', 'databasechangeloglock_pkey') \
     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e') ";
 
 const TABLES: &str = "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -192,7 +192,7 @@ const PARTS: &[&str] = &[
         obj_description(k.oid, 'pg_constraint') \
      FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE n.nspname !~ '^pg_|^information_schema$' AND c.relname !~ '^_walkback_' AND c.relname NOT IN ('__diesel_schema_migrations', \
-     'alembic_version')",
+     'alembic_version', 'databasechangelog', 'databasechangeloglock')",
     "SELECT format('trigger %s on %s', t.tgname, c.oid::regclass), pg_get_triggerdef(t.oid), t.tgenabled, obj_description(t.oid, 'pg_trigger') \
      FROM pg_trigger t CROSS JOIN $RELATION AND c.oid = t.tgrelid AND NOT t.tgisinternal",
     "SELECT format('rule %s on %s', r.rulename, c.oid::regclass), pg_get_ruledef(r.oid), r.ev_enabled \

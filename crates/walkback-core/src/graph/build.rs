@@ -84,10 +84,13 @@ impl MigrationGraph {
     }
 }
 
+/// What an identity is called in messages.
+const IDENTITY: &str = "the identity";
+
 fn index(migrations: &[Migration]) -> Result<HashMap<MigrationId, usize>> {
     let mut index = HashMap::with_capacity(migrations.len());
     for (given, migration) in migrations.iter().enumerate() {
-        check_name("the identity", migration.id.as_str(), migration)?;
+        check_name(IDENTITY, migration.id.as_str(), migration)?;
         if let Some(earlier) = index.insert(migration.id.clone(), given) {
             let earlier: &Migration = &migrations[earlier];
             return Err(Error::config(format!(
@@ -114,7 +117,10 @@ pub(super) fn check_name(what: &str, name: &str, migration: &Migration) -> Resul
         ))
         .hint("use another name"));
     }
-    let illegal = |c: &char| matches!(c, '@' | '-' | '+' | ':') || c.is_whitespace() || c.is_control();
+    // With a `:` in it, an identity stands for itself as a whole: see `Target`.
+    let is_whole = what == IDENTITY && name.contains(':');
+    let has_meaning = |c: &char| !is_whole && matches!(c, '@' | '-' | '+' | ':');
+    let illegal = |c: &char| has_meaning(c) || c.is_whitespace() || c.is_control();
     match name.chars().find(illegal) {
         None => Ok(()),
         Some(c) => Err(

@@ -21,7 +21,8 @@ use crate::migration::MigrationId;
 /// | `20260411+1`, `head-2` | so many steps from there |
 /// | `billing@head`, `billing@base`, `billing@-1`, `billing@20260411` | the same on one branch |
 ///
-/// A full identity or name always means that migration, even if it could be read as steps too.
+/// A full identity or name always means that migration, even if it could be read as steps too. What holds a `:` is never
+/// read as steps or as a branch: other tools call their migrations `author:2024-01`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub(super) text: String,
@@ -129,9 +130,7 @@ impl FromStr for Target {
             );
         }
         if text.contains(':') {
-            return Err(usage(format!(
-                "`{text}` is a range, and one target is wanted here"
-            )));
+            return Ok(Self::plain(text.to_owned(), Anchor::Named(text.to_owned()), None));
         }
         let (label, rest) = match text.split_once('@') {
             None => (None, text),

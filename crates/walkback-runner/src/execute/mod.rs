@@ -1,6 +1,7 @@
 //! Running a plan: lock, journal, points, one migration after the other, record.
 
 mod autocommit;
+mod conditions;
 mod down;
 mod forward;
 mod meanwhile;
@@ -26,6 +27,7 @@ use walkback_vault::{Manifest, PointKind, TableEntry};
 
 use crate::changes::Unplaced;
 use crate::hooks::Around;
+use crate::incumbent::Incumbent;
 use crate::journal::{DeprecatedRow, Journal, RunRecord, RunStatus};
 use crate::ledger::Ledger;
 use crate::lock::Lock;
@@ -95,6 +97,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) needs_point: Option<String>,
     seq: i64,
     started: Instant,
+    /// The lock of the tool whose ledger this is. Its drop needs walkback's own still.
+    incumbent: Option<Incumbent>,
     // Held for its drop.
     lock: Arc<Lock>,
 }
@@ -161,10 +165,13 @@ impl<'a> Execution<'a> {
         cx.step("journal.created");
         let mut journal = Journal::new(&mut *session, &*dialect);
         let cx = &steady::after_the_last(cx, &mut journal, &mut notices).await?;
-        let state = State::load(runner, cx, &mut *session).await?;
+        let id = identity::run_id(cx);
         let settings = runner.settings();
+        let who = format!("{id} ({} by {})", kind.name(), settings.actor.phrase());
+        let incumbent = Incumbent::take(runner, cx, (&mut *session, &format), &who, &mut notices).await?;
+        let state = State::load(runner, cx, &mut *session).await?;
         let run = RunRecord {
-            id: identity::run_id(cx),
+            id,
             kind: kind.name().to_owned(),
             status: RunStatus::Running,
             environment: settings.environment.clone(),
@@ -239,6 +246,7 @@ impl<'a> Execution<'a> {
             needs_point: None,
             seq: 0,
             started: Instant::now(),
+            incumbent,
             lock,
         };
         // These three put right what a killed run left, each in its own transaction.
@@ -363,7 +371,7 @@ impl<'a> Execution<'a> {
             cx.check()?;
             self.limit_waiting(cx, step).await?;
             match step.direction {
-                Direction::Up => self.up(cx, step).await?,
+                Direction::Up => Box::pin(self.up_if_it_holds(cx, step)).await?,
                 Direction::Down => {
                     self.keep_moved_back(cx).await?;
                     let mut tries = self.tries();
@@ -463,6 +471,11 @@ impl<'a> Execution<'a> {
     pub(crate) async fn conclude(mut self, cx: &Cx, outcome: Result<()>) -> Result<RunReport> {
         // What ends a run must not be stopped by what stopped the run.
         let cx = &cx.shielded();
+        if let Some(incumbent) = self.incumbent.take()
+            && let Err(error) = incumbent.release(cx, &mut *self.session).await
+        {
+            tracing::warn!(%error, "the lock of the other tool is freed by another connection");
+        }
         let to = self.state.heads(&self.state.applied_set());
         let at = identity::moment(cx.now());
         let id = self.run.id.clone();

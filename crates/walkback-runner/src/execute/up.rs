@@ -343,13 +343,15 @@ impl Execution<'_> {
                 let before = migration.parents.iter().chain(&migration.depends_on);
                 (migration.slug.clone(), before.cloned().collect::<Vec<_>>())
             });
-        let run = self.run.id.clone();
+        let (run, began) = (self.run.id.clone(), self.run.started_at.clone());
         let row = NewRow {
             id: &step.id,
             slug: &slug,
             up_hash: &step.script.hash,
             applied_at: &at,
             run_id: &run,
+            run_began: &began,
+            was_run: true,
         };
         self.insert_row(cx, &row).await?;
         let delta = SchemaDelta::between(&outcome.before, &outcome.after);

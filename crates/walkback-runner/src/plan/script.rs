@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use walkback_core::migration::{ExternalScript, SqlScript};
+use walkback_core::migration::{Condition, ExternalScript, SqlScript};
 use walkback_core::name::ObjectKind;
 use walkback_core::statement::{Action, Location};
 use walkback_core::{Dialect, DialectKind, Error, ErrorKind, Result, Script, Statement};
@@ -24,6 +24,8 @@ pub(crate) struct ReadScript {
     pub(crate) lock_timeout: Option<Duration>,
     /// How long each statement may take, if its author says so.
     pub(crate) statement_timeout: Option<Duration>,
+    /// What has to hold before it runs.
+    pub(crate) conditions: Vec<Condition>,
     /// The statement for whose sake it cannot be one transaction, although its author did not say so.
     pub(crate) unbound_by: Option<Location>,
     /// Whether its author switches foreign keys off and on around it, as SQLite asks for table rebuilds.
@@ -72,6 +74,7 @@ impl ReadScript {
             protect: None,
             lock_timeout: None,
             statement_timeout: None,
+            conditions: Vec::new(),
             unbound_by: None,
             switches_foreign_keys: false,
         }
@@ -163,6 +166,7 @@ impl ReadScript {
             protect: protect_of(sql)?,
             lock_timeout: sql.lock_timeout,
             statement_timeout: sql.statement_timeout,
+            conditions: sql.conditions.clone(),
             switches_foreign_keys,
         })
     }

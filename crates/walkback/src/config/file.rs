@@ -128,7 +128,7 @@ pub struct FileConfig {
 }
 
 /// Kinds that walkback is going to have.
-const FUTURE_SOURCES: &[&str] = &["liquibase", "flyway", "sqlx", "golang-migrate", "dbmate", "goose"];
+const FUTURE_SOURCES: &[&str] = &["flyway", "sqlx", "golang-migrate", "dbmate", "goose"];
 
 impl FileConfig {
     /// Reads the text of a configuration file.

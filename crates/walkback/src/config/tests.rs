@@ -124,7 +124,7 @@ fn a_typo_is_shown_with_its_line_and_what_was_meant() {
 fn keys_of_later_versions_are_refused_and_not_ignored() {
     for (text, name, line) in [
         ("[env.production.policy]\napprovals = 1\n", "approvals", 2),
-        ("[source]\nkind = \"liquibase\"\n", "liquibase", 2),
+        ("[source]\nkind = \"flyway\"\n", "flyway", 2),
     ] {
         let error = refused(text);
         assert!(error.message().contains("is not built yet"), "{error}");

@@ -1,0 +1,259 @@
+//! Reading a changelog, with all that it includes, for one engine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use walkback_core::{Cx, DialectKind, MigrationId, Result};
+
+use crate::changeset::Changeset;
+use crate::config::Config;
+use crate::error;
+use crate::expression;
+use crate::formatted;
+use crate::parameters::Parameters;
+
+/// All changesets for one engine, in order.
+#[derive(Debug)]
+pub(crate) struct Changelog {
+    pub(crate) changesets: Vec<(MigrationId, Changeset)>,
+    /// What is not used, with the reason.
+    pub(crate) notices: Vec<(PathBuf, String)>,
+}
+
+impl Changelog {
+    /// Reads the root changelog.
+    pub(crate) fn read(cx: &Cx, config: &Config, root: &Path, dialect: DialectKind) -> Result<Self> {
+        let mut reading = Reading::new(cx, config, root, dialect);
+        reading.file(&Place::root(&config.path, root))?;
+        Ok(reading.finish())
+    }
+
+    /// Returns a changeset and the one that the ledger knows as that.
+    pub(crate) fn find(&self, id: &MigrationId) -> Option<&Changeset> {
+        let found = self.changesets.iter().find(|(known, _)| known == id);
+        found.map(|(_, changeset)| changeset)
+    }
+}
+
+/// Returns the identity of a changeset: `author:id`, or as Liquibase prints it where another one is called so already.
+pub(crate) fn name_of(key: &[String], is_taken: bool) -> String {
+    let part = |index: usize| key.get(index).map_or("", String::as_str);
+    let (id, author, filename) = (part(0), part(1), part(2));
+    let name = if is_taken {
+        format!("{filename}::{id}::{author}")
+    } else {
+        format!("{author}:{id}")
+    };
+    // A target holds no blanks.
+    name.replace(|letter: char| letter.is_whitespace() || letter.is_control(), "_")
+}
+
+/// Where a changelog stands, and what it is included under.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) file: PathBuf,
+    /// What the ledger calls it.
+    pub(crate) filename: String,
+    /// The contexts of what includes it.
+    pub(crate) contexts: Vec<String>,
+    pub(crate) labels: Vec<String>,
+    /// What has included it, to notice a circle.
+    pub(crate) chain: Vec<PathBuf>,
+}
+
+impl Place {
+    fn root(path: &str, root: &Path) -> Self {
+        let filename = plain(path);
+        Self {
+            file: root.join(&filename),
+            filename,
+            contexts: Vec::new(),
+            labels: Vec::new(),
+            chain: Vec::new(),
+        }
+    }
+}
+
+/// Returns a path as the ledger has it.
+pub(crate) fn plain(path: &str) -> String {
+    let path = path.replace('\\', "/");
+    let path = path.strip_prefix("classpath:").unwrap_or(&path);
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// What is known while a changelog is read.
+pub(crate) struct Reading<'a> {
+    pub(crate) cx: &'a Cx,
+    pub(crate) config: &'a Config,
+    pub(crate) root: &'a Path,
+    pub(crate) dialect: DialectKind,
+    pub(crate) parameters: Parameters,
+    changesets: Vec<Changeset>,
+    by_key: BTreeMap<Vec<String>, usize>,
+    notices: Vec<(PathBuf, String)>,
+    /// How many changesets are for other engines or contexts.
+    aside: BTreeMap<String, usize>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(cx: &'a Cx, config: &'a Config, root: &'a Path, dialect: DialectKind) -> Self {
+        Self {
+            cx,
+            config,
+            root,
+            dialect,
+            parameters: Parameters::new(&config.parameters),
+            changesets: Vec::new(),
+            by_key: BTreeMap::new(),
+            notices: Vec::new(),
+            aside: BTreeMap::new(),
+        }
+    }
+
+    /// Reads one changelog, whatever it is written in.
+    pub(crate) fn file(&mut self, place: &Place) -> Result<()> {
+        self.cx.check()?;
+        let extension = place.file.extension().and_then(|extension| extension.to_str());
+        match extension.unwrap_or_default().to_lowercase().as_str() {
+            "sql" => formatted::read(self, place),
+            other => Err(error::unsupported(
+                &place.file,
+                1,
+                format!("a changelog in `.{other}` cannot be read"),
+            )),
+        }
+    }
+
+    /// Notes something that is not used.
+    pub(crate) fn notice(&mut self, file: &Path, line: usize, why: impl std::fmt::Display) {
+        self.notices
+            .push((file.to_owned(), format!("{why} (line {line})")));
+    }
+
+    /// Says whether a changeset is for this engine, and for what is asked for; one that is not is counted.
+    pub(crate) fn is_wanted(
+        &mut self,
+        place: (&Place, usize),
+        dbms: Option<&str>,
+        contexts: Option<&str>,
+        labels: &[String],
+    ) -> Result<bool> {
+        if let Some(dbms) = dbms
+            && !self.is_for(dbms, place)?
+        {
+            self.leave("for other engines");
+            return Ok(false);
+        }
+        let asked = &self.config.contexts;
+        let mut all = place.0.contexts.iter().map(String::as_str).chain(contexts);
+        if !asked.is_empty() && !all.all(|one| expression::holds(one, asked)) {
+            self.leave("for other contexts than `contexts` names");
+            return Ok(false);
+        }
+        if let Some(wanted) = &self.config.labels
+            && !labels.is_empty()
+            && !expression::holds(wanted, labels)
+        {
+            self.leave("with other labels than `labels` asks for");
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn leave(&mut self, why: &str) {
+        *self.aside.entry(why.to_owned()).or_default() += 1;
+    }
+
+    /// Says whether a list of engines names the one that is worked on. MySQL and MariaDB speak one dialect.
+    pub(crate) fn is_for(&self, dbms: &str, (place, line): (&Place, usize)) -> Result<bool> {
+        if let Some(engine) = &self.config.dbms {
+            return Ok(expression::names_engine(dbms, &engine.to_lowercase()));
+        }
+        let names: &[&str] = match self.dialect {
+            DialectKind::Sqlite => &["sqlite"],
+            DialectKind::Postgres => &["postgresql"],
+            DialectKind::Mysql => &["mysql", "mariadb"],
+        };
+        let is_named = |name: &&str| expression::names_engine(dbms, name);
+        let first = names.first().is_some_and(is_named);
+        if names.iter().all(|name| is_named(name) == first) {
+            return Ok(first);
+        }
+        Err(error::at(
+            &place.file,
+            line,
+            format!("`dbms:{dbms}` tells MySQL and MariaDB apart"),
+        )
+        .hint("say which one it is: `dbms = \"mariadb\"` or `dbms = \"mysql\"` in the section `[source]` of walkback.toml"))
+    }
+
+    /// Adds a changeset that is wanted.
+    pub(crate) fn add(&mut self, changeset: Changeset) -> Result<()> {
+        let key = changeset.key();
+        if let Some(earlier) = self.by_key.insert(key.clone(), self.changesets.len()) {
+            let first = &self.changesets[earlier];
+            return Err(error::twice(
+                &name_of(&key, true),
+                (&first.file, first.line),
+                (&changeset.file, changeset.line),
+            ));
+        }
+        if let Some(again) = changeset.runs_again {
+            let name = name_of(&key, false);
+            let why = match again {
+                "runAlways" => {
+                    format!("`{name}` is applied once here; its `runAlways` is left to `liquibase update`")
+                }
+                _ => format!(
+                    "`{name}` counts as edited when it changes; its `{again}` is left to `liquibase update`"
+                ),
+            };
+            self.notice(&changeset.file.clone(), changeset.line, why);
+        }
+        self.changesets.push(changeset);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Changelog {
+        for (why, count) in &self.aside {
+            let what = format!("it has changesets {why}: {count}");
+            self.notices.push((PathBuf::from(&self.config.path), what));
+        }
+        let mut taken: BTreeMap<String, ()> = BTreeMap::new();
+        let name = |changeset: Changeset| {
+            let short = name_of(&changeset.key(), false);
+            let is_taken = taken.insert(short.clone(), ()).is_some();
+            let name = if is_taken {
+                name_of(&changeset.key(), true)
+            } else {
+                short
+            };
+            (MigrationId::new(name), changeset)
+        };
+        Changelog {
+            changesets: self.changesets.into_iter().map(name).collect(),
+            notices: self.notices,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_written_as_liquibase_writes_it() {
+        assert_eq!(plain("./db\\a/../b.sql"), "db/b.sql");
+        assert_eq!(plain("classpath:/db/b.sql"), "db/b.sql");
+    }
+}

@@ -1,0 +1,30 @@
+//! The Liquibase that some journeys take turns with.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Returns the folder of Liquibase's jars: `WALKBACK_TEST_LIQUIBASE`, which `cargo xtask test` sets.
+///
+/// # Errors
+/// Says why there is none. Where `WALKBACK_REQUIRE` names `liquibase` there is one, or this panics.
+pub fn liquibase_jars() -> Result<PathBuf, String> {
+    let found = find();
+    let required = std::env::var("WALKBACK_REQUIRE").unwrap_or_default();
+    let is_required = required.split(',').any(|name| name.trim() == "liquibase");
+    assert!(!is_required || found.is_ok(), "Liquibase is required: {found:?}");
+    found
+}
+
+fn find() -> Result<PathBuf, String> {
+    let named = std::env::var_os("WALKBACK_TEST_LIQUIBASE");
+    let folder = named.ok_or("`WALKBACK_TEST_LIQUIBASE` names no folder with its jars")?;
+    let folder = Path::new(&folder).to_owned();
+    if !folder.join("liquibase-core.jar").is_file() {
+        return Err(format!("`{}` has no `liquibase-core.jar`", folder.display()));
+    }
+    match Command::new("java").arg("-version").output() {
+        Ok(output) if output.status.success() => Ok(folder),
+        Ok(_) => Err("`java` does not run".to_owned()),
+        Err(error) => Err(format!("`java` does not start: {error}")),
+    }
+}

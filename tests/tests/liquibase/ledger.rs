@@ -1,0 +1,115 @@
+//! What is read from Liquibase's table, and written into it.
+
+use walkback_tests::Backend;
+
+use crate::project::{CHANGELOG, lock_holder, project, rows, table, write};
+
+pub(crate) fn changesets_go_up_and_back_and_their_rows_are_as_liquibase_writes_them(backend: Backend) {
+    let sandbox = project(backend, CHANGELOG);
+    let before = sandbox.contents();
+    sandbox.ok(&["up", "-y"]);
+    // The sums are what Liquibase 4.28.0 wrote for this changelog.
+    let file = "db/changelog.sql";
+    assert_eq!(
+        rows(&sandbox),
+        [
+            format!(
+                "1 | alice | {file} | 1 | EXECUTED | 9:f64bbfec6d3cce00fe39cf9d9957a813 | sql | the people | NULL | (test or dev) | b,a"
+            ),
+            format!(
+                "add-index | bob | {file} | 2 | EXECUTED | 9:19df94738dc1093175800b588c028300 | sql |  | NULL | NULL | NULL"
+            ),
+            format!(
+                "3 | Carla C. | {file} | 3 | EXECUTED | 9:7db9423bf2af0f16180ab61589111326 | sql |  | NULL | NULL | NULL"
+            ),
+            format!(
+                "4 | bob | {file} | 4 | EXECUTED | 9:2641d61ca9e294b899ebabde39b1c11e | sql |  | NULL | NULL | NULL"
+            ),
+            format!(
+                "5 | bob | {file} | 5 | EXECUTED | 9:b9cc6949c4347e5db4c58b7ff9b0a7ea | sql |  | NULL | NULL | NULL"
+            ),
+        ]
+    );
+    let ledger = table(&sandbox, "DATABASECHANGELOG");
+    let writer = sandbox.value(&format!("SELECT MIN(LIQUIBASE) FROM {ledger}"));
+    assert!(writer.starts_with("walkback "), "{writer}");
+    assert_eq!(
+        sandbox.value(&format!("SELECT COUNT(DISTINCT DEPLOYMENT_ID) FROM {ledger}")),
+        "1",
+        "one run is one deployment"
+    );
+    assert_eq!(lock_holder(&sandbox), "");
+    sandbox.ok(&["down", "-y", "--to", "bob:add-index", "--allow-lossy"]);
+    assert_eq!(rows(&sandbox).len(), 2);
+    assert_eq!(sandbox.value("SELECT COUNT(*) FROM people"), "1");
+    sandbox.ok(&["down", "-y", "--to", "base", "--allow-lossy"]);
+    assert!(rows(&sandbox).is_empty());
+    sandbox.assert_contents(&before, "after all was walked back");
+}
+
+pub(crate) fn what_was_edited_or_is_ahead_is_said(backend: Backend) {
+    let sandbox = project(backend, CHANGELOG);
+    sandbox.ok(&["up", "-y"]);
+    // Liquibase's sum is of the text without blanks.
+    write(
+        &sandbox,
+        &CHANGELOG.replace("CREATE TABLE more (id INT", "CREATE  TABLE\n more (id  INT"),
+    );
+    assert_eq!(sandbox.status()["edited"].as_array().map(Vec::len), Some(0));
+    write(
+        &sandbox,
+        &CHANGELOG.replace("CREATE TABLE more (id INT", "CREATE TABLE more (id BIGINT"),
+    );
+    let edited = sandbox.status()["edited"].to_string();
+    assert!(edited.contains("bob:5") && !edited.contains("bob:4"), "{edited}");
+    // An older release that never knew the last changeset walks it back.
+    let (older, _) = CHANGELOG.split_once("--changeset bob:5").expect("it is there");
+    write(&sandbox, older);
+    let ahead = sandbox.status()["ahead"].to_string();
+    assert!(ahead.contains("bob:5"), "{ahead}");
+    let output = sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    assert!(output.stdout.contains("bob:5"), "{}", output.transcript());
+    assert_eq!(rows(&sandbox).len(), 4);
+    // Another file may have a changeset of the same author and id.
+    let ledger = table(&sandbox, "DATABASECHANGELOG");
+    let id = match backend {
+        Backend::Mysql | Backend::Mariadb => "CURRENT_TIMESTAMP",
+        _ => "'2020-01-01 00:00:00'",
+    };
+    sandbox.sql(&format!(
+        "INSERT INTO {ledger} (ID, AUTHOR, FILENAME, DATEEXECUTED, ORDEREXECUTED, EXECTYPE) VALUES ('4', 'bob', 'old.xml', {id}, 0, 'EXECUTED')"
+    ));
+    let ahead = sandbox.status()["ahead"].to_string();
+    assert!(ahead.contains("old.xml::4::bob"), "{ahead}");
+}
+
+pub(crate) fn a_condition_decides_whether_a_changeset_runs(backend: Backend) {
+    let sandbox = project(
+        backend,
+        "--liquibase formatted sql\n--changeset a:1\nCREATE TABLE t (id INT);\n\n\
+         --changeset a:2\n--preconditions onFail:MARK_RAN onError:HALT\n\
+         --precondition-sql-check expectedResult:1 SELECT COUNT(*) FROM t\nINSERT INTO t VALUES (2);\n\n\
+         --changeset a:3\n--preconditions onFail:CONTINUE\n\
+         --precondition-sql-check expectedResult:\"1\" SELECT COUNT(*) FROM t\nINSERT INTO t VALUES (3);\n\n\
+         --changeset a:4\n--preconditions onFail:WARN\n\
+         --precondition-sql-check expectedResult:1 SELECT COUNT(*) FROM t\nINSERT INTO t VALUES (4);\n\n\
+         --changeset a:5\n--preconditions\n\
+         --precondition-sql-check expectedResult:0 SELECT COUNT(*) FROM t\nINSERT INTO t VALUES (5);\n",
+    );
+    let output = sandbox.run(&["up", "-y"]);
+    assert_eq!(output.code, Some(3), "{}", output.transcript());
+    assert!(
+        output.stderr.contains("db/changelog.sql:22"),
+        "{}",
+        output.transcript()
+    );
+    let ids: Vec<String> = rows(&sandbox)
+        .iter()
+        .map(|row| row.split(" | ").next().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(ids, ["1", "2", "4"]);
+    let marked = rows(&sandbox)[1].clone();
+    assert!(marked.contains("MARK_RAN"), "{marked}");
+    assert_eq!(sandbox.session().column("SELECT id FROM t ORDER BY id"), ["4"]);
+    assert_eq!(lock_holder(&sandbox), "");
+}

@@ -1,0 +1,41 @@
+//! Changelogs of Liquibase: walkback alone, and in turn with Liquibase on one database.
+//!
+//! Liquibase comes from npm: its jars are in the folder that `WALKBACK_TEST_LIQUIBASE` names, or that `cargo xtask test` has set
+//! up.
+
+use std::process::ExitCode;
+
+use walkback_tests::{Backend, EVERYWHERE, MYSQL, journeys, liquibase_jars};
+
+mod ledger;
+mod lock;
+mod procedure;
+mod project;
+mod turns;
+
+use ledger::*;
+use lock::*;
+use procedure::*;
+use turns::*;
+
+fn main() -> ExitCode {
+    let journeys = journeys! {
+        EVERYWHERE => [
+            changesets_go_up_and_back_and_their_rows_are_as_liquibase_writes_them,
+            what_was_edited_or_is_ahead_is_said,
+            a_condition_decides_whether_a_changeset_runs,
+            the_lock_of_liquibase_is_respected,
+            what_fails_leaves_the_lock_of_liquibase_free,
+            the_lock_that_a_kill_left_is_taken_over,
+        ],
+        MYSQL => [migrations_without_a_down_are_undone_by_a_dump],
+        &[Backend::Postgres, Backend::Mariadb] => [
+            in_turn_with_liquibase_the_ledger_is_what_liquibase_alone_would_have_written,
+        ],
+    };
+    let missing = liquibase_jars().err();
+    walkback_tests::main_where("liquibase", &journeys, |name, _| {
+        let needs_it = name.starts_with("in_turn");
+        missing.clone().filter(|_| needs_it)
+    })
+}

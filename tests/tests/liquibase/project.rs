@@ -1,0 +1,162 @@
+//! A project of Liquibase, and Liquibase itself beside walkback.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use walkback_tests::{Backend, Sandbox, liquibase_jars};
+
+/// A changelog whose changesets use what formatted SQL has.
+pub(crate) const CHANGELOG: &str = "\
+--liquibase formatted sql
+
+--property name:people value:people
+
+--changeset alice:1 labels:b,a contextFilter:\"test or dev\"
+--comment: the people
+CREATE TABLE ${people} (
+  id INT PRIMARY KEY, -- the key
+  name VARCHAR(50)
+);
+INSERT INTO people VALUES (1, 'a;b');
+--rollback DROP TABLE people;
+
+--changeset bob:add-index
+CREATE INDEX people_by_name ON people (name);
+/* liquibase rollback
+DROP INDEX people_by_name /* on */;
+*/
+
+--changeset \"Carla C.\":3 endDelimiter://
+INSERT INTO people VALUES (2, 'b')
+//
+INSERT INTO people VALUES (3, 'c')
+//
+--rollback DELETE FROM people WHERE id = 2;
+--rollback DELETE FROM people WHERE id = 3;
+
+--changeset nobody:elsewhere dbms:h2
+DROP TABLE people;
+
+--changeset bob:4 runInTransaction:false
+UPDATE people SET name = 'd' WHERE id = 3;
+--rollback UPDATE people SET name = 'c' WHERE id = 3;
+
+--changeset bob:5
+CREATE TABLE more (id INT PRIMARY KEY);
+--rollback DROP TABLE more;
+";
+
+/// Creates a project with a changelog.
+pub(crate) fn project(backend: Backend, changelog: &str) -> Sandbox {
+    let sandbox = Sandbox::on(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
+    sandbox.configure("[source]\nkind = \"liquibase\"\npath = \"db/changelog.sql\"");
+    write(&sandbox, changelog);
+    sandbox
+}
+
+/// Writes the changelog of a project, in the words of its engine.
+pub(crate) fn write(sandbox: &Sandbox, changelog: &str) {
+    let drop_index = match sandbox.backend() {
+        Backend::Mysql | Backend::Mariadb => "DROP INDEX people_by_name ON people;",
+        _ => "DROP INDEX people_by_name;",
+    };
+    let text = changelog.replace("DROP INDEX people_by_name /* on */;", drop_index);
+    sandbox.write("db/changelog.sql", &text);
+}
+
+/// What a row of the ledger says, but for when and by whom it was written.
+pub(crate) fn rows(sandbox: &Sandbox) -> Vec<String> {
+    let columns = [
+        "ID",
+        "AUTHOR",
+        "FILENAME",
+        "ORDEREXECUTED",
+        "EXECTYPE",
+        "MD5SUM",
+        "DESCRIPTION",
+        "COMMENTS",
+        "TAG",
+        "CONTEXTS",
+        "LABELS",
+    ];
+    let table = table(sandbox, "DATABASECHANGELOG");
+    let of = |column: &str| {
+        let null = "'NULL'";
+        let text = match sandbox.backend() {
+            Backend::Mysql | Backend::Mariadb => format!("CAST({column} AS CHAR)"),
+            _ => format!("CAST({column} AS VARCHAR(255))"),
+        };
+        let sql = format!("SELECT COALESCE({text}, {null}) FROM {table} ORDER BY ORDEREXECUTED");
+        sandbox.session().column(&sql)
+    };
+    let values: Vec<Vec<String>> = columns.into_iter().map(of).collect();
+    let count = values[0].len();
+    (0..count)
+        .map(|row| {
+            let cells: Vec<&str> = values.iter().map(|column| column[row].as_str()).collect();
+            cells.join(" | ")
+        })
+        .collect()
+}
+
+/// Returns the name of a table of Liquibase as the engine has it.
+pub(crate) fn table(sandbox: &Sandbox, name: &str) -> String {
+    match sandbox.backend() {
+        Backend::Postgres | Backend::PostgresNewest => name.to_lowercase(),
+        _ => name.to_owned(),
+    }
+}
+
+/// Returns who holds Liquibase's lock; empty where nobody does.
+pub(crate) fn lock_holder(sandbox: &Sandbox) -> String {
+    let table = table(sandbox, "DATABASECHANGELOGLOCK");
+    sandbox.value(&format!(
+        "SELECT CASE WHEN LOCKED THEN LOCKEDBY ELSE COALESCE(LOCKEDBY, '') END FROM {table}"
+    ))
+}
+
+/// Liquibase, beside a project.
+pub(crate) struct Liquibase {
+    jars: PathBuf,
+}
+
+impl Liquibase {
+    pub(crate) fn new() -> Self {
+        Self {
+            jars: liquibase_jars().expect("the journey is ignored without Liquibase"),
+        }
+    }
+
+    /// Runs a command on the database of a project, which must succeed, and returns what it said.
+    pub(crate) fn run(&self, sandbox: &Sandbox, arguments: &[&str]) -> String {
+        let url = sandbox.url();
+        let (_, rest) = url.split_once("://").expect("a scheme");
+        let (account, rest) = rest.rsplit_once('@').expect("an account");
+        let (user, password) = account.split_once(':').expect("a password");
+        let (server, database) = rest.split_once('/').expect("a database");
+        let database = database.split('?').next().unwrap_or_default();
+        let driver = match sandbox.backend() {
+            Backend::Postgres | Backend::PostgresNewest => "postgresql",
+            _ => "mariadb",
+        };
+        let mut command = Command::new("java");
+        command
+            .args(["-XX:TieredStopAtLevel=1", "-cp"])
+            .arg(self.jars.join("*"))
+            .arg("liquibase.integration.commandline.LiquibaseCommandLine")
+            .arg(format!("--url=jdbc:{driver}://{server}/{database}"))
+            .arg(format!("--username={user}"))
+            .arg(format!("--password={password}"))
+            .args(["--show-banner=false", "--changelog-file=db/changelog.sql"])
+            .args(arguments)
+            .current_dir(sandbox.path(""));
+        let output = command.output().expect("Java starts");
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(output.status.success(), "liquibase {arguments:?}: {said}");
+        said
+    }
+}

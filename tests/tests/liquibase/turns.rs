@@ -1,0 +1,100 @@
+//! Liquibase and walkback take turns on one database, and Liquibase alone works on another: their ledgers say the same.
+
+use walkback_tests::{Backend, Sandbox};
+
+use crate::project::{CHANGELOG, Liquibase, lock_holder, project, rows};
+
+/// What is done on both databases.
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    Up(u32),
+    UpAll,
+    Back(u32),
+}
+
+/// Who does it on the shared one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Liquibase,
+    Walkback,
+}
+
+use Move::{Back, Up, UpAll};
+use Who::{Liquibase as L, Walkback as W};
+
+const MOVES: [(Who, Move); 12] = [
+    (L, Up(2)),
+    (W, Up(1)),
+    (W, Back(1)),
+    (L, Back(1)),
+    (W, UpAll),
+    (L, Back(2)),
+    (W, Back(2)),
+    (L, UpAll),
+    (W, Back(5)),
+    (W, Up(3)),
+    (L, UpAll),
+    (W, Back(3)),
+];
+
+pub(crate) fn in_turn_with_liquibase_the_ledger_is_what_liquibase_alone_would_have_written(backend: Backend) {
+    let (shared, alone) = (project(backend, CHANGELOG), project(backend, CHANGELOG));
+    let liquibase = Liquibase::new();
+    for (number, (who, what)) in MOVES.into_iter().enumerate() {
+        let when = format!("move {number}: {who:?} {what:?}");
+        by_liquibase(&liquibase, &alone, what);
+        match who {
+            L => by_liquibase(&liquibase, &shared, what),
+            W => by_walkback(&shared, what),
+        }
+        assert_eq!(rows(&shared), rows(&alone), "{when}");
+        assert_eq!(lock_holder(&shared), "", "{when}");
+        assert_eq!(
+            contents(&shared),
+            contents(&alone),
+            "{when}: the databases differ"
+        );
+    }
+    let said = liquibase.run(&shared, &["validate"]);
+    assert!(said.contains("No validation errors"), "{said}");
+    let said = liquibase.run(&shared, &["status", "--verbose"]);
+    assert!(said.contains("3 changesets have not been applied"), "{said}");
+    let status = shared.status();
+    assert_eq!(status["pending"].as_array().map(Vec::len), Some(3), "{status}");
+    assert_eq!(status["edited"].as_array().map(Vec::len), Some(0), "{status}");
+}
+
+fn contents(sandbox: &Sandbox) -> String {
+    let mut session = sandbox.session();
+    let exists = |table: &str, session: &mut walkback_tests::Session| {
+        session
+            .try_sql(&format!("SELECT 1 FROM {table} WHERE 1 = 0"))
+            .is_ok()
+    };
+    let mut said = String::new();
+    for table in ["people", "more"] {
+        said.push_str(&format!("{table}: {}; ", exists(table, &mut session)));
+    }
+    if exists("people", &mut session) {
+        said.push_str(&session.column("SELECT name FROM people ORDER BY id").join(", "));
+    }
+    said
+}
+
+fn by_liquibase(liquibase: &Liquibase, sandbox: &Sandbox, what: Move) {
+    let arguments = match what {
+        Up(count) => vec!["update-count".to_owned(), count.to_string()],
+        UpAll => vec!["update".to_owned()],
+        Back(count) => vec!["rollback-count".to_owned(), count.to_string()],
+    };
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    liquibase.run(sandbox, &arguments);
+}
+
+fn by_walkback(sandbox: &Sandbox, what: Move) {
+    match what {
+        Up(count) => sandbox.ok(&["up", "-y", "-n", &count.to_string()]),
+        UpAll => sandbox.ok(&["up", "-y"]),
+        Back(count) => sandbox.ok(&["down", "-y", "--allow-lossy", "-n", &count.to_string()]),
+    };
+}
