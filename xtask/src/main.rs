@@ -10,6 +10,7 @@ mod demo;
 mod docs;
 mod layers;
 mod links;
+mod liquibase;
 mod process;
 mod services;
 mod small;

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 use crate::alembic;
+use crate::liquibase;
 use crate::process::{cargo, is_installed, run as run_command};
 use crate::services::{self, SERVICES};
 
@@ -13,7 +14,7 @@ use crate::services::{self, SERVICES};
 const TOOLS: &[&str] = &["sqlite3", "diesel"];
 
 /// What else tests may need, and see for themselves whether it is there.
-const OTHERS: &[&str] = &["testcontainers", "pgbouncer", "alembic"];
+const OTHERS: &[&str] = &["testcontainers", "pgbouncer", "alembic", "liquibase"];
 
 /// Runs all tests, doc tests included.
 pub(crate) fn run(root: &Path, corpora: Option<&Path>) -> Result<()> {
@@ -50,6 +51,12 @@ pub(crate) fn run(root: &Path, corpora: Option<&Path>) -> Result<()> {
             command.env(alembic::VARIABLE, python);
         }
         Err(error) => println!("alembic: {error:#}; tests that take turns with it are ignored"),
+    }
+    match liquibase::jars(root) {
+        Ok(jars) => {
+            command.env(liquibase::VARIABLE, jars);
+        }
+        Err(error) => println!("liquibase: {error:#}; tests that take turns with it are ignored"),
     }
     let standing = services::up(root, &wanted(&adapters(root)?, &required))?;
     command.envs(standing.variables.iter().map(|(name, value)| (name, value)));

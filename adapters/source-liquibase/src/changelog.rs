@@ -11,6 +11,7 @@ use crate::error;
 use crate::expression;
 use crate::formatted;
 use crate::parameters::Parameters;
+use crate::structured;
 
 /// All changesets for one engine, in order.
 #[derive(Debug)]
@@ -126,6 +127,8 @@ impl<'a> Reading<'a> {
         let extension = place.file.extension().and_then(|extension| extension.to_str());
         match extension.unwrap_or_default().to_lowercase().as_str() {
             "sql" => formatted::read(self, place),
+            "xml" => structured::read(self, place, true),
+            "yaml" | "yml" | "json" => structured::read(self, place, false),
             other => Err(error::unsupported(
                 &place.file,
                 1,

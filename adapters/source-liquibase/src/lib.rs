@@ -15,9 +15,12 @@ mod error;
 mod expression;
 mod formatted;
 mod ledger;
+mod modelled;
 mod parameters;
 mod scripts;
 mod source;
+mod structured;
+mod tree;
 
 pub use source::LiquibaseSource;
 
