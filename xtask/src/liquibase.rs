@@ -36,7 +36,14 @@ pub(crate) fn jars(root: &Path) -> Result<PathBuf> {
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
     let mut install = Command::new("npm");
-    install.args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
+    install.args([
+        "install",
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--prefix",
+    ]);
     run(install.arg(&folder).arg(PACKAGE))?;
     fs::write(&complete, PACKAGE).with_context(|| format!("cannot write `{}`", complete.display()))?;
     Ok(jars)

@@ -31,7 +31,10 @@ pub(crate) fn read(reading: &mut Reading<'_>, place: &Place, is_xml: bool) -> Re
         ));
     }
     let mut place = place.clone();
-    let logical = root.get("logicalFilePath").map(plain).filter(|path| !path.is_empty());
+    let logical = root
+        .get("logicalFilePath")
+        .map(plain)
+        .filter(|path| !path.is_empty());
     if let Some(logical) = logical {
         place.filename = logical;
     }
@@ -179,7 +182,10 @@ fn include_all(reading: &mut Reading<'_>, place: &Place, node: &Node) -> Result<
     }
     files.sort_by_key(|file| relative(reading.root, file));
     for file in files {
-        let known = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        let known = file
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .unwrap_or_default();
         if !["sql", "xml", "yaml", "yml", "json"].contains(&known.to_lowercase().as_str()) {
             reading.notice(&file, 1, "no changelog has this ending");
             continue;
@@ -230,7 +236,9 @@ fn changeset(reading: &mut Reading<'_>, place: &Place, node: &Node) -> Result<()
     reading.add(Changeset {
         id: needed("id")?,
         author: needed("author")?,
-        filename: node.get("logicalFilePath").map_or_else(|| place.filename.clone(), plain),
+        filename: node
+            .get("logicalFilePath")
+            .map_or_else(|| place.filename.clone(), plain),
         file: place.file.clone(),
         line: node.line,
         changes,
@@ -281,7 +289,14 @@ fn change(reading: &Reading<'_>, place: &Place, node: &Node) -> Result<Change> {
             let text = reading.parameters.expand(&error::read(&file.file)?);
             let checked = without_blanks(&text);
             let text = text_of(&file, node, &text, Some(1));
-            of_sql(reading, place, node, text, checked, &format!("sqlFile path={}", file.filename))
+            of_sql(
+                reading,
+                place,
+                node,
+                text,
+                checked,
+                &format!("sqlFile path={}", file.filename),
+            )
         }
         _ => modelled::change(reading.dialect, place, node),
     }
@@ -330,7 +345,11 @@ fn rollback(reading: &Reading<'_>, place: &Place, node: &Node) -> Result<Option<
     if let Some((_, text)) = node.values.iter().find(|(name, _)| name == "rollback") {
         let text = text_of(place, node, text, None);
         let is_nothing = matches!(text.text.to_lowercase().as_str(), "" | "empty" | "not required");
-        return Ok(Some(Rollback::Sql(if is_nothing { Vec::new() } else { vec![text] })));
+        return Ok(Some(Rollback::Sql(if is_nothing {
+            Vec::new()
+        } else {
+            vec![text]
+        })));
     }
     let mut texts = Vec::new();
     let mut is_said = false;

@@ -198,16 +198,26 @@ mod tests {
         let yaml = "databaseChangeLog:\n  - changeSet:\n      id: 1\n      author: a\n      changes:\n        - createTable:\n            tableName: t\n            columns:\n              - column:\n                  name: c\n                  type: int\n        - sql: select 1\n";
         let json = "{\"databaseChangeLog\": [\n\t{\"changeSet\": {\"id\": \"1\", \"author\": \"a\", \"changes\": [\n{\"createTable\": {\"tableName\": \"t\", \"columns\": [{\"column\": {\"name\": \"c\", \"type\": \"int\"}}]}},\n{\"sql\": {\"sql\": \"select 1\"}}]}}]}";
         let file = Path::new("c");
-        for root in [of_xml(file, xml).unwrap(), of_yaml(file, yaml).unwrap(), of_yaml(file, json).unwrap()] {
+        for root in [
+            of_xml(file, xml).unwrap(),
+            of_yaml(file, yaml).unwrap(),
+            of_yaml(file, json).unwrap(),
+        ] {
             let changeset = root.all("changeSet").next().unwrap();
-            assert_eq!((changeset.get("id"), changeset.get("author")), (Some("1"), Some("a")));
+            assert_eq!(
+                (changeset.get("id"), changeset.get("author")),
+                (Some("1"), Some("a"))
+            );
             let table = changeset.all("createTable").next().unwrap();
             assert_eq!(table.get("tableName"), Some("t"));
             assert_eq!(table.all("column").next().unwrap().get("type"), Some("int"));
             let sql = changeset.all("sql").next().unwrap();
             assert_eq!(sql.get("sql").unwrap_or(&sql.text).trim(), "select 1");
         }
-        assert_eq!(of_xml(file, xml).unwrap().children[0].children[1].text_line, Some(5));
+        assert_eq!(
+            of_xml(file, xml).unwrap().children[0].children[1].text_line,
+            Some(5)
+        );
         let error = of_xml(file, "<a>\n<b></a>").unwrap_err();
         assert!(error.to_string().contains("c:2"), "{error}");
     }

@@ -110,6 +110,7 @@ pub(crate) fn a_condition_decides_whether_a_changeset_runs(backend: Backend) {
     assert_eq!(ids, ["1", "2", "4"]);
     let marked = rows(&sandbox)[1].clone();
     assert!(marked.contains("MARK_RAN"), "{marked}");
-    assert_eq!(sandbox.session().column("SELECT id FROM t ORDER BY id"), ["4"]);
+    assert_eq!(sandbox.value("SELECT COUNT(*) FROM t"), "1");
+    assert_eq!(sandbox.value("SELECT id FROM t"), "4");
     assert_eq!(lock_holder(&sandbox), "");
 }

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         MYSQL => [migrations_without_a_down_are_undone_by_a_dump],
         &[Backend::Postgres, Backend::Mariadb] => [
             in_turn_with_liquibase_the_ledger_is_what_liquibase_alone_would_have_written,
+            in_turn_with_liquibase_described_changes_are_what_it_makes_of_them,
         ],
     };
     let missing = liquibase_jars().err();

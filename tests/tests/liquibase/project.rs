@@ -64,6 +64,72 @@ pub(crate) fn write(sandbox: &Sandbox, changelog: &str) {
     sandbox.write("db/changelog.sql", &text);
 }
 
+/// A changelog of XML that includes formatted SQL, YAML and JSON.
+pub(crate) const DESCRIBED: &[(&str, &str)] = &[
+    (
+        "db/master.xml",
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<databaseChangeLog xmlns="http://www.liquibase.org/xml/ns/dbchangelog" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+    xsi:schemaLocation="http://www.liquibase.org/xml/ns/dbchangelog http://www.liquibase.org/xml/ns/dbchangelog/dbchangelog-latest.xsd">
+  <property name="table" value="things"/>
+  <include file="changelog.sql" relativeToChangelogFile="true" contextFilter="a or b"/>
+  <changeSet id="1" author="eve" labels="y, x">
+    <comment>the things</comment>
+    <createTable tableName="${table}">
+      <column name="id" type="bigint" autoIncrement="true"><constraints primaryKey="true" nullable="false"/></column>
+      <column name="name" type="varchar(20)" defaultValue="abc"><constraints unique="true" uniqueConstraintName="uq_name"/></column>
+      <column name="size" type="int" defaultValueNumeric="5"/>
+      <column name="good" type="boolean" defaultValueBoolean="true"/>
+    </createTable>
+  </changeSet>
+  <changeSet id="2" author="eve">
+    <sql>INSERT INTO things (id, name) VALUES (1, 'x;y');
+      INSERT INTO things (id, name) VALUES (2, 'z');</sql>
+    <sql>UPDATE things SET size = 6</sql>
+    <rollback>DELETE FROM things</rollback>
+  </changeSet>
+  <changeSet id="3" author="eve">
+    <addColumn tableName="things"><column name="note" type="varchar(10)"/></addColumn>
+    <createIndex tableName="things" indexName="ix_note"><column name="note"/></createIndex>
+    <insert tableName="things"><column name="id" valueNumeric="7"/><column name="name" value="seven"/></insert>
+    <rollback>
+      <delete tableName="things"><where>id = 7</where></delete>
+      <dropColumn tableName="things" columnName="note"/>
+    </rollback>
+  </changeSet>
+  <changeSet id="v1" author="eve"><tagDatabase tag="v1"/></changeSet>
+  <changeSet id="4" author="eve">
+    <sqlFile path="more/names.sql" relativeToChangelogFile="true"/>
+    <rollback/>
+  </changeSet>
+  <includeAll path="all" relativeToChangelogFile="true"/>
+</databaseChangeLog>
+"#,
+    ),
+    (
+        "db/more/names.sql",
+        "UPDATE things\nSET name = 'named' WHERE id = 1;\n",
+    ),
+    (
+        "db/all/1.yaml",
+        "databaseChangeLog:\n  - changeSet:\n      id: y1\n      author: yves\n      changes:\n        - renameColumn:\n            tableName: things\n            oldColumnName: size\n            newColumnName: extent\n            columnDataType: int\n        - sql: UPDATE things SET extent = 7\n      rollback:\n        - sql: UPDATE things SET extent = 6\n        - renameColumn:\n            tableName: things\n            oldColumnName: extent\n            newColumnName: size\n            columnDataType: int\n",
+    ),
+    (
+        "db/all/2.json",
+        "{\"databaseChangeLog\": [\n\t{\"changeSet\": {\"id\": \"j1\", \"author\": \"jo\", \"changes\": [\n\t\t{\"sql\": {\"sql\": \"UPDATE things SET extent = 8\"}}],\n\t\t\"rollback\": [{\"sql\": {\"sql\": \"UPDATE things SET extent = 7\"}}]}}]}\n",
+    ),
+];
+
+/// Creates a project whose changes are described.
+pub(crate) fn described(backend: Backend) -> Sandbox {
+    let sandbox = project(backend, CHANGELOG);
+    sandbox.configure("[source]\nkind = \"liquibase\"\npath = \"db/master.xml\"");
+    for (name, text) in DESCRIBED {
+        sandbox.write(name, text);
+    }
+    sandbox
+}
+
 /// What a row of the ledger says, but for when and by whom it was written.
 pub(crate) fn rows(sandbox: &Sandbox) -> Vec<String> {
     let columns = [
@@ -129,6 +195,11 @@ impl Liquibase {
 
     /// Runs a command on the database of a project, which must succeed, and returns what it said.
     pub(crate) fn run(&self, sandbox: &Sandbox, arguments: &[&str]) -> String {
+        self.run_on(sandbox, "db/changelog.sql", arguments)
+    }
+
+    /// The same with another changelog.
+    pub(crate) fn run_on(&self, sandbox: &Sandbox, changelog: &str, arguments: &[&str]) -> String {
         let url = sandbox.url();
         let (_, rest) = url.split_once("://").expect("a scheme");
         let (account, rest) = rest.rsplit_once('@').expect("an account");
@@ -147,7 +218,8 @@ impl Liquibase {
             .arg(format!("--url=jdbc:{driver}://{server}/{database}"))
             .arg(format!("--username={user}"))
             .arg(format!("--password={password}"))
-            .args(["--show-banner=false", "--changelog-file=db/changelog.sql"])
+            .arg("--show-banner=false")
+            .arg(format!("--changelog-file={changelog}"))
             .args(arguments)
             .current_dir(sandbox.path(""));
         let output = command.output().expect("Java starts");

@@ -89,7 +89,9 @@ impl<'n> Column<'n> {
         if let Some(value) = value_of(self.model, self.node, "defaultValue") {
             sql.push_str(&format!(" DEFAULT {value}"));
         }
-        let is_null = self.constraint("nullable").is_none_or(|value| value.trim() != "false");
+        let is_null = self
+            .constraint("nullable")
+            .is_none_or(|value| value.trim() != "false");
         if !is_null || self.is_key() {
             sql.push_str(" NOT NULL");
         } else if dialect == DialectKind::Mysql {
@@ -141,7 +143,11 @@ impl<'n> Column<'n> {
             Some((schema, table)) => (Some(schema), table),
             None => (None, table),
         };
-        let cascade = if self.is("deleteCascade") { " ON DELETE CASCADE" } else { "" };
+        let cascade = if self.is("deleteCascade") {
+            " ON DELETE CASCADE"
+        } else {
+            ""
+        };
         Ok(Some(format!(
             "CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}){cascade}",
             self.model.quoted(name),
@@ -157,7 +163,10 @@ pub(super) fn comments(model: Model<'_>, table: &str, columns: &[Column<'_>]) ->
     if model.dialect != DialectKind::Postgres {
         return Vec::new();
     }
-    let of_table = model.node.get("remarks").filter(|_| model.node.name == "createTable");
+    let of_table = model
+        .node
+        .get("remarks")
+        .filter(|_| model.node.name == "createTable");
     let of_table = of_table.map(|text| format!("COMMENT ON TABLE {table} IS {}", model.literal(text)));
     let of_columns = columns.iter().filter_map(|column| {
         let text = model.literal(column.node.get("remarks")?);
@@ -181,7 +190,10 @@ pub(super) fn add(model: Model<'_>) -> Rendered {
         if model.dialect == DialectKind::Sqlite && (column.is_key() || column.is_counted()) {
             return Err("a key that is added on SQLite".to_owned());
         }
-        statements.push(format!("ALTER TABLE {table} ADD COLUMN {}", column.definition(false)?));
+        statements.push(format!(
+            "ALTER TABLE {table} ADD COLUMN {}",
+            column.definition(false)?
+        ));
         for key in column.unique().into_iter().chain(column.reference()?) {
             model.not_on_sqlite()?;
             keys.push(format!("ALTER TABLE {table} ADD {key}"));
@@ -206,7 +218,13 @@ pub(super) fn drop(model: Model<'_>) -> Rendered {
 }
 
 pub(super) fn rename(model: Model<'_>) -> Rendered {
-    model.only(&["tableName", "schemaName", "oldColumnName", "newColumnName", "columnDataType"])?;
+    model.only(&[
+        "tableName",
+        "schemaName",
+        "oldColumnName",
+        "newColumnName",
+        "columnDataType",
+    ])?;
     Ok(vec![format!(
         "ALTER TABLE {} RENAME COLUMN {} TO {}",
         model.own_table()?,
@@ -229,13 +247,21 @@ pub(super) fn modify_type(model: Model<'_>) -> Rendered {
 }
 
 pub(super) fn not_null(model: Model<'_>, is_added: bool) -> Rendered {
-    model.only(&["tableName", "schemaName", "columnName", "columnDataType", "defaultNullValue"])?;
+    model.only(&[
+        "tableName",
+        "schemaName",
+        "columnName",
+        "columnDataType",
+        "defaultNullValue",
+    ])?;
     model.not_on_sqlite()?;
     let (table, column) = (model.own_table()?, model.quoted(model.needed("columnName")?));
     let mut statements = Vec::new();
     if let Some(value) = model.node.get("defaultNullValue").filter(|_| is_added) {
         let value = model.literal(value);
-        statements.push(format!("UPDATE {table} SET {column} = {value} WHERE {column} IS NULL"));
+        statements.push(format!(
+            "UPDATE {table} SET {column} = {value} WHERE {column} IS NULL"
+        ));
     }
     statements.push(if model.dialect == DialectKind::Mysql {
         let column_type = type_of(model.needed("columnDataType")?, model.dialect)?;
@@ -263,10 +289,14 @@ pub(super) fn default_value(model: Model<'_>, is_added: bool) -> Rendered {
     model.not_on_sqlite()?;
     let (table, column) = (model.own_table()?, model.quoted(model.needed("columnName")?));
     if !is_added {
-        return Ok(vec![format!("ALTER TABLE {table} ALTER COLUMN {column} DROP DEFAULT")]);
+        return Ok(vec![format!(
+            "ALTER TABLE {table} ALTER COLUMN {column} DROP DEFAULT"
+        )]);
     }
     let value = value_of(model, model.node, "defaultValue").ok_or("`addDefaultValue` without a value")?;
-    Ok(vec![format!("ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {value}")])
+    Ok(vec![format!(
+        "ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {value}"
+    )])
 }
 
 /// Returns a type in a dialect, as Liquibase writes it.
@@ -277,7 +307,10 @@ pub(super) fn type_of(written: &str, dialect: DialectKind) -> Result<String, Str
         Some(place) => (written[..place].trim(), &written[place..]),
         None => (written, ""),
     };
-    let name = name.strip_prefix("java.sql.Types.").unwrap_or(name).to_lowercase();
+    let name = name
+        .strip_prefix("java.sql.Types.")
+        .unwrap_or(name)
+        .to_lowercase();
     let plain = match (name.as_str(), dialect) {
         ("int" | "integer", Mysql) => "INT",
         ("int" | "integer", _) => "INTEGER",

@@ -135,7 +135,11 @@ impl<'n> Model<'n> {
             DialectKind::Sqlite => format!("\"{}\"", name.replace('"', "\"\"")),
             DialectKind::Postgres => {
                 let is_mixed = name.chars().any(char::is_lowercase);
-                let folded = if is_mixed { name.to_owned() } else { name.to_lowercase() };
+                let folded = if is_mixed {
+                    name.to_owned()
+                } else {
+                    name.to_lowercase()
+                };
                 format!("\"{}\"", folded.replace('"', "\"\""))
             }
         }

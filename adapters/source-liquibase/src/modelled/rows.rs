@@ -42,7 +42,15 @@ fn columns(model: Model<'_>) -> Result<Vec<(String, String)>, String> {
     for column in model.node.all("column") {
         only(
             column,
-            &["name", "type", "value", "valueNumeric", "valueBoolean", "valueDate", "valueComputed"],
+            &[
+                "name",
+                "type",
+                "value",
+                "valueNumeric",
+                "valueBoolean",
+                "valueDate",
+                "valueComputed",
+            ],
         )?;
         let name = model.quoted(column.get("name").unwrap_or_default());
         let value = value_of(model, column, "value");
@@ -84,14 +92,22 @@ pub(super) fn update(model: Model<'_>) -> Rendered {
 
 pub(super) fn delete(model: Model<'_>) -> Rendered {
     model.only(&["tableName", "schemaName", "where"])?;
-    Ok(vec![format!("DELETE FROM {}{}", model.own_table()?, condition(model)?)])
+    Ok(vec![format!(
+        "DELETE FROM {}{}",
+        model.own_table()?,
+        condition(model)?
+    )])
 }
 
 fn condition(model: Model<'_>) -> Result<String, String> {
     if model.node.all("whereParams").next().is_some() {
         return Err("`whereParams`".to_owned());
     }
-    let condition = model.node.get("where").map(str::trim).filter(|text| !text.is_empty());
+    let condition = model
+        .node
+        .get("where")
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
     Ok(condition.map_or_else(String::new, |condition| format!(" WHERE {condition}")))
 }
 

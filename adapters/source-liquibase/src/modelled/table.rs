@@ -41,8 +41,15 @@ pub(super) fn create(model: Model<'_>) -> Rendered {
         ));
     }
     lines.extend(others);
-    let unless = if model.node.is("ifNotExists", false) { "IF NOT EXISTS " } else { "" };
-    let remarks = model.node.get("remarks").filter(|_| model.dialect == DialectKind::Mysql);
+    let unless = if model.node.is("ifNotExists", false) {
+        "IF NOT EXISTS "
+    } else {
+        ""
+    };
+    let remarks = model
+        .node
+        .get("remarks")
+        .filter(|_| model.dialect == DialectKind::Mysql);
     let remarks = remarks.map(|text| format!(" COMMENT={}", model.literal(text)));
     let mut statements = vec![format!(
         "CREATE TABLE {unless}{table} ({}){}",
@@ -86,10 +93,18 @@ pub(super) fn create_index(model: Model<'_>) -> Rendered {
         } else {
             model.quoted(name)
         };
-        let order = if column.is("descending", false) { " DESC" } else { "" };
+        let order = if column.is("descending", false) {
+            " DESC"
+        } else {
+            ""
+        };
         columns.push(format!("{name}{order}"));
     }
-    let unique = if model.node.is("unique", false) { "UNIQUE " } else { "" };
+    let unique = if model.node.is("unique", false) {
+        "UNIQUE "
+    } else {
+        ""
+    };
     Ok(vec![format!(
         "CREATE {unique}INDEX {} ON {} ({})",
         model.quoted(model.needed("indexName")?),
@@ -176,7 +191,11 @@ pub(super) fn add_foreign_key(model: Model<'_>) -> Rendered {
 }
 
 fn rule(action: &str) -> Result<&'static str, String> {
-    let action = action.trim().to_uppercase().replace("IMPORTEDKEY", "").replace(' ', "");
+    let action = action
+        .trim()
+        .to_uppercase()
+        .replace("IMPORTEDKEY", "")
+        .replace(' ', "");
     match action.as_str() {
         "CASCADE" => Ok("CASCADE"),
         "SETNULL" => Ok("SET NULL"),

@@ -13,10 +13,7 @@ fn node(xml: &str) -> Node {
 
 fn sql(dialect: DialectKind, xml: &str) -> String {
     let node = node(xml);
-    let model = Model {
-        dialect,
-        node: &node,
-    };
+    let model = Model { dialect, node: &node };
     match render(model) {
         Ok(statements) => statements.join("; ").replace(['"', '`'], ""),
         Err(why) => format!("refused: {why}"),
@@ -98,8 +95,14 @@ fn changes_of_tables_are_written_as_liquibase_writes_them() {
 #[test]
 fn what_cannot_be_followed_is_refused_by_name() {
     for (xml, why) in [
-        ("<createView viewName=\"v\">select 1</createView>", "the change `createView`"),
-        ("<createTable tableName=\"t\" tablespace=\"x\"/>", "`tablespace` of `createTable`"),
+        (
+            "<createView viewName=\"v\">select 1</createView>",
+            "the change `createView`",
+        ),
+        (
+            "<createTable tableName=\"t\" tablespace=\"x\"/>",
+            "`tablespace` of `createTable`",
+        ),
         (
             "<addColumn tableName=\"t\"><column name=\"a\" type=\"int\" valueNumeric=\"1\"/></addColumn>",
             "`valueNumeric` of a column that is added",
