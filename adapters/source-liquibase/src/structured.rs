@@ -295,7 +295,7 @@ fn change(reading: &Reading<'_>, place: &Place, node: &Node) -> Result<Change> {
                 node,
                 text,
                 checked,
-                &format!("sqlFile path={}", file.filename),
+                &format!("sqlFile path={path}"),
             )
         }
         _ => modelled::change(reading.dialect, place, node),

@@ -116,7 +116,7 @@ pub(crate) const DESCRIBED: &[(&str, &str)] = &[
     ),
     (
         "db/all/2.json",
-        "{\"databaseChangeLog\": [\n\t{\"changeSet\": {\"id\": \"j1\", \"author\": \"jo\", \"changes\": [\n\t\t{\"sql\": {\"sql\": \"UPDATE things SET extent = 8\"}}],\n\t\t\"rollback\": [{\"sql\": {\"sql\": \"UPDATE things SET extent = 7\"}}]}}]}\n",
+        "{\"databaseChangeLog\": [\n  {\"changeSet\": {\"id\": \"j1\", \"author\": \"jo\", \"changes\": [\n    {\"sql\": {\"sql\": \"UPDATE things SET extent = 8\"}}],\n    \"rollback\": [{\"sql\": {\"sql\": \"UPDATE things SET extent = 7\"}}]}}]}\n",
     ),
 ];
 

@@ -26,19 +26,7 @@ pub(super) fn create(model: Model<'_>) -> Rendered {
     }
     let makes_its_own = model.dialect == DialectKind::Sqlite && columns.iter().any(Column::is_counted);
     if !keys.is_empty() && !makes_its_own {
-        let name = model.needed("tableName")?;
-        let name = key_name.map_or_else(
-            || match model.dialect {
-                DialectKind::Postgres => format!("{name}_pkey"),
-                DialectKind::Mysql | DialectKind::Sqlite => format!("PK_{}", name.to_uppercase()),
-            },
-            str::to_owned,
-        );
-        lines.push(format!(
-            "CONSTRAINT {} PRIMARY KEY ({})",
-            model.quoted(&name),
-            keys.join(", ")
-        ));
+        lines.push(primary_key(model, key_name, &keys)?);
     }
     lines.extend(others);
     let unless = if model.node.is("ifNotExists", false) {
@@ -58,6 +46,23 @@ pub(super) fn create(model: Model<'_>) -> Rendered {
     )];
     statements.extend(comments(model, &table, &columns));
     Ok(statements)
+}
+
+/// Returns the primary key of a new table, under its own name or that which Liquibase gives it.
+fn primary_key(model: Model<'_>, name: Option<&str>, columns: &[String]) -> Result<String, String> {
+    let table = model.needed("tableName")?;
+    let name = name.map_or_else(
+        || match model.dialect {
+            DialectKind::Postgres => format!("{table}_pkey"),
+            DialectKind::Mysql | DialectKind::Sqlite => format!("PK_{}", table.to_uppercase()),
+        },
+        str::to_owned,
+    );
+    Ok(format!(
+        "CONSTRAINT {} PRIMARY KEY ({})",
+        model.quoted(&name),
+        columns.join(", ")
+    ))
 }
 
 pub(super) fn drop(model: Model<'_>) -> Rendered {

@@ -315,6 +315,7 @@ impl<'a> Planner<'a> {
     /// Returns the applied migrations whose up script differs from the one that was run, with their files.
     pub(crate) async fn edited(&self, cx: &Cx) -> Result<Vec<(MigrationId, PathBuf)>> {
         let mut edited = Vec::new();
+        let told = self.runner.ledger().told;
         for row in &self.state.applied {
             let stored = self
                 .state
@@ -324,7 +325,10 @@ impl<'a> Planner<'a> {
             let Some(recorded) = stored.or_else(|| row.up_hash.clone()) else {
                 continue;
             };
-            if !self.state.in_checkout.contains(&row.id) {
+            let is_accepted = told
+                .get(&row.id)
+                .is_some_and(|told| told.accepts.contains(&recorded));
+            if is_accepted || !self.state.in_checkout.contains(&row.id) {
                 continue;
             }
             let migration = self.state.graph.get(&row.id);
