@@ -216,7 +216,9 @@ impl State {
             DownTarget::To(target) => self.graph.plan_down(&applied, &target.parse::<Target>()?)?,
             DownTarget::Count(count) => self.newest(&applied, *count)?,
         };
-        self.refuse_strangers(&ids)?;
+        if !ids.is_empty() {
+            self.refuse_strangers()?;
+        }
         Ok(ids)
     }
 
@@ -225,7 +227,9 @@ impl State {
         let moves = self
             .graph
             .plan_goto(&self.applied_set(), &target.parse::<Target>()?)?;
-        self.refuse_strangers(&moves.down)?;
+        if !moves.down.is_empty() {
+            self.refuse_strangers()?;
+        }
         Ok((moves.down, moves.up))
     }
 
@@ -285,10 +289,11 @@ impl State {
     }
 
     /// Refuses to walk back below a migration that nobody knows any more: its down is nowhere.
-    fn refuse_strangers(&self, ids: &[MigrationId]) -> Result<()> {
+    /// Refuses where nothing is known of a migration that is applied.
+    pub(crate) fn refuse_strangers(&self) -> Result<()> {
         let stranger = self.applied.iter().find(|row| self.graph.get(&row.id).is_none());
         match stranger {
-            Some(row) if !ids.is_empty() => Err(Error::new(
+            Some(row) => Err(Error::new(
                 ErrorKind::NotFound,
                 format!(
                     "migration `{}` is applied, but is neither in the checkout nor in the journal",
@@ -296,7 +301,7 @@ impl State {
                 ),
             )
             .hint("check out the release that has it, or `walkback stamp` the state that is really there")),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }

@@ -63,17 +63,17 @@ fn a_hook_with_a_typo_is_shown_with_the_closest() {
 #[test]
 fn a_kind_that_is_not_built_yet_names_one_that_is() {
     let sandbox = begun();
-    reconfigure(&sandbox, "kind = \"sql\"", "kind = \"liquibase\"");
+    reconfigure(&sandbox, "kind = \"sql\"", "kind = \"flyway\"");
     insta::assert_snapshot!(unchanged(&sandbox, &["up"]), @r#"
     $ walkback up
     exit: 2
     --- stderr
-    error: `kind = "liquibase"` in `[source]` is not built yet (walkback.toml:2:8)
-      2 | kind = "liquibase"
-        |        ^^^^^^^^^^^
+    error: `kind = "flyway"` in `[source]` is not built yet (walkback.toml:2:8)
+      2 | kind = "flyway"
+        |        ^^^^^^^^
     hint: this version has others, such as `kind = "sql"`
     "#);
-    reconfigure(&sandbox, "kind = \"liquibase\"", "kind = \"sql\"");
+    reconfigure(&sandbox, "kind = \"flyway\"", "kind = \"sql\"");
     goes_on(&sandbox, 1);
 }
 
@@ -88,7 +88,7 @@ fn a_kind_with_a_typo_is_shown_with_the_closest() {
     error: this build has no source for the kind `sqll` (walkback.toml:2:8)
       2 | kind = "sqll"
         |        ^^^^^^
-    hint: it has: alembic, diesel, sql
+    hint: it has: alembic, diesel, liquibase, sql
     hint: did you mean `sql`?
     "#);
     reconfigure(&sandbox, "kind = \"sqll\"", "kind = \"sql\"");

@@ -1,5 +1,6 @@
 //! Walking back: which kind for each migration, why, and what it loses.
 
+mod ahead;
 mod aside;
 mod load;
 mod losses;
@@ -68,6 +69,8 @@ pub enum RollbackWhat {
     Count(usize),
     /// Everything after a target, which stays applied.
     To(String),
+    /// What is applied and not in the checkout, and what was built on it.
+    Ahead,
     /// Everything since a point.
     Point(String),
     /// The whole database, to a backup.

@@ -70,6 +70,10 @@ impl Runner {
                 let ids = state.downs(&DownTarget::To(target.clone()))?;
                 planning.migrations(&ids, request.kind).await
             }
+            RollbackWhat::Ahead => {
+                let ids = state.beyond_checkout()?;
+                planning.migrations(&ids, request.kind).await
+            }
             RollbackWhat::LastRun => planning.last_run(request.kind).await,
             RollbackWhat::Run(id) => planning.run(id, request.kind).await,
         }?;

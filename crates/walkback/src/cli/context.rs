@@ -55,7 +55,7 @@ pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) out: Output,
     pub(crate) cx: Cx,
-    command: &'static str,
+    pub(crate) command: &'static str,
     lock_timeout: Option<Duration>,
     jobs: Option<usize>,
 }

@@ -30,6 +30,22 @@ pub(crate) const fn code(kind: ErrorKind) -> u8 {
     }
 }
 
+/// Returns what a code says.
+pub(crate) const fn words(code: u8) -> &'static str {
+    match code {
+        DONE => "done",
+        USAGE => "wrong usage or configuration",
+        CHECK_FAILED => "a check says no",
+        NEEDS_RECOVERY => "failed, and the database needs `walkback recover`",
+        5 => "the lock is held by somebody else",
+        6 => "refused by policy, or not confirmed",
+        7 => "conflicts were left for a person to decide",
+        8 => "a backup is missing or damaged",
+        130 => "interrupted, and undone",
+        _ => "failed; the database is as it was",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

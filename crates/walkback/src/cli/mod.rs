@@ -12,6 +12,7 @@ mod output;
 mod progress;
 mod render;
 mod signal;
+mod summary;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -38,7 +39,6 @@ pub fn main(hooks: Hooks) -> ExitCode {
         Err(error) => return ExitCode::from(not_understood(&error, wants_json(&arguments))),
     };
     choose_colors(cli.global.color);
-    let json = cli.global.json;
     let context = Context::new(cli.global, &cli.command, &hooks);
     let outcome = log_to_stderr(context.global.verbose)
         .and_then(|()| runtime())
@@ -52,17 +52,14 @@ pub fn main(hooks: Hooks) -> ExitCode {
             outcome
         })
         .and_then(|code| context.out.finish().map(|()| code));
-    let code = outcome.unwrap_or_else(|error| failed(&context.out, &error, json));
+    let code = outcome.unwrap_or_else(|error| failed(&context.out, &error));
+    summary::append(&context, code);
     ExitCode::from(code)
 }
 
 /// Tells an error, and returns its exit code.
-fn failed(out: &Output, error: &Error, json: bool) -> u8 {
-    if json {
-        out.object(&render::error::object(error));
-    } else {
-        output::write_error(&render::error::text(error));
-    }
+fn failed(out: &Output, error: &Error) -> u8 {
+    out.error(error);
     exit::code(error.kind())
 }
 
@@ -80,7 +77,7 @@ fn not_understood(error: &clap::Error, json: bool) -> u8 {
         for line in lines {
             usage = usage.hint(line.strip_prefix("tip: ").unwrap_or(line));
         }
-        return failed(&Output::new(true, false), &usage, true);
+        return failed(&Output::new(true, false), &usage);
     }
     error.print().ok();
     exit::USAGE

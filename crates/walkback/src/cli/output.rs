@@ -16,6 +16,17 @@ pub(crate) struct Output {
     json: bool,
     quiet: bool,
     failure: Mutex<Option<std::io::Error>>,
+    /// What is told, in the order in which it is, for a summary.
+    told: Mutex<Vec<Told>>,
+}
+
+/// A piece of what a command tells.
+#[derive(Debug, Clone)]
+pub(crate) enum Told {
+    /// The outcome, or a plan.
+    Text(String),
+    Warning(String),
+    Error(String),
 }
 
 impl Output {
@@ -24,6 +35,7 @@ impl Output {
             json,
             quiet,
             failure: Mutex::new(None),
+            told: Mutex::default(),
         }
     }
 
@@ -34,6 +46,7 @@ impl Output {
 
     /// Writes text for a person to stdout, and ends the line. Nothing with `--json`.
     pub(crate) fn text(&self, text: impl Display) {
+        self.note(Told::Text(text.to_string()));
         if !self.json {
             self.write(&format!("{text}\n"));
         }
@@ -55,7 +68,30 @@ impl Output {
 
     /// Warns on stderr.
     pub(crate) fn warn(&self, text: impl Display) {
+        self.note(Told::Warning(text.to_string()));
         write_error(&format!("{}: {text}\n", super::render::style::warning("warning")));
+    }
+
+    /// Writes the error that ends the command: to stderr, or as the one object of `--json`.
+    pub(crate) fn error(&self, error: &Error) {
+        let text = super::render::error::text(error);
+        if self.json {
+            self.object(&super::render::error::object(error));
+        } else {
+            write_error(&text);
+        }
+        self.note(Told::Error(text));
+    }
+
+    /// Returns what was told so far.
+    pub(crate) fn told(&self) -> Vec<Told> {
+        self.told.lock().map_or_else(|_| Vec::new(), |told| told.clone())
+    }
+
+    fn note(&self, told: Told) {
+        if let Ok(mut all) = self.told.lock() {
+            all.push(told);
+        }
     }
 
     /// Fails if something that was to be on stdout is not there, for another reason than a reader gone away.

@@ -186,6 +186,19 @@ pub(crate) struct Goto {
     pub(crate) run: RunArgs,
 }
 
+/// Arguments of `sync`.
+#[derive(Debug, Args)]
+pub(crate) struct Sync {
+    /// What becomes of cells and rows that a migration changed and that were changed again since.
+    #[arg(long, value_name = "POLICY", default_value = "keep")]
+    pub(crate) on_conflict: ConflictPolicy,
+    /// Show what would be walked back and applied, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
+}
+
 /// Arguments of `redo`.
 #[derive(Debug, Args)]
 pub(crate) struct Redo {

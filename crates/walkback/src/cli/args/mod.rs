@@ -98,6 +98,9 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) quiet: bool,
+    /// Append what the command says to a file, as Markdown: for the summary of a pipeline.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub(crate) summary: Option<PathBuf>,
     /// When to use colours.
     #[arg(
         long,
@@ -156,6 +159,8 @@ pub(crate) enum Command {
     Down(Down),
     /// Go to a target, down and up as needed.
     Goto(Goto),
+    /// Bring the database to what the checkout has: walk back what it lacks, apply what is pending.
+    Sync(Sync),
     /// Run the down and the up of the newest migration again.
     Redo(Redo),
     /// Write the ledger without running a script.
@@ -215,6 +220,7 @@ impl Command {
             Self::Deploy(_) => "deploy",
             Self::Down(_) => "down",
             Self::Goto(_) => "goto",
+            Self::Sync(_) => "sync",
             Self::Redo(_) => "redo",
             Self::Stamp(_) => "stamp",
             Self::Rollback(_) => "rollback",
@@ -271,6 +277,7 @@ impl Command {
             Self::Deploy(args) => args.consent.lock_timeout,
             Self::Down(args) => args.run.consent.lock_timeout,
             Self::Goto(args) => args.run.consent.lock_timeout,
+            Self::Sync(args) => args.consent.lock_timeout,
             Self::Redo(args) => args.run.consent.lock_timeout,
             Self::Stamp(args) => args.consent.lock_timeout,
             Self::Rollback(args) => args.run.consent.lock_timeout,

@@ -35,22 +35,30 @@ pub(super) async fn run(context: &Context, runner: &Runner, plan: Plan, args: &R
         ])?;
         return Ok(exit::DONE);
     }
-    let shown = render_plan::plan(&plan, &place(runner));
     if args.dry_run {
-        context.out.text(shown);
+        context.out.text(render_plan::plan(&plan, &place(runner)));
         return finish_dry_run(context, &plan.warnings, json(&plan));
     }
-    context.out.detail(shown);
-    warn_all(context, &plan.warnings);
     let consent = consent(&args.consent);
-    runner.check(&context.cx, &plan, &consent)?;
-    if let Some(what) = wants_confirmation(&plan, &runner.settings().policy, &consent) {
-        context
-            .confirm(runner, what, args.consent.confirm_name.as_deref())
-            .await?;
-    }
-    let report = runner.run(&context.cx, &plan, &consent).await?;
+    let consent = (&consent, args.consent.confirm_name.as_deref());
+    let report = show_and_run(context, runner, &plan, consent).await?;
     finish(context, ("plan", json(&plan)), &report)
+}
+
+/// Shows a plan that is not empty, asks if the policy wants that, and runs it.
+pub(super) async fn show_and_run(
+    context: &Context,
+    runner: &Runner,
+    plan: &Plan,
+    (consent, confirm_name): (&Consent, Option<&str>),
+) -> Result<RunReport> {
+    context.out.detail(render_plan::plan(plan, &place(runner)));
+    warn_all(context, &plan.warnings);
+    runner.check(&context.cx, plan, consent)?;
+    if let Some(what) = wants_confirmation(plan, &runner.settings().policy, consent) {
+        context.confirm(runner, what, confirm_name).await?;
+    }
+    runner.run(&context.cx, plan, consent).await
 }
 
 /// Tells what a run did.

@@ -32,6 +32,7 @@ mod rollback;
 mod show;
 mod stamp;
 mod status;
+mod sync;
 mod unlock;
 mod up;
 mod verify;
@@ -58,6 +59,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8> {
         Command::Deploy(args) => Box::pin(deploy::run(context, &args)).await,
         Command::Down(args) => down::run(context, &args).await,
         Command::Goto(args) => goto::run(context, &args).await,
+        Command::Sync(args) => Box::pin(sync::run(context, &args)).await,
         Command::Redo(args) => redo::run(context, &args).await,
         Command::Stamp(args) => stamp::run(context, &args).await,
         Command::Rollback(args) => rollback::run(context, &args).await,

@@ -95,7 +95,7 @@ async fn rollback(
 }
 
 /// Says what is to be confirmed.
-fn what(plan: &RollbackPlan) -> String {
+pub(super) fn what(plan: &RollbackPlan) -> String {
     let rows: u64 = plan.loss().map(|loss| loss.rows).sum();
     let lost = if rows == 0 {
         String::new()
@@ -161,16 +161,19 @@ fn request(args: &Rollback) -> Result<RollbackRequest> {
         )
         .hint("`walkback restore <ID> --set-version <TARGET>` writes another version into the ledger"));
     }
-    let on_conflict = match args.on_conflict {
-        ConflictPolicy::Keep => OnConflict::Keep,
-        ConflictPolicy::Revert => OnConflict::Revert,
-        ConflictPolicy::Stop => OnConflict::Stop,
-    };
     Ok(RollbackRequest {
         what,
         kind,
-        on_conflict,
+        on_conflict: on_conflict(args.on_conflict),
     })
+}
+
+pub(super) fn on_conflict(policy: ConflictPolicy) -> OnConflict {
+    match policy {
+        ConflictPolicy::Keep => OnConflict::Keep,
+        ConflictPolicy::Revert => OnConflict::Revert,
+        ConflictPolicy::Stop => OnConflict::Stop,
+    }
 }
 
 #[cfg(test)]
