@@ -26,8 +26,8 @@ pub(super) async fn run(context: &Context, command: &Backup) -> Result<u8> {
             list(context, "backup", |kind| kind == PointKind::Backup, dumps).await
         }
         Backup::Show(args) => show(context, args).await,
-        Backup::Verify(args) => backup_verify::run(context, args).await,
-        Backup::Export(args) => export(context, args).await,
+        Backup::Verify(args) => Box::pin(backup_verify::run(context, args)).await,
+        Backup::Export(args) => Box::pin(export(context, args)).await,
         Backup::Prune(args) => super::prune::run(context, args).await,
         Backup::Sweep => super::prune::sweep(context).await,
     }

@@ -64,7 +64,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8> {
         Command::Stamp(args) => stamp::run(context, &args).await,
         Command::Rollback(args) => rollback::run(context, &args).await,
         Command::Restore(args) => restore::run(context, &args).await,
-        Command::Backup(command) => backup::run(context, &command).await,
+        Command::Backup(command) => Box::pin(backup::run(context, &command)).await,
         Command::Point(command) => point::run(context, &command).await,
         Command::Lint(args) => lint::run(context, &args).await,
         Command::Verify(args) => verify::run(context, &args).await,
