@@ -85,13 +85,14 @@ impl Binaries {
 
     /// Makes the first tables and returns the command that serves them.
     pub(super) fn prepare(&self, place: &Place) -> Result<Command> {
-        // A server that starts clears the temporary folder of what looks like its own, of another one as well.
-        let temporary = ("TMPDIR", place.file("."));
-        place.run(self.installer(place).env(temporary.0, &temporary.1))?;
+        place.run(self.installer(place).env("TMPDIR", place.file(".")))?;
         place.write("init.sql", &accounts(&place.password))?;
         let mut server = self.command(place);
         server.args(SETTINGS).args([
             format!("--port={}", place.port),
+            // A server that starts clears the temporary folder of what looks like its own, of another one as well. Who starts
+            // it again takes its arguments and not its environment.
+            format!("--tmpdir={}", place.file(".").display()),
             "--bind-address=127.0.0.1".to_owned(),
             // Relative to the data: a path of the temporary folder may be too long for a socket.
             "--socket=server.sock".to_owned(),
@@ -101,7 +102,6 @@ impl Binaries {
             format!("--ssl-cert={}", place.file("server.crt").display()),
             format!("--ssl-key={}", place.file("server.key").display()),
         ]);
-        server.env(temporary.0, &temporary.1);
         if !matches!(self, Self::Mariadb { .. }) {
             server.arg("--mysqlx=OFF");
         }
