@@ -52,6 +52,18 @@ impl SchemaDelta {
             .map(|changed| &changed.name)
     }
 
+    /// Returns the indexes that the migration made on tables that were there, each with its table.
+    pub(crate) fn created_indexes(&self) -> impl Iterator<Item = (&TableName, &TableName)> {
+        let made = |table: &TableName| self.created_tables().any(|created| created == table);
+        let indexes = self
+            .0
+            .iter()
+            .filter(|changed| changed.kind == ObjectKind::Index && changed.before.is_none());
+        indexes
+            .filter_map(|changed| changed.on.as_ref().map(|on| (&changed.name, on)))
+            .filter(move |(_, on)| !made(on))
+    }
+
     /// Returns the names of the tables that the migration changed or dropped.
     pub(crate) fn altered_tables(&self) -> impl Iterator<Item = &TableName> {
         self.0

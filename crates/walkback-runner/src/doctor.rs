@@ -36,7 +36,7 @@ pub struct Check {
 }
 
 impl Check {
-    fn ok(name: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn ok(name: &'static str, message: impl Into<String>) -> Self {
         Self {
             name,
             state: CheckState::Ok,
@@ -45,7 +45,7 @@ impl Check {
         }
     }
 
-    fn warn(name: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn warn(name: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             name,
             state: CheckState::Warn,
@@ -54,7 +54,7 @@ impl Check {
         }
     }
 
-    fn fail(name: &'static str, error: &Error) -> Self {
+    pub(crate) fn fail(name: &'static str, error: &Error) -> Self {
         let mut message = error.to_string();
         let mut source = std::error::Error::source(error);
         while let Some(cause) = source {

@@ -7,8 +7,10 @@
 //! Nothing here prints, reads the environment or names an engine.
 
 mod abort;
+mod advise;
 mod backup;
 mod changes;
+mod checklist;
 mod delta;
 mod deploy;
 mod derive;
@@ -58,6 +60,7 @@ mod verify;
 mod watch;
 
 pub use abort::{AbortReport, SilentSession, UnlockPlan};
+pub use advise::{Advice, Symptom};
 pub use changes::{ChangesPlan, Conflict, KeptWrites, OnConflict, PutAside, Rescued, TableChanges, Waiting};
 pub use deploy::{DeployPlan, PlannedStage, ProcedureReport, Stage};
 pub use derive::{CatalogOrigin, DerivedDown, DerivedStep};

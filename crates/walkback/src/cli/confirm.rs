@@ -55,6 +55,16 @@ pub(crate) async fn confirm(cx: &Cx, question: &Question<'_>) -> Result<()> {
             )
         }
     };
+    let line = ask(cx, &prompt).await?;
+    if accepts(question, &line) {
+        Ok(())
+    } else {
+        Err(refused("not confirmed: nothing was changed"))
+    }
+}
+
+/// Asks somebody at the terminal, and returns the line that is typed.
+pub(crate) async fn ask(cx: &Cx, prompt: &str) -> Result<String> {
     write_error(&style::bold(prompt));
     // A thread of its own: a person who presses Ctrl-C instead of answering must not wait for the answer.
     let (send, receive) = tokio::sync::oneshot::channel();
@@ -63,14 +73,9 @@ pub(crate) async fn confirm(cx: &Cx, question: &Question<'_>) -> Result<()> {
         let read = std::io::stdin().lock().read_line(&mut line);
         send.send(read.map(|_| line)).ok();
     });
-    let line = tokio::select! {
-        line = receive => line.ok().and_then(std::io::Result::ok).unwrap_or_default(),
-        error = cx.ended() => return Err(Error::new(error.kind(), "interrupted before anything was changed")),
-    };
-    if accepts(question, &line) {
-        Ok(())
-    } else {
-        Err(refused("not confirmed: nothing was changed"))
+    tokio::select! {
+        line = receive => Ok(line.ok().and_then(std::io::Result::ok).unwrap_or_default()),
+        error = cx.ended() => Err(Error::new(error.kind(), "interrupted before anything was changed")),
     }
 }
 

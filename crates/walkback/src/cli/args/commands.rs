@@ -107,6 +107,38 @@ pub(crate) struct Merge {
     pub(crate) slug: String,
 }
 
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Check what a production environment should have as well, and try the ways back of what is pending on a scratch
+    /// database.
+    #[arg(long)]
+    pub(crate) production: bool,
+}
+
+/// Arguments of `advise`.
+#[derive(Debug, Args)]
+pub(crate) struct Advise {
+    /// What is wrong. Asked if nothing is said.
+    #[arg(value_name = "SYMPTOM")]
+    pub(crate) symptom: Option<SymptomArg>,
+}
+
+/// What is wrong, as a person sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SymptomArg {
+    /// The schema is not what the migration should have made of it.
+    Incomplete,
+    /// Data is wrong since the migration.
+    Corrupt,
+    /// The database is slow since the migration.
+    Slow,
+    /// The application fails since the migration.
+    Application,
+    /// A migration failed, or was stopped, half-way.
+    Partial,
+}
+
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub(crate) struct Status {

@@ -135,7 +135,9 @@ pub(crate) enum Command {
     /// Write a migration that joins several heads.
     Merge(Merge),
     /// Check the configuration, the database, the migrations and the vault.
-    Doctor,
+    Doctor(Doctor),
+    /// Say what to do when something is wrong: the kind of rollback, and its command.
+    Advise(Advise),
     /// Say where the database stands: applied, pending, ahead, edited, drifted.
     #[command(visible_alias = "info")]
     Status(Status),
@@ -209,7 +211,8 @@ impl Command {
             Self::Init(_) => "init",
             Self::New(_) => "new",
             Self::Merge(_) => "merge",
-            Self::Doctor => "doctor",
+            Self::Doctor(_) => "doctor",
+            Self::Advise(_) => "advise",
             Self::Status(_) => "status",
             Self::History => "history",
             Self::Current => "current",

@@ -5,14 +5,18 @@ use std::fmt::Write as _;
 use walkback_core::Result;
 use walkback_runner::{Check, CheckState};
 
+use crate::cli::args::Doctor;
 use crate::cli::context::{Context, json};
 use crate::cli::exit;
 use crate::cli::render::style;
 use crate::cli::render::table::count;
 
-pub(super) async fn run(context: &Context) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: &Doctor) -> Result<u8> {
     let runner = context.runner()?;
-    let checks = runner.doctor(&context.cx).await;
+    let mut checks = runner.doctor(&context.cx).await;
+    if args.production {
+        checks.extend(Box::pin(runner.checklist(&context.cx)).await);
+    }
     let failed = checks
         .iter()
         .filter(|check| check.state == CheckState::Fail)

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod abort;
+mod advise;
 mod audit;
 mod backup;
 mod backup_verify;
@@ -48,7 +49,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8> {
         Command::Init(args) => init::run(context, &args),
         Command::New(args) => new::run(context, &args).await,
         Command::Merge(args) => merge::run(context, &args).await,
-        Command::Doctor => doctor::run(context).await,
+        Command::Doctor(args) => Box::pin(doctor::run(context, &args)).await,
+        Command::Advise(args) => Box::pin(advise::run(context, &args)).await,
         Command::Status(args) => status::run(context, &args).await,
         Command::History => history::run(context).await,
         Command::Current => current::run(context).await,
