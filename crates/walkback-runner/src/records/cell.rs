@@ -18,35 +18,28 @@ pub(super) enum Cell {
 
 impl Cell {
     /// Reads a value of JSON that is known to be one.
-    pub(super) fn of_json(raw: &str) -> Self {
-        match raw.as_bytes().first() {
+    ///
+    /// # Errors
+    /// If a text in it stands for no characters: half of a pair.
+    pub(super) fn of_json(raw: &str) -> serde_json::Result<Self> {
+        Ok(match raw.as_bytes().first() {
             Some(b'n') => Self::Null,
             Some(b't') => Self::Bool(true),
             Some(b'f') => Self::Bool(false),
-            Some(b'"') => serde_json::from_str(raw).map_or_else(|_| Self::Json(raw.to_owned()), Self::Text),
-            Some(b'{' | b'[') => Self::of_structure(raw),
+            Some(b'"') => Self::Text(serde_json::from_str(raw)?),
+            // What it stands for depends on the column.
+            Some(b'{' | b'[') => Self::Json(raw.to_owned()),
             _ => Self::Number(raw.to_owned()),
-        }
+        })
     }
 
-    /// Reads an array or an object, of which three say what JSON has no word for: as `backup export` writes them, and
-    /// as rejected records are written.
-    fn of_structure(raw: &str) -> Self {
-        let special = || {
-            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(raw).ok()?;
-            let mut entries = object.into_iter();
-            let (Some((name, serde_json::Value::String(text))), None) = (entries.next(), entries.next())
-            else {
-                return None;
-            };
-            match name.as_str() {
-                "number" => Some(Self::Number(text)),
-                "hex" => Some(Self::Text(format!("\\x{text}"))),
-                "text_hex" => unhex(&text).map(Self::Broken),
-                _ => None,
-            }
-        };
-        special().unwrap_or_else(|| Self::Json(raw.to_owned()))
+    /// Makes it the bytes that it spells: a text that was no UTF-8, as rejected records are written.
+    pub(super) fn to_bytes(&mut self) {
+        if let Self::Json(raw) = self
+            && let Some(Escape::Broken(bytes)) = Escape::of(raw)
+        {
+            *self = Self::Broken(bytes);
+        }
     }
 
     /// Writes it as JSON that reads back as the same.
@@ -55,13 +48,36 @@ impl Cell {
             Self::Null => "null".to_owned(),
             Self::Text(text) => quoted(text),
             Self::Broken(bytes) => format!("{{\"text_hex\":\"{}\"}}", hex(bytes)),
-            // What is no number to JSON has come in quotes.
-            Self::Number(digits) if serde_json::from_str::<serde_json::Number>(digits).is_ok() => {
-                digits.clone()
-            }
-            Self::Number(digits) => format!("{{\"number\":{}}}", quoted(digits)),
+            Self::Number(digits) => digits.clone(),
             Self::Bool(value) => value.to_string(),
             Self::Json(raw) => raw.clone(),
+        }
+    }
+}
+
+/// What `backup export` writes where JSON has no word for a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Escape {
+    Number(String),
+    /// As the text of bytes is written.
+    Bytes(String),
+    /// A text that is no UTF-8.
+    Broken(Vec<u8>),
+}
+
+impl Escape {
+    /// Reads an object that stands for a value; any other is none.
+    pub(super) fn of(raw: &str) -> Option<Self> {
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(raw).ok()?;
+        let mut entries = object.into_iter();
+        let (Some((name, serde_json::Value::String(text))), None) = (entries.next(), entries.next()) else {
+            return None;
+        };
+        match name.as_str() {
+            "number" => Some(Self::Number(text)),
+            "hex" => Some(Self::Bytes(format!("\\x{text}"))),
+            "text_hex" => unhex(&text).map(Self::Broken),
+            _ => None,
         }
     }
 }
@@ -101,29 +117,30 @@ mod tests {
         for cell in [
             Cell::Null,
             Cell::Text("it's \"😀\"\n\u{0}".to_owned()),
-            Cell::Broken(vec![0xff, 0x41]),
             Cell::Number("123456789012345678901234567890.10".to_owned()),
-            Cell::Number("NaN".to_owned()),
             Cell::Bool(true),
             Cell::Json("{\"a\": [1.0]}".to_owned()),
+            Cell::Json("{\"number\":\"42\"}".to_owned()),
         ] {
-            assert_eq!(Cell::of_json(&cell.to_json()), cell);
+            assert_eq!(Cell::of_json(&cell.to_json()).unwrap(), cell);
         }
+        let broken = Cell::Broken(vec![0xff, 0x41]);
+        let mut read = Cell::of_json(&broken.to_json()).unwrap();
+        read.to_bytes();
+        assert_eq!(read, broken);
     }
 
     #[test]
     fn what_an_export_writes_is_understood() {
         assert_eq!(
-            Cell::of_json(r#"{"hex":"00ff"}"#),
-            Cell::Text("\\x00ff".to_owned())
+            Escape::of(r#"{"hex":"00ff"}"#),
+            Some(Escape::Bytes("\\x00ff".to_owned()))
         );
         assert_eq!(
-            Cell::of_json(r#"{"number":"1.10"}"#),
-            Cell::Number("1.10".to_owned())
+            Escape::of(r#"{"number":"1.10"}"#),
+            Some(Escape::Number("1.10".to_owned()))
         );
-        assert_eq!(
-            Cell::of_json(r#"{"hex":"00","b":1}"#),
-            Cell::Json(r#"{"hex":"00","b":1}"#.to_owned())
-        );
+        assert_eq!(Escape::of(r#"{"hex":"00","b":1}"#), None);
+        assert!(Cell::of_json(r#""\ud800""#).is_err());
     }
 }

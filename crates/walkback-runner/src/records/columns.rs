@@ -64,6 +64,11 @@ impl Fault {
             reason: reason.into(),
         }
     }
+
+    /// A fault whose reason has no value of the record in it.
+    pub(super) fn plain(why: &str) -> Self {
+        Self::new(why, why)
+    }
 }
 
 /// Finds a table by what a person calls it.
@@ -120,6 +125,11 @@ impl Columns {
     /// Returns the name of a column.
     pub(super) fn name(&self, index: usize) -> &str {
         &self.slots[index].name
+    }
+
+    /// Returns whether the server counts a column by itself.
+    pub(super) fn is_counted(&self, name: &str) -> bool {
+        self.slots.iter().any(|slot| slot.name == name && slot.counted)
     }
 
     /// Returns the column that a field goes into; nothing if it is left out.
@@ -275,6 +285,12 @@ fn is_innodb(table: &Table) -> bool {
     engine.contains("ENGINE=INNODB")
 }
 
+/// Returns whether SQLite keeps each value of the table as it comes. The word stands behind the columns.
+fn is_strict(dialect: DialectKind, table: &Table) -> bool {
+    let behind = table.definition.rsplit(')').next().unwrap_or_default();
+    dialect == DialectKind::Sqlite && behind.to_ascii_uppercase().contains("STRICT")
+}
+
 fn slot(dialect: DialectKind, table: &Table, column: &Column) -> Slot {
     let fact = |name: &str| {
         let value = table.facts.get(&format!("{name} {}", column.name));
@@ -310,7 +326,10 @@ fn slot(dialect: DialectKind, table: &Table, column: &Column) -> Slot {
     Slot {
         name: column.name.clone(),
         data_type: column.data_type.clone(),
-        kind: Kind::of(dialect, &column.data_type),
+        kind: match is_strict(dialect, table) {
+            true => Kind::of(dialect, &column.data_type).in_strict_table(),
+            false => Kind::of(dialect, &column.data_type),
+        },
         nullable,
         optional: nullable || column.default.is_some() || column.generated || counted,
         counted,

@@ -152,7 +152,90 @@ pub(super) fn bytes(text: &str, most: Option<usize>) -> Result<Value, String> {
 /// A text in a column of JSON is JSON itself, or a text that means itself.
 pub(super) fn json(dialect: DialectKind, text: String) -> Result<Value, String> {
     match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+        // SQLite makes a number of a document that is one.
+        Ok(_) if dialect == DialectKind::Sqlite => unchanged(text),
         Ok(_) => bounded(dialect, text, None),
         Err(error) => Err(format!("`{}` is not JSON: {error}", shown(&text))),
+    }
+}
+
+/// A text where SQLite makes a number of each that reads as one: it has to be written as that number is.
+pub(super) fn unchanged(text: String) -> Result<Value, String> {
+    let is_number =
+        text.bytes().any(|byte| byte.is_ascii_digit()) && text.trim_ascii().parse::<f64>().is_ok();
+    if !is_number || is_canonical(&text) {
+        return Ok(Value::Text(text));
+    }
+    Err(format!(
+        "`{}` reads as a number, and SQLite would keep it in another spelling",
+        shown(&text)
+    ))
+}
+
+/// Returns whether SQLite writes the number in the same way.
+fn is_canonical(text: &str) -> bool {
+    if text.parse::<i64>().is_ok_and(|number| number.to_string() == text) {
+        return true;
+    }
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let Some((whole, fraction)) = unsigned.split_once('.') else {
+        return false;
+    };
+    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_small = whole == "0" && fraction.starts_with("0000");
+    all_digits(whole)
+        && all_digits(fraction)
+        && (whole == "0" || !whole.starts_with('0'))
+        && !fraction.ends_with('0')
+        && !is_small
+        && whole.len() + fraction.len() <= SURE_DIGITS
+}
+
+/// Reads the words of `enum('a','it''s')`.
+pub(super) fn members(data_type: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = data_type;
+    while let Some((_, behind)) = rest.split_once('\'') {
+        let mut word = String::new();
+        rest = behind;
+        while let Some((part, behind)) = rest.split_once('\'') {
+            word.push_str(part);
+            rest = behind;
+            // A quote in a word stands there twice.
+            let Some(behind) = rest.strip_prefix('\'') else {
+                break;
+            };
+            word.push('\'');
+            rest = behind;
+        }
+        words.push(word);
+    }
+    words
+}
+
+/// A text that is one of these words: a number would be the place of one.
+pub(super) fn member(text: String, of: &[String], many: bool) -> Result<Value, String> {
+    let is_known = |word: &str| of.iter().any(|known| known == word);
+    let is_member = match many {
+        true => text.is_empty() || text.split(',').all(is_known),
+        false => is_known(&text),
+    };
+    match is_member {
+        true => Ok(Value::Text(text)),
+        false => Err(format!("`{}` is none of the words of the type", shown(&text))),
+    }
+}
+
+/// Checks that a time of day has no more digits of a second than are kept.
+pub(super) fn clock(text: &str, digits: usize) -> Result<(), String> {
+    let behind = text.split_once('.').map_or("", |(_, behind)| behind);
+    let fraction = behind.split(|letter: char| !letter.is_ascii_digit()).next();
+    let has = fraction.unwrap_or_default().trim_end_matches('0').len();
+    match has > digits {
+        true => Err(format!(
+            "`{}` has {has} digits of a second, and {digits} fit",
+            shown(text)
+        )),
+        false => Ok(()),
     }
 }

@@ -4,8 +4,10 @@
 use walkback_core::Value;
 use walkback_core::dialect::DialectKind;
 
-use super::cell::Cell;
-use super::convert::{affinity, boolean, bounded, bytes, exact, float, integer, json};
+use super::cell::{Cell, Escape};
+use super::convert::{
+    affinity, boolean, bounded, bytes, clock, exact, float, integer, json, member, members, unchanged,
+};
 use super::moment;
 
 /// What the type of a column takes.
@@ -28,8 +30,30 @@ pub(super) enum Kind {
     Text {
         most: Option<usize>,
     },
+    /// Text that the server takes spaces off at its end.
+    Char {
+        most: usize,
+    },
     Bytes {
         most: Option<usize>,
+    },
+    /// Bytes that the server fills up to this length.
+    FixedBytes {
+        length: usize,
+    },
+    /// A double that the server rounds.
+    RoundedFloat {
+        whole: usize,
+        fraction: usize,
+    },
+    /// One of these words; `many`: any of them, with commas between.
+    Member {
+        of: Vec<String>,
+        many: bool,
+    },
+    /// A time of day, with so many digits of a second.
+    Clock {
+        digits: usize,
     },
     Date,
     /// A moment, with so many digits of a second.
@@ -42,6 +66,8 @@ pub(super) enum Kind {
     Bits {
         most: u32,
     },
+    /// A type that SQLite does not know, and makes numbers of texts that read as such.
+    Loose,
     /// What only the server knows: it reads the text.
     Other,
 }
@@ -55,7 +81,7 @@ impl Kind {
         let is_unsigned = lower.contains("unsigned");
         match dialect {
             DialectKind::Sqlite => of_sqlite(&lower, &name, &arguments),
-            DialectKind::Mysql => of_mysql(&name, &arguments, is_unsigned),
+            DialectKind::Mysql => of_mysql((data_type, &name), &arguments, is_unsigned),
             DialectKind::Postgres => match name.as_str() {
                 // An array is the server's to read.
                 _ if lower.ends_with(']') => Self::Other,
@@ -76,8 +102,19 @@ impl Kind {
                 "timestamp" | "timestamp without time zone" | "timestamp with time zone" => Self::Moment {
                     digits: first.unwrap_or(6),
                 },
+                "time" | "time without time zone" | "time with time zone" => Self::Clock {
+                    digits: first.unwrap_or(6),
+                },
                 _ => Self::Other,
             },
+        }
+    }
+
+    /// Returns what it is in a table of SQLite that keeps every value as it comes.
+    pub(super) fn in_strict_table(self) -> Self {
+        match self {
+            Self::Loose => Self::Other,
+            other => other,
         }
     }
 
@@ -92,17 +129,37 @@ impl Kind {
                 return Err(format!("is not UTF-8, from its byte {} on", at + 1));
             }
             Cell::Bool(value) => return self.of_bool(dialect, value),
-            Cell::Json(raw) => {
-                return match self {
-                    Self::Json | Self::Other | Self::Text { most: None } => self.of_text(dialect, raw),
-                    _ => Err("is an array or an object".to_owned()),
-                };
-            }
-            Cell::Number(digits) => digits,
+            Cell::Json(raw) => return self.of_structure(dialect, raw),
+            Cell::Number(digits) => match (self, dialect) {
+                // It is the same number, however it is written.
+                (Self::Loose | Self::Json, DialectKind::Sqlite) => return affinity(&digits),
+                _ => digits,
+            },
             Cell::Text(text) if *self == Self::Json => return json(dialect, text),
             Cell::Text(text) => text,
         };
         self.of_text(dialect, text)
+    }
+
+    /// Returns an array or an object as a value: itself, or what it stands for in an export.
+    fn of_structure(&self, dialect: DialectKind, raw: String) -> Result<Value, String> {
+        let is_text = matches!(self, Self::Text { .. } | Self::Char { .. } | Self::Member { .. });
+        let escape = match self {
+            Self::Json => None,
+            _ => Escape::of(&raw),
+        };
+        match (escape, self) {
+            (Some(Escape::Broken(bytes)), _) if is_text => self.value(dialect, Cell::Broken(bytes)),
+            (Some(Escape::Number(digits)), _) if !is_text => self.value(dialect, Cell::Number(digits)),
+            (Some(Escape::Bytes(text)), Self::Bytes { .. } | Self::FixedBytes { .. }) => {
+                self.of_text(dialect, text)
+            }
+            (Some(Escape::Bytes(text)), Self::Other | Self::Loose) => bytes(&text, None),
+            (_, Self::Json | Self::Other | Self::Loose | Self::Text { most: None }) => {
+                bounded(dialect, raw, None)
+            }
+            _ => Err("is an array or an object".to_owned()),
+        }
     }
 
     fn of_bool(&self, dialect: DialectKind, value: bool) -> Result<Value, String> {
@@ -111,7 +168,9 @@ impl Kind {
             Self::Bool | Self::Affinity => Ok(Value::Integer(i64::from(value))),
             // MySQL's own word for a truth value is a small integer.
             Self::Integer { .. } if dialect != DialectKind::Postgres => Ok(Value::Integer(i64::from(value))),
-            Self::Text { .. } | Self::Json | Self::Other => self.of_text(dialect, value.to_string()),
+            Self::Text { .. } | Self::Char { .. } | Self::Json | Self::Other | Self::Loose => {
+                self.of_text(dialect, value.to_string())
+            }
             _ => Err(format!("`{value}` is a truth value")),
         }
     }
@@ -124,7 +183,24 @@ impl Kind {
             Self::Float => float(dialect, &text),
             Self::Bool => boolean(dialect, &text),
             Self::Text { most } => bounded(dialect, text, *most),
+            Self::Char { .. } if text.ends_with(' ') => {
+                Err("ends with a space, which the server would take off".to_owned())
+            }
+            Self::Char { most } => bounded(dialect, text, Some(*most)),
             Self::Bytes { most } => bytes(&text, *most),
+            Self::FixedBytes { length } => match bytes(&text, Some(*length))? {
+                Value::Bytes(bytes) if bytes.len() < *length => Err(format!(
+                    "has {} bytes, and the server would fill them up to {length}",
+                    bytes.len()
+                )),
+                value => Ok(value),
+            },
+            Self::RoundedFloat { whole, fraction } => {
+                exact(dialect, &text, Some(*whole), Some(*fraction))?;
+                float(dialect, &text)
+            }
+            Self::Member { of, many } => member(text, of, *many),
+            Self::Clock { digits } => clock(&text, *digits).and_then(|()| bounded(dialect, text, None)),
             Self::Date => moment::date(&text).map(|()| Value::Text(text)),
             Self::Moment { digits } => moment::moment(dialect, &text, *digits).map(|()| Value::Text(text)),
             Self::Year => match text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -135,6 +211,7 @@ impl Kind {
                 let limit = 1_i128.checked_shl(*most).unwrap_or(i128::MAX);
                 integer(&text, 0, limit - 1)
             }
+            Self::Loose => unchanged(text),
             Self::Json | Self::Other => bounded(dialect, text, None),
         }
     }
@@ -165,11 +242,12 @@ fn of_sqlite(lower: &str, name: &str, arguments: &[usize]) -> Kind {
         _ if lower.contains("blob") => Kind::Bytes { most: None },
         _ if ["real", "floa", "doub"].iter().any(|word| lower.contains(word)) => Kind::Float,
         "numeric" | "decimal" => Kind::Affinity,
-        _ => Kind::Other,
+        "" => Kind::Other,
+        _ => Kind::Loose,
     }
 }
 
-fn of_mysql(name: &str, arguments: &[usize], is_unsigned: bool) -> Kind {
+fn of_mysql((data_type, name): (&str, &str), arguments: &[usize], is_unsigned: bool) -> Kind {
     let first = arguments.first().copied();
     let word = name.split_whitespace().next().unwrap_or_default();
     let sized = |bits: u32| match is_unsigned {
@@ -189,12 +267,31 @@ fn of_mysql(name: &str, arguments: &[usize], is_unsigned: bool) -> Kind {
             [] => decimal(&[10, 0]),
             given => decimal(given),
         },
-        "float" | "double" => Kind::Float,
-        "char" | "varchar" => Kind::Text {
+        "float" | "double" => match arguments {
+            [digits, scale] => Kind::RoundedFloat {
+                whole: digits.saturating_sub(*scale),
+                fraction: *scale,
+            },
+            _ => Kind::Float,
+        },
+        "enum" | "set" => Kind::Member {
+            of: members(data_type),
+            many: word == "set",
+        },
+        "time" => Kind::Clock {
+            digits: first.unwrap_or(0),
+        },
+        "char" => Kind::Char {
+            most: first.unwrap_or(1),
+        },
+        "varchar" => Kind::Text {
             most: Some(first.unwrap_or(1)),
         },
         "tinytext" | "text" | "mediumtext" | "longtext" => Kind::Text { most: None },
-        "binary" | "varbinary" => Kind::Bytes {
+        "binary" => Kind::FixedBytes {
+            length: first.unwrap_or(1),
+        },
+        "varbinary" => Kind::Bytes {
             most: Some(first.unwrap_or(1)),
         },
         "tinyblob" | "blob" | "mediumblob" | "longblob" => Kind::Bytes { most: None },
@@ -281,6 +378,20 @@ mod tests {
             (Sqlite, "REAL", "NaN"),
             (Sqlite, "VARCHAR(3)", "abcd"),
             (Sqlite, "BOOLEAN", "maybe"),
+            (Sqlite, "STRING", "00501"),
+            (Sqlite, "STRING", "1.50"),
+            (Sqlite, "STRING", " 5"),
+            (Sqlite, "UUID", "12345678901234567890"),
+            (Sqlite, "UUID", "1e5"),
+            (Sqlite, "JSON", "12345678901234567890"),
+            (Mysql, "enum('a','b')", "1"),
+            (Mysql, "enum('a','b')", "A"),
+            (Mysql, "set('a','b')", "a,c"),
+            (Mysql, "time", "10:00:00.6"),
+            (Postgres, "time(2) without time zone", "10:00:00.666"),
+            (Mysql, "char(3)", "a "),
+            (Mysql, "binary(4)", "\\x00"),
+            (Mysql, "double(10,2)", "1.234"),
         ] {
             assert!(
                 of(dialect, data_type, text).is_err(),
@@ -315,5 +426,41 @@ mod tests {
         assert_eq!(of(Sqlite, "NUMERIC", "7.25"), Ok(Value::Float(7.25)));
         assert_eq!(of(Sqlite, "", "any"), text("any"));
         assert_eq!(of(Sqlite, "boolean", "true"), Ok(Value::Integer(1)));
+        for same in ["501", "-7", "1.5", "0.25", "a1", "0x1F", "", "nan"] {
+            assert_eq!(of(Sqlite, "STRING", same), text(same));
+        }
+        let strict = Kind::of(Sqlite, "ANY").in_strict_table();
+        assert_eq!(
+            strict.value(Sqlite, Cell::Text("00501".to_owned())),
+            text("00501")
+        );
+        assert_eq!(of(Mysql, "enum('it''s','B')", "it's"), text("it's"));
+        assert_eq!(of(Mysql, "set('a','b')", "b,a"), text("b,a"));
+        assert_eq!(of(Mysql, "set('a','b')", ""), text(""));
+        assert_eq!(of(Mysql, "time(1)", "10:00:00.600"), text("10:00:00.600"));
+        assert_eq!(of(Mysql, "double(10,2)", "1.25"), Ok(Value::Float(1.25)));
+    }
+
+    #[test]
+    fn a_document_is_itself_and_a_number_of_an_export_is_a_number() {
+        let of = |dialect, data_type: &str, raw: &str| {
+            Kind::of(dialect, data_type).value(dialect, Cell::Json(raw.to_owned()))
+        };
+        let document = "{\"number\":\"42\"}";
+        let itself = Ok(Value::Text(document.to_owned()));
+        assert_eq!(of(Postgres, "jsonb", document), itself);
+        assert_eq!(of(Mysql, "json", document), itself);
+        assert_eq!(of(Sqlite, "JSON", document), itself);
+        assert_eq!(of(Sqlite, "TEXT", document), itself);
+        assert_eq!(of(Postgres, "bigint", document), Ok(Value::Integer(42)));
+        assert_eq!(of(Sqlite, "STRING", document), Ok(Value::Integer(42)));
+        assert_eq!(
+            of(Postgres, "bytea", "{\"hex\":\"41\"}"),
+            Ok(Value::Bytes(vec![0x41]))
+        );
+        assert_eq!(of(Sqlite, "", "{\"hex\":\"41\"}"), Ok(Value::Bytes(vec![0x41])));
+        let broken = of(Postgres, "text", "{\"text_hex\":\"ff\"}");
+        assert!(broken.unwrap_err().contains("not UTF-8"));
+        assert!(of(Postgres, "integer", "[1]").is_err());
     }
 }

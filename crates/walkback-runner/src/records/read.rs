@@ -2,9 +2,10 @@
 
 mod csv;
 mod jsonl;
+mod scan;
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,15 @@ use super::options::{LoadFormat, LoadOptions};
 
 /// The field of a rejected record that says why; it is never a column.
 pub(super) const REJECT_FIELD: &str = "_walkback_reject";
+
+/// What in it names the fields that are bytes which are no UTF-8.
+pub(super) const NOT_UTF8: &str = "not_utf8";
+
+/// What some editors put at the beginning of a file.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How large a record may be: it is in memory as a whole.
+const LARGEST: u64 = 64 << 20;
 
 /// Where a record ends, so that the next one can be found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -143,16 +153,4 @@ fn open(path: &Path) -> Result<File> {
         ),
     )
     .hint("write the records to a file first, and load that"))
-}
-
-/// Reads some bytes of a file again.
-fn bytes_of(path: &Path, from: u64, until: u64) -> Result<Vec<u8>> {
-    let failed = |error| Error::io("read", path, error);
-    let mut file = open(path)?;
-    file.seek(SeekFrom::Start(from)).map_err(failed)?;
-    let mut raw = Vec::new();
-    file.take(until.saturating_sub(from))
-        .read_to_end(&mut raw)
-        .map_err(failed)?;
-    Ok(raw)
 }

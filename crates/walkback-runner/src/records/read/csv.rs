@@ -1,71 +1,63 @@
-//! Comma-separated values, by the `csv` crate.
+//! Comma-separated values, as RFC 4180 has them: what is written otherwise is no record, for nobody could say what was meant.
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use csv::{ByteRecord, Position, ReaderBuilder};
 use walkback_core::{Error, ErrorKind, Result};
 
-use super::{Place, Record, Unreadable, bytes_of, open};
+use super::scan::Scan;
+use super::{LARGEST, MARK, Place, Record, Unreadable, open};
 use crate::records::cell::Cell;
 
 /// A file of comma-separated values whose first line names the fields.
 pub(in crate::records) struct CsvReader {
-    inner: csv::Reader<File>,
+    inner: BufReader<File>,
     path: PathBuf,
+    delimiter: u8,
     header: Vec<Arc<str>>,
     null: Vec<u8>,
-    record: ByteRecord,
+    /// The bytes of the record that is being read.
+    raw: Vec<u8>,
     place: Place,
 }
 
 impl CsvReader {
     pub(super) fn open(path: &Path, (delimiter, null): (u8, &str), from: Option<Place>) -> Result<Self> {
-        let inner = ReaderBuilder::new()
-            .delimiter(delimiter)
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(open(path)?);
         let mut reader = Self {
-            inner,
+            inner: BufReader::new(open(path)?),
             path: path.to_owned(),
+            delimiter,
             header: Vec::new(),
             null: null.as_bytes().to_owned(),
-            record: ByteRecord::new(),
+            raw: Vec::new(),
             place: Place::default(),
         };
         reader.read_header()?;
         if let Some(from) = from {
-            let mut position = Position::new();
-            position.set_byte(from.bytes).set_line(from.lines + 1);
-            reader
-                .inner
-                .seek(position)
-                .map_err(|error| reader.failed(error))?;
+            let sought = reader.inner.seek(SeekFrom::Start(from.bytes));
+            sought.map_err(|error| Error::io("read", path, error))?;
             reader.place = from;
         }
         Ok(reader)
     }
 
     fn read_header(&mut self) -> Result<()> {
-        let read = self.inner.read_byte_record(&mut self.record);
-        let is_there = read.map_err(|error| self.failed(error))?;
-        if !is_there {
-            return Err(self.wrong("it is empty: its first line has to name the fields"));
+        let Some((_, scan)) = self.scan()? else {
+            return Err(self.wrong("it is empty, and its first line has to name the fields"));
+        };
+        if let Some(why) = scan.wrong {
+            return Err(self.wrong(&format!("its first line cannot be read: {why}")));
         }
-        let names = self
-            .record
-            .iter()
-            .map(|name| std::str::from_utf8(name).map(Arc::from));
-        let names = names.collect::<std::result::Result<Vec<Arc<str>>, _>>();
-        self.header = names.map_err(|_| self.wrong("its first line is not UTF-8"))?;
-        let twice = |(at, name): (usize, &Arc<str>)| self.header[..at].contains(name);
-        if let Some(name) = self.header.iter().enumerate().find(|one| twice(*one)) {
-            let why = format!("two of its fields are called `{}`", name.1);
-            return Err(self.wrong(&why));
+        for name in scan.fields {
+            let name =
+                String::from_utf8(name).map_err(|_| self.wrong("the names of its fields are not UTF-8"))?;
+            if self.header.iter().any(|other| **other == *name) {
+                return Err(self.wrong(&format!("two of its fields are called `{name}`")));
+            }
+            self.header.push(Arc::from(name));
         }
-        self.place = self.here(0);
         Ok(())
     }
 
@@ -74,61 +66,90 @@ impl CsvReader {
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Record>> {
-        let read = self.inner.read_byte_record(&mut self.record);
-        if !read.map_err(|error| self.failed(error))? {
+        let Some((line, scan)) = self.scan()? else {
             return Ok(None);
-        }
-        let before = self.place;
-        self.place = self.here(before.records + 1);
-        let begins = self.record.position();
-        let line = begins.map_or(before.lines + 1, Position::line);
-        let body = if self.record.len() == self.header.len() {
-            let cells = self.record.iter().map(|field| self.cell(field));
+        };
+        self.place.records += 1;
+        let has = scan.fields.len();
+        let body = if let Some(why) = scan.wrong {
+            Err(why.to_owned())
+        } else if has == self.header.len() {
+            let cells = scan.fields.into_iter().map(|field| self.cell(field));
             Ok(self.header.iter().cloned().zip(cells).collect())
         } else {
-            let from = begins.map_or(before.bytes, Position::byte);
-            let raw = bytes_of(&self.path, from, self.place.bytes)?;
-            Err(Unreadable {
-                why: format!(
-                    "the record has {} fields, and the header names {}",
-                    self.record.len(),
-                    self.header.len()
-                ),
-                raw: raw.trim_ascii_end().to_owned(),
-            })
+            let named = self.header.len();
+            Err(format!(
+                "the record has {has} fields, and the header names {named}"
+            ))
         };
         Ok(Some(Record {
             number: self.place.records,
             line,
-            body,
+            body: body.map_err(|why| Unreadable {
+                why,
+                raw: self.raw.trim_ascii_end().to_owned(),
+            }),
             end: self.place,
         }))
     }
 
-    fn cell(&self, field: &[u8]) -> Cell {
+    /// Reads the next record that is not a blank line, and takes it apart. Returns the line it begins in.
+    fn scan(&mut self) -> Result<Option<(u64, Scan)>> {
+        loop {
+            let begins = self.place.lines + 1;
+            let mut scan = Scan::new(self.delimiter);
+            self.raw.clear();
+            loop {
+                let before = self.raw.len();
+                if !self.read_line(begins)? {
+                    if let Some(line) = scan.open_since() {
+                        return Err(self
+                            .wrong(&format!(
+                                "the quote that is opened in line {line} is never closed"
+                            ))
+                            .hint("a quote inside a field is written twice, and the field between quotes"));
+                    }
+                    return Ok(None);
+                }
+                scan.take(&self.raw[before..], self.place.lines);
+                if scan.open_since().is_none() {
+                    break;
+                }
+            }
+            if !self.raw.trim_ascii_end().is_empty() || self.raw.iter().any(|byte| !b"\r\n".contains(byte)) {
+                scan.end();
+                return Ok(Some((begins, scan)));
+            }
+        }
+    }
+
+    /// Reads one more line, with its end. Nothing: the file is at its end.
+    fn read_line(&mut self, begins: u64) -> Result<bool> {
+        let before = self.raw.len();
+        let left = (LARGEST + 1).saturating_sub(before as u64);
+        let read = self.inner.by_ref().take(left).read_until(b'\n', &mut self.raw);
+        let read = read.map_err(|error| Error::io("read", &self.path, error))?;
+        if self.raw.len() as u64 > LARGEST {
+            return Err(self
+                .wrong(&format!(
+                    "the record that begins in line {begins} is larger than {} MiB",
+                    LARGEST >> 20
+                ))
+                .hint("a quote that is opened there may never be closed"));
+        }
+        if self.place.bytes == 0 && self.raw.starts_with(MARK) {
+            self.raw.drain(..MARK.len());
+        }
+        self.place.bytes += read as u64;
+        self.place.lines += u64::from(read > 0);
+        Ok(read > 0)
+    }
+
+    fn cell(&self, field: Vec<u8>) -> Cell {
         if field == self.null {
             return Cell::Null;
         }
-        match std::str::from_utf8(field) {
-            Ok(text) => Cell::Text(text.to_owned()),
-            Err(_) => Cell::Broken(field.to_owned()),
-        }
-    }
-
-    fn here(&self, records: u64) -> Place {
-        let position = self.inner.position();
-        Place {
-            records,
-            lines: position.line().saturating_sub(1),
-            bytes: position.byte(),
-        }
-    }
-
-    fn failed(&self, error: csv::Error) -> Error {
-        match error.into_kind() {
-            csv::ErrorKind::Io(error) => Error::io("read", &self.path, error),
-            other => self.wrong(&format!("it cannot be read as CSV: {other:?}")),
-        }
+        String::from_utf8(field).map_or_else(|error| Cell::Broken(error.into_bytes()), Cell::Text)
     }
 
     fn wrong(&self, why: &str) -> Error {
@@ -173,6 +194,36 @@ mod tests {
             }
         }
         assert_eq!(lines, [2, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn what_is_quoted_otherwise_is_no_record() {
+        for (line, why) in [
+            ("1,\"ab\"cd", "behind"),
+            ("1,\"ab\" ", "behind"),
+            ("1,a\"b", "inside"),
+            ("1, \"a\"", "inside"),
+            ("1,a\rb", "carriage return"),
+        ] {
+            let text = format!("id,name\n0,a\n{line}\n2,\"b \"\"c\"\"\"\n");
+            let read = read(text.as_bytes(), None);
+            assert_eq!(read.len(), 3, "{line}");
+            let unreadable = read[1].body.as_ref().unwrap_err();
+            assert!(unreadable.why.contains(why), "{line}: {}", unreadable.why);
+            assert_eq!(unreadable.raw, line.trim_ascii_end().as_bytes());
+            let last = read[2].body.as_ref().unwrap();
+            assert_eq!(last[1].1, Cell::Text("b \"c\"".to_owned()));
+        }
+    }
+
+    #[test]
+    fn an_open_quote_at_the_end_names_its_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "id,name\n1,a\n2,\"b\n3,c\n4,d\n").unwrap();
+        let mut reader = CsvReader::open(file.path(), (b',', ""), None).unwrap();
+        assert!(reader.next().unwrap().is_some());
+        let error = reader.next().err().unwrap().to_string();
+        assert!(error.contains("opened in line 3 is never closed"), "{error}");
     }
 
     #[test]

@@ -1,19 +1,16 @@
 //! JSON Lines: one object a line. Numbers keep the digits they are written with.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::de::IgnoredAny;
 use serde_json::Deserializer;
-use walkback_core::{Error, Result};
+use walkback_core::{Error, ErrorKind, Result};
 
-use super::{Place, REJECT_FIELD, Record, Unreadable, open};
+use super::{LARGEST, MARK, NOT_UTF8, Place, REJECT_FIELD, Record, Unreadable, open};
 use crate::records::cell::Cell;
-
-/// What some editors put at the beginning of a file.
-const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A file of one JSON object a line.
 pub(in crate::records) struct JsonReader {
@@ -40,10 +37,19 @@ impl JsonReader {
     pub(super) fn next(&mut self) -> Result<Option<Record>> {
         loop {
             self.line.clear();
-            let read = self.inner.read_until(b'\n', &mut self.line);
+            let line = self.inner.by_ref().take(LARGEST + 1);
+            let read = { line }.read_until(b'\n', &mut self.line);
             let read = read.map_err(|error| Error::io("read", &self.path, error))?;
             if read == 0 {
                 return Ok(None);
+            }
+            if read as u64 > LARGEST {
+                let (path, line) = (self.path.display(), self.place.lines + 1);
+                let why = format!(
+                    "`{path}` cannot be loaded: line {line} is larger than {} MiB",
+                    LARGEST >> 20
+                );
+                return Err(Error::new(ErrorKind::Usage, why));
             }
             let mut text = &self.line[..];
             if self.place.bytes == 0 {
@@ -84,6 +90,7 @@ fn fields(line: &[u8]) -> std::result::Result<Vec<(Arc<str>, Cell)>, String> {
         return Err("the line is JSON, but no object".to_owned());
     };
     let mut fields: Vec<(Arc<str>, Cell)> = Vec::new();
+    let mut broken = Vec::new();
     loop {
         rest = rest.trim_start_matches([',', ' ', '\t', '\r']);
         if rest.starts_with('}') {
@@ -105,18 +112,33 @@ fn fields(line: &[u8]) -> std::result::Result<Vec<(Arc<str>, Cell)>, String> {
             return Err(format!("`{key}` stands twice in the line"));
         }
         if key == REJECT_FIELD {
-            // A record that could not be read is there as a whole, and still cannot be.
-            let about: serde_json::Value = serde_json::from_str(raw).unwrap_or_default();
-            if about.get("raw").is_some() || about.get("raw_hex").is_some() {
-                return Err(format!(
-                    "the record could not be read, and was not mended: write its fields in the place of `{REJECT_FIELD}`"
-                ));
-            }
+            broken = about_reject(raw)?;
             continue;
         }
-        fields.push((Arc::from(key), Cell::of_json(raw.trim_end())));
+        let cell = Cell::of_json(raw.trim_end())
+            .map_err(|error| format!("the value of `{key}` is no text: {error}"))?;
+        fields.push((Arc::from(key), cell));
+    }
+    for (name, cell) in &mut fields {
+        if broken.iter().any(|broken| **name == **broken) {
+            cell.to_bytes();
+        }
     }
     Ok(fields)
+}
+
+/// Reads what is said of a record that was rejected before: the names of the fields that are bytes and no UTF-8.
+fn about_reject(raw: &str) -> std::result::Result<Vec<String>, String> {
+    let about: serde_json::Value = serde_json::from_str(raw).unwrap_or_default();
+    // A record that could not be read is there as a whole, and still cannot be.
+    if about.get("raw").is_some() || about.get("raw_hex").is_some() {
+        return Err(format!(
+            "the record could not be read, and was not mended: write its fields in the place of `{REJECT_FIELD}`"
+        ));
+    }
+    let names = about.get(NOT_UTF8).and_then(|names| names.as_array());
+    let names = names.into_iter().flatten().filter_map(|name| name.as_str());
+    Ok(names.map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -153,6 +175,7 @@ mod tests {
             ("[1]", "no object"),
             ("{\"a\":1", "not JSON"),
             ("{\"a\":1,\"a\":2}", "twice"),
+            ("{\"a\":\"\\ud800\"}", "no text"),
             ("{\"_walkback_reject\":{\"raw\":\"x\"}}", "not mended"),
         ] {
             assert!(of(line).unwrap_err().contains(why), "{line}");
@@ -164,5 +187,14 @@ mod tests {
     fn the_reason_of_a_rejected_record_is_dropped() {
         let read = of(r#"{"_walkback_reject":{"line":3,"reason":"no"},"a":"1"}"#).unwrap();
         assert_eq!(read, [("a".to_owned(), Cell::Text("1".to_owned()))]);
+        // What was no UTF-8 still is none, and what only looks like it is a document.
+        let read =
+            of(r#"{"_walkback_reject":{"not_utf8":["a"]},"a":{"text_hex":"ff"},"b":{"text_hex":"ff"}}"#);
+        let document = Cell::Json("{\"text_hex\":\"ff\"}".to_owned());
+        let expected = [
+            ("a".to_owned(), Cell::Broken(vec![0xff])),
+            ("b".to_owned(), document),
+        ];
+        assert_eq!(read.unwrap(), expected);
     }
 }
