@@ -152,15 +152,21 @@ impl Runner {
     ) -> Result<Option<RecoverPlan>> {
         let mut session = self.connect(cx, Access::Read).await?;
         let state = self.load(cx, &mut *session).await?;
-        let Some(run) = state.unfinished.last() else {
-            return Ok(None);
+        // A load that is not at its end is to be settled also where its run has ended with an error.
+        let (id, first) = match (state.unfinished.last(), &state.load) {
+            (Some(run), _) => (
+                run.id.clone(),
+                format!("run `{}` ({}) by {} never ended", run.id, run.kind, run.actor),
+            ),
+            (None, Some(load)) => (
+                load.run_id.clone(),
+                format!("run `{}` has ended, and its load has not", load.run_id),
+            ),
+            (None, None) => return Ok(None),
         };
         let mut plan = RecoverPlan {
-            run: run.id.clone(),
-            found: vec![format!(
-                "run `{}` ({}) by {} never ended",
-                run.id, run.kind, run.actor
-            )],
+            run: id,
+            found: vec![first],
             direction: RecoverDirection::Back,
             reason: "only its row in the journal is open".to_owned(),
             half_done: false,

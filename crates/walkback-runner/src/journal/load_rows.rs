@@ -65,6 +65,12 @@ impl Journal<'_> {
             .collect()
     }
 
+    /// Forgets the rows of one batch of a load: they were taken back.
+    pub(crate) async fn forget_load_batch(&mut self, cx: &Cx, run: &str, batch: u64) -> Result<()> {
+        let sql = format!("DELETE FROM {} WHERE run_id = ? AND batch = ?", tables::LOAD_ROWS);
+        self.write(cx, &sql, &[run.into(), number(batch)]).await
+    }
+
     /// Forgets the rows of a load: they were taken back.
     pub(crate) async fn forget_load_rows(&mut self, cx: &Cx, run: &str) -> Result<()> {
         let sql = format!("DELETE FROM {} WHERE run_id = ?", tables::LOAD_ROWS);

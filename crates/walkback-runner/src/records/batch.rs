@@ -1,13 +1,15 @@
 //! Inserting a batch, in one go where the database takes it, else record by record, so that exactly the bad ones are left out.
 
-use walkback_core::catalog::Table;
+use walkback_core::catalog::{Schema, Table};
 use walkback_core::dialect::DialectKind;
 use walkback_core::engine::SessionExt as _;
 use walkback_core::value::Row;
-use walkback_core::{Cx, Dialect, Error, ErrorKind, Result, Session, Value};
+use walkback_core::{Cx, Dialect, Result, Session, Value};
 
+use super::blame::{fault_of, is_of_record};
 use super::columns::{Columns, Fault, Ready};
 use super::image::{Images, PLACE, bind_quoted};
+use super::parents::Parents;
 use super::read::Record;
 use crate::journal::LoadedRow;
 
@@ -27,7 +29,14 @@ pub(super) struct Inserter<'a> {
     columns: &'a Columns,
     images: Images<'a>,
     key: &'a [String],
+    /// What a foreign key refers to that SQLite would only look for at the end of the transaction.
+    parents: Parents,
+    /// Whether the table says itself what becomes of rows that are in the way.
+    decides_conflicts: bool,
 }
+
+/// Why records are not inserted, or the rows that they have become.
+type Attempt = std::result::Result<Vec<LoadedRow>, Fault>;
 
 /// What became of the records of a batch.
 #[derive(Debug, Default)]
@@ -37,21 +46,33 @@ pub(super) struct Inserted {
 }
 
 impl<'a> Inserter<'a> {
-    pub(super) fn new(dialect: &'a dyn Dialect, table: &'a Table, columns: &'a Columns) -> Self {
+    pub(super) fn new(
+        dialect: &'a dyn Dialect,
+        (schema, table): (&Schema, &'a Table),
+        columns: &'a Columns,
+    ) -> Self {
         Self {
             dialect,
             columns,
             images: Images::of(dialect, table),
             key: &table.primary_key,
+            parents: Parents::of(dialect, schema, table),
+            decides_conflicts: dialect.kind() == DialectKind::Sqlite
+                && table.definition.to_ascii_uppercase().contains("CONFLICT"),
         }
     }
 
     /// Makes the session refuse what it would otherwise change without a word.
     pub(super) async fn make_strict(&self, cx: &Cx, session: &mut dyn Session) -> Result<()> {
+        super::pinned::pin(self.dialect, cx, session).await?;
         if self.dialect.kind() == DialectKind::Mysql {
             // A zero would be counted up instead of being stored.
             let strict = "SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO')";
             session.execute(cx, strict, &[]).await?;
+            // What a transaction sees is what was there when it first looked, and what it has written itself: a row that is
+            // seen only after an insert is the one that was inserted.
+            let steady = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
+            session.execute(cx, steady, &[]).await?;
         }
         Ok(())
     }
@@ -94,24 +115,19 @@ impl<'a> Inserter<'a> {
     }
 
     /// Inserts all of these or none.
-    async fn attempt(
-        &self,
-        cx: &Cx,
-        session: &mut dyn Session,
-        pending: &[Pending],
-    ) -> Result<std::result::Result<Vec<LoadedRow>, Fault>> {
+    async fn attempt(&self, cx: &Cx, session: &mut dyn Session, pending: &[Pending]) -> Result<Attempt> {
         session.execute(cx, "SAVEPOINT _walkback_load", &[]).await?;
         let fault = match self.insert_now(cx, session, pending).await {
-            Ok(rows) if rows.len() == pending.len() => {
+            Ok(Ok(rows)) if rows.len() == pending.len() => {
                 session
                     .execute(cx, "RELEASE SAVEPOINT _walkback_load", &[])
                     .await?;
                 return Ok(Ok(rows));
             }
-            Ok(_) => {
-                let why = "the row is not there after it was inserted: a trigger has left it out or changed its key";
-                Fault::new(why, why)
-            }
+            Ok(Ok(_)) => Fault::plain(
+                "the row is not there after it was inserted: a trigger has left it out or changed its key",
+            ),
+            Ok(Err(fault)) => fault,
             Err(error) if is_of_record(&error) => fault_of(&error),
             Err(error) => return Err(error),
         };
@@ -124,68 +140,97 @@ impl<'a> Inserter<'a> {
         Ok(Err(fault))
     }
 
-    async fn insert_now(
-        &self,
-        cx: &Cx,
-        session: &mut dyn Session,
-        pending: &[Pending],
-    ) -> Result<Vec<LoadedRow>> {
+    async fn insert_now(&self, cx: &Cx, session: &mut dyn Session, pending: &[Pending]) -> Result<Attempt> {
         let mut keys = Vec::with_capacity(pending.len());
         for alike in pending.chunk_by(|left, right| left.ready.0 == right.ready.0) {
             let most = (PARAMETERS / alike[0].ready.0.len().max(1)).max(1);
             for part in alike.chunks(most) {
-                keys.extend(self.insert_alike(cx, session, part).await?);
+                let inserted = match self.dialect.kind() {
+                    DialectKind::Mysql => self.insert_blindly(cx, session, part).await?,
+                    _ => Ok(self.insert_alike(cx, session, part).await?),
+                };
+                match inserted {
+                    Ok(inserted) => keys.extend(inserted),
+                    Err(fault) => return Ok(Err(fault)),
+                }
             }
         }
-        self.images.read(cx, session, &keys, false).await
+        if let Some(fault) = self.parents.missing(cx, session, &self.images, &keys).await? {
+            return Ok(Err(fault));
+        }
+        self.images.read(cx, session, &keys, false).await.map(Ok)
     }
 
-    /// Inserts records with values for the same columns, and returns the keys of their rows.
+    /// Inserts records with values for the same columns, and returns the keys of their rows, as triggers and defaults have
+    /// made them.
     async fn insert_alike(
         &self,
         cx: &Cx,
         session: &mut dyn Session,
         pending: &[Pending],
     ) -> Result<Vec<Row>> {
-        if self.dialect.kind() != DialectKind::Mysql {
-            // What a trigger or a default makes of the key is known as well.
-            let sql = format!(
-                "{} RETURNING {}",
-                self.statement(pending),
-                self.images.key().join(", ")
-            );
-            let params = values_of(pending);
-            return session
-                .fetch_all(cx, &bind_quoted(self.dialect, &sql), &params)
-                .await;
-        }
-        let at = |name: &String| {
-            let columns = pending[0].ready.0.iter();
-            columns
-                .clone()
-                .position(|index| self.columns.name(*index) == name)
+        let sql = format!(
+            "{} RETURNING {}",
+            self.statement(pending),
+            self.images.key().join(", ")
+        );
+        let params = values_of(pending);
+        session
+            .fetch_all(cx, &bind_quoted(self.dialect, &sql), &params)
+            .await
+    }
+
+    /// The same for servers that do not tell what they have inserted: the keys have to be known.
+    async fn insert_blindly(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        pending: &[Pending],
+    ) -> Result<std::result::Result<Vec<Row>, Fault>> {
+        let columns = &pending[0].ready.0;
+        let at = |name: &String| columns.iter().position(|index| self.columns.name(*index) == name);
+        let given: Option<Vec<usize>> = self.key.iter().map(at).collect();
+        let Some(given) = given else {
+            return self.insert_counted(cx, session, pending).await;
         };
-        let places: Vec<Option<usize>> = self.key.iter().map(at).collect();
-        let given: Option<Vec<usize>> = places.iter().copied().collect();
-        if let Some(given) = given {
-            let sql = bind_quoted(self.dialect, &self.statement(pending));
-            session.execute(cx, &sql, &values_of(pending)).await?;
-            let key = |one: &Pending| given.iter().map(|at| one.ready.1[*at].clone()).collect();
-            return Ok(pending.iter().map(key).collect());
+        let key = |one: &Pending| given.iter().map(|at| one.ready.1[*at].clone()).collect();
+        let keys: Vec<Row> = pending.iter().map(key).collect();
+        // A trigger may give the new row another key; what is found under this one afterwards must not be somebody else's.
+        if !self.images.read(cx, session, &keys, false).await?.is_empty() {
+            return Ok(Err(Fault::plain("a row with this key is there already")));
         }
-        if places.len() > 1 {
-            return Err(Error::new(
-                ErrorKind::Database,
-                "the record leaves out a part of the key, and the server does not tell what it becomes",
-            ));
+        let sql = bind_quoted(self.dialect, &self.statement(pending));
+        session.execute(cx, &sql, &values_of(pending)).await?;
+        Ok(Ok(keys))
+    }
+
+    /// Inserts records whose keys the server counts, one by one.
+    async fn insert_counted(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        pending: &[Pending],
+    ) -> Result<std::result::Result<Vec<Row>, Fault>> {
+        if !matches!(self.key, [only] if self.columns.is_counted(only)) {
+            return Ok(Err(Fault::plain(
+                "the record leaves out the key or a part of it, and the server does not tell what it becomes",
+            )));
         }
         let mut keys = Vec::with_capacity(pending.len());
         for one in pending {
+            // It stays so where a trigger gives the key: the server counts nothing then.
+            session.fetch_all(cx, "SELECT LAST_INSERT_ID(0)", &[]).await?;
             let sql = bind_quoted(self.dialect, &self.statement(std::slice::from_ref(one)));
             session.execute(cx, &sql, &one.ready.1).await?;
-            keys.extend(session.fetch_all(cx, "SELECT LAST_INSERT_ID()", &[]).await?);
+            let counted = session.fetch_all(cx, "SELECT LAST_INSERT_ID()", &[]).await?;
+            if counted.iter().flatten().any(|value| value.as_i64() == Some(0)) {
+                return Ok(Err(Fault::plain(
+                    "a trigger gives the row its key, and the server does not tell which",
+                )));
+            }
+            keys.extend(counted);
         }
-        Ok(keys)
+        Ok(Ok(keys))
     }
 
     fn statement(&self, pending: &[Pending]) -> String {
@@ -194,8 +239,13 @@ impl<'a> Inserter<'a> {
             .iter()
             .map(|index| self.dialect.quote_identifier(self.columns.name(*index)));
         let row = format!("({})", vec![PLACE; columns.len()].join(", "));
+        // A table of SQLite may say that a row that is in the way goes.
+        let verb = match self.decides_conflicts {
+            true => "INSERT OR ABORT",
+            false => "INSERT",
+        };
         format!(
-            "INSERT INTO {} ({}) VALUES {}",
+            "{verb} INTO {} ({}) VALUES {}",
             self.images.table(),
             names.collect::<Vec<_>>().join(", "),
             vec![row; pending.len()].join(", ")
@@ -208,57 +258,4 @@ fn values_of(pending: &[Pending]) -> Vec<Value> {
         .iter()
         .flat_map(|one| one.ready.1.iter().cloned())
         .collect()
-}
-
-/// Returns whether the database refuses what a record says, and nothing else is the matter.
-fn is_of_record(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Database | ErrorKind::Usage) && !error.is_retryable()
-}
-
-/// Returns what the database says of a record.
-fn fault_of(error: &Error) -> Fault {
-    let mut words = error.message().to_owned();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        words = source.to_string();
-        cause = source.source();
-    }
-    Fault::new(kind_of(&words), words)
-}
-
-/// Returns the words of a database without what they say of one row.
-fn kind_of(words: &str) -> String {
-    let first = words.split(';').next().unwrap_or(words);
-    let mut kind = first.split(" at row ").next().unwrap_or(first).to_owned();
-    for before in ["Duplicate entry '", "value: '"] {
-        let Some(from) = kind.find(before).map(|at| at + before.len()) else {
-            continue;
-        };
-        // The value itself may hold quotes; what follows it does not.
-        if let Some(until) = kind.rfind("' for ").filter(|until| *until >= from) {
-            kind.replace_range(from..until, "..");
-        }
-    }
-    kind
-}
-
-#[cfg(test)]
-mod tests {
-    use super::kind_of;
-
-    #[test]
-    fn reasons_of_many_records_are_one_kind() {
-        let kind = "Duplicate entry '..' for key 't.PRIMARY'";
-        assert_eq!(kind_of("Duplicate entry 'it's' for key 't.PRIMARY'"), kind);
-        assert_eq!(
-            kind_of(
-                "duplicate key value violates unique constraint \"t_pkey\"; Key (id)=(1) already exists."
-            ),
-            "duplicate key value violates unique constraint \"t_pkey\""
-        );
-        assert_eq!(
-            kind_of("Data too long for column 'x' at row 7"),
-            "Data too long for column 'x'"
-        );
-    }
 }

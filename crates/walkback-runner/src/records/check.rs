@@ -25,7 +25,7 @@ impl Runner {
         let table = columns::table(&schema, &plan.options.table)?;
         let dialect = self.dialect();
         let columns = Columns::of(dialect.kind(), table, &plan.options)?;
-        let inserter = Inserter::new(&*dialect, table, &columns);
+        let inserter = Inserter::new(&*dialect, (&schema, table), &columns);
         inserter.make_strict(cx, &mut *session).await?;
         session.begin(cx, Begin::Write).await?;
         let outcome = ask(cx, &mut *session, &mut plan, &columns, &inserter).await;

@@ -1,5 +1,6 @@
 //! Rows as they are in the table: found by their keys, and told apart from what they become later by a hash.
 
+use serde::{Deserialize, Serialize};
 use walkback_core::catalog::Table;
 use walkback_core::dialect::DialectKind;
 use walkback_core::engine::SessionExt as _;
@@ -156,6 +157,34 @@ impl<'a> Images<'a> {
         Ok(found)
     }
 
+    /// Returns whether one of these rows refers to a row of `parent` that is not there.
+    pub(super) async fn lacks_parent(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        keys: &[Row],
+        (parent, pairs): (&str, &[(String, String)]),
+    ) -> Result<bool> {
+        let given = pairs.iter().map(|(from, _)| format!("c.{from} IS NOT NULL"));
+        let given: Vec<_> = given.collect();
+        let same = pairs.iter().map(|(from, to)| format!("p.{to} = c.{from}"));
+        let same: Vec<_> = same.collect();
+        for keys in keys.chunks(AT_ONCE) {
+            let sql = format!(
+                "SELECT 1 FROM {} c WHERE ({}) AND {} AND NOT EXISTS (SELECT 1 FROM {parent} p WHERE {}) LIMIT 1",
+                self.table,
+                self.which("c.", keys),
+                given.join(" AND "),
+                same.join(" AND ")
+            );
+            let sql = bind_quoted(self.dialect, &sql);
+            if !session.fetch_all(cx, &sql, &keys.concat()).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Returns the condition that finds these keys, with a place for each value.
     fn which(&self, prefix: &str, keys: &[Row]) -> String {
         if let [only] = &self.key[..] {
@@ -208,13 +237,42 @@ pub(super) fn key_text(key: &[Value]) -> Result<String> {
     {
         return Err(Error::unsupported("a key that is no finite number", "a load"));
     }
-    serde_json::to_string(key).map_err(|error| Error::internal("a key cannot be written").with_source(error))
+    let cells: Vec<KeyCell> = key.iter().map(KeyCell::of).collect();
+    serde_json::to_string(&cells)
+        .map_err(|error| Error::internal("a key cannot be written").with_source(error))
 }
 
 /// Reads a key that was written so.
 pub(super) fn key_of(text: &str) -> Result<Row> {
-    serde_json::from_str(text)
-        .map_err(|error| Error::internal("a key in the journal cannot be read").with_source(error))
+    let cells: Vec<KeyCell> = serde_json::from_str(text)
+        .map_err(|error| Error::internal("a key in the journal cannot be read").with_source(error))?;
+    Ok(cells.into_iter().map(KeyCell::value).collect())
+}
+
+/// A cell of a key as it is kept: the digits of a double would not always be read as the same double.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum KeyCell {
+    Double { bits: u64 },
+    Other(Value),
+}
+
+impl KeyCell {
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Float(value) => Self::Double {
+                bits: value.to_bits(),
+            },
+            other => Self::Other(other.clone()),
+        }
+    }
+
+    fn value(self) -> Value {
+        match self {
+            Self::Double { bits } => Value::Float(f64::from_bits(bits)),
+            Self::Other(value) => value,
+        }
+    }
 }
 
 /// Hashes the cells of a row: values of different types are different.
@@ -239,4 +297,24 @@ fn hash(cells: &[Value]) -> String {
     }
     // Half of it tells more rows apart than a table can hold.
     hasher.finalize().to_hex()[..32].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_as_it_was_written() {
+        for key in [
+            vec![Value::Float(0.1 + 0.2), Value::Text("a\"b".to_owned())],
+            vec![Value::Float(1.234_567_890_123_456_7e-300)],
+            vec![Value::Float(-0.0), Value::Null, Value::Unsigned(u64::MAX)],
+            vec![Value::Bytes(vec![0, 255]), Value::Decimal("1.10".to_owned())],
+        ] {
+            let text = key_text(&key).unwrap();
+            let read = key_of(&text).unwrap();
+            assert_eq!(read, key);
+            assert_eq!(key_text(&read).unwrap(), text);
+        }
+    }
 }

@@ -4,7 +4,9 @@
 //! the row as it was loaded. A load that was killed goes on behind its last batch, or back; a rollback removes the rows
 //! that are still as they were loaded, and nothing else.
 
+mod abroad;
 mod batch;
+mod blame;
 mod cell;
 mod check;
 mod columns;
@@ -13,6 +15,8 @@ mod image;
 mod kind;
 mod moment;
 mod options;
+mod parents;
+mod pinned;
 mod plan;
 mod read;
 mod recover;

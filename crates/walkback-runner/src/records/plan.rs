@@ -1,5 +1,6 @@
 //! Planning a load: the whole file is read and compared with the table, and nothing is written.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -157,7 +158,12 @@ fn read_all(
         Some(first) => Some(first),
         None => reader.next()?,
     };
+    let said = plan.options.map.keys().chain(&plan.options.skip);
+    let mut unmet: BTreeSet<String> = said.cloned().collect();
     while let Some(record) = next {
+        for (name, _) in record.body.iter().flatten() {
+            unmet.remove(&**name);
+        }
         match ready(columns, &record) {
             Ok(_) => tally.loaded += 1,
             Err(fault) => {
@@ -174,6 +180,13 @@ fn read_all(
     }
     past |= tally.is_past(plan.options.max_failures, plan.options.batch, true);
     plan.count(&tally, listed, past);
+    if plan.records > 0 {
+        plan.warnings.extend(
+            unmet
+                .iter()
+                .map(|field| format!("no record has a field `{field}`, which `--map` or `--skip` names")),
+        );
+    }
     Ok(())
 }
 
@@ -193,7 +206,7 @@ fn check_options(options: &LoadOptions) -> Result<()> {
             "rejected records cannot be written into the file that they come from",
         ));
     }
-    if options.rejects.exists() {
+    if !super::rejects::is_free(&options.rejects) {
         return Err(Error::new(
             ErrorKind::AlreadyExists,
             format!(

@@ -3,6 +3,7 @@
 use walkback_core::{Cx, Error, ErrorKind, Result};
 
 use super::read::Seal;
+use super::rejects::{self, Rejects};
 use crate::changes::OnConflict;
 use crate::execute::{Execution, join};
 use crate::identity;
@@ -24,7 +25,10 @@ impl LoadRecovery {
             bytes: load.file_bytes,
             hash: load.file_hash.clone(),
         };
-        let forward = seal.check(&load.options.file).map_err(|error| error.to_string());
+        let forward = seal
+            .check(&load.options.file)
+            .and_then(|()| rejects::check_length(&load.options.rejects, load.rejects_bytes))
+            .map_err(|error| error.to_string());
         Self { load, forward }
     }
 
@@ -94,7 +98,16 @@ impl Execution<'_> {
             )
             .hint("run the command again to look anew"));
         };
-        super::rejects::Rejects::new(&load.options.rejects).cut(load.rejects_bytes)?;
+        let cut = Rejects::cut(&load.options.rejects, load.rejects_bytes);
+        match (cut, direction) {
+            (Ok(()), _) => {}
+            (Err(error), RecoverDirection::Forward) => return Err(error),
+            // The rows are what matters.
+            (Err(error), RecoverDirection::Back) => self
+                .report
+                .warnings
+                .push(format!("the file of rejected records stays as it is: {error}")),
+        }
         let outcome = match direction {
             RecoverDirection::Forward => self.load_on(cx, &mut load).await,
             RecoverDirection::Back => self.load_back(cx, &load).await,
@@ -137,7 +150,12 @@ impl Execution<'_> {
             "the load into `{}` is undone: {} rows removed",
             load.table, found.removed
         ));
+        Rejects::remove_empty(&load.options.rejects);
         if found.conflicts > 0 {
+            self.report.warnings.push(format!(
+                "{} rows of it stay; decide what becomes of them, then `walkback rollback {}`",
+                found.conflicts, load.point
+            ));
             self.report.changes.push(found);
         }
         Ok(())

@@ -116,6 +116,8 @@ impl Execution<'_> {
         self.session.begin(cx, Begin::Write).await?;
         self.record(cx, &heads, &heads).await?;
         self.journal().note_load(cx, &load).await?;
+        // What the journal names from here on is nobody else's.
+        Rejects::reserve(&load.options.rejects)?;
         self.session.commit(cx).await?;
         cx.step("load.noted");
         Ok(load)
@@ -145,7 +147,7 @@ impl Execution<'_> {
         let columns = Columns::of(self.dialect.kind(), table, &load.options)?;
         let dialect = std::sync::Arc::clone(&self.dialect);
         let mut work = Work {
-            inserter: Inserter::new(&*dialect, table, &columns),
+            inserter: Inserter::new(&*dialect, (&schema, table), &columns),
             columns: &columns,
             rejects: Rejects::new(&load.options.rejects),
         };
@@ -230,6 +232,7 @@ impl Execution<'_> {
         load.noted_at = identity::moment(cx.now());
         self.journal().note_progress(cx, load).await?;
         cx.step("load.done");
+        Rejects::remove_empty(&load.options.rejects);
         self.report.outcome = Some(format!(
             "loaded {} records of `{}` into `{}`, rejected {}",
             load.loaded,
@@ -245,6 +248,7 @@ impl Execution<'_> {
         let cx = &cx.shielded();
         // A batch may be under way; there is none to end in most cases.
         self.session.rollback(cx).await.ok();
+        Rejects::remove_empty(&load.options.rejects);
         match self.undo_load(cx, load, OnConflict::Keep).await {
             Ok(found) => {
                 self.taken_back = Some(format!("took back {} loaded rows", found.removed));
@@ -252,11 +256,17 @@ impl Execution<'_> {
                     return error;
                 }
                 let listed = found.listed.iter().take(NAMED).map(ToString::to_string);
-                error.hint(format!(
-                    "{} rows stay, for they are not as they were loaded: {}",
-                    found.conflicts,
-                    listed.collect::<Vec<_>>().join("; ")
-                ))
+                error
+                    .with_kind(ErrorKind::Conflict)
+                    .hint(format!(
+                        "{} rows stay, for they are not as they were loaded: {}",
+                        found.conflicts,
+                        listed.collect::<Vec<_>>().join("; ")
+                    ))
+                    .hint(format!(
+                        "decide what becomes of them, then `walkback rollback {}`",
+                        load.point
+                    ))
             }
             Err(second) => Error::new(
                 ErrorKind::NeedsRecovery,

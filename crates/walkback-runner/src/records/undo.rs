@@ -89,6 +89,7 @@ impl Execution<'_> {
         load: &LoadRow,
         on_conflict: OnConflict,
     ) -> Result<TableChanges> {
+        super::pinned::pin(&*self.dialect, cx, &mut *self.session).await?;
         self.session
             .begin(cx, walkback_core::engine::Begin::Write)
             .await?;
@@ -127,25 +128,101 @@ impl Execution<'_> {
         on_conflict: OnConflict,
     ) -> Result<TableChanges> {
         let schema = self.runner.schema(cx, &mut *self.session).await?;
-        let table = table_of(&schema, load)?;
+        let table = match table_of(&schema, load) {
+            Ok(table) => table,
+            // Nobody could get out of a load that was killed, if this could not be settled.
+            Err(_) if load.state == LoadState::Loading => {
+                let is_there = schema.table(&load.table).is_some();
+                return self.settle_unlike(cx, load, is_there).await;
+            }
+            Err(error) => return Err(error),
+        };
         let dialect = std::sync::Arc::clone(&self.dialect);
         let mut undoing = Undoing::new(&*dialect, table, &schema, on_conflict);
+        let abroad = super::abroad::children(&*dialect, cx, &mut *self.session, &table.name).await?;
+        undoing.children.extend(abroad);
         // Rows that refer to others were loaded after them.
         for batch in (1..=load.batch).rev() {
             cx.check()?;
             let rows = self.journal().load_rows(cx, &load.run_id, batch).await?;
-            undoing.remove(cx, &mut *self.session, &rows).await?;
+            let stay = undoing.remove(cx, &mut *self.session, &rows).await?;
+            self.journal().forget_load_batch(cx, &load.run_id, batch).await?;
+            self.journal()
+                .note_load_rows(cx, &load.run_id, batch, &stay)
+                .await?;
         }
         if on_conflict == OnConflict::Stop && undoing.found.conflicts > 0 {
             return Err(undoing.stopped());
         }
-        self.journal().forget_load_rows(cx, &load.run_id).await?;
-        let mut undone = load.clone();
-        undone.state = LoadState::Undone;
-        undone.noted_at = identity::moment(cx.now());
-        self.journal().note_progress(cx, &undone).await?;
+        self.settle_load(cx, load, undoing.found.conflicts).await?;
         Ok(undoing.found)
     }
+
+    /// Settles a load that was killed, and whose table is not what it was any more: what cannot be compared stays.
+    async fn settle_unlike(&mut self, cx: &Cx, load: &LoadRow, is_there: bool) -> Result<TableChanges> {
+        let mut found = nothing(&load.table);
+        if !is_there {
+            self.journal().forget_load_rows(cx, &load.run_id).await?;
+            self.settle_load(cx, load, 0).await?;
+            return Ok(found);
+        }
+        for batch in 1..=load.batch {
+            for row in self.journal().load_rows(cx, &load.run_id, batch).await? {
+                let what = "loaded, and cannot be compared: the columns of the table are not what they were";
+                note_conflict(&mut found, &load.columns, &key_of(&row.key)?, what);
+            }
+        }
+        self.settle_load(cx, load, found.conflicts).await?;
+        Ok(found)
+    }
+
+    /// Writes what is left of a load: its rows are known to the journal as long as there are any.
+    async fn settle_load(&mut self, cx: &Cx, load: &LoadRow, left: u64) -> Result<()> {
+        let mut settled = load.clone();
+        settled.state = match left {
+            0 => LoadState::Undone,
+            _ => LoadState::Loaded,
+        };
+        settled.loaded = left;
+        settled.noted_at = identity::moment(cx.now());
+        self.journal().note_progress(cx, &settled).await
+    }
+}
+
+fn nothing(table: &TableName) -> TableChanges {
+    TableChanges {
+        table: table.clone(),
+        changed_back: 0,
+        brought_back: 0,
+        removed: 0,
+        conflicts: 0,
+        listed: Vec::new(),
+        kept: None,
+    }
+}
+
+/// Counts a row that stays, and lists it if it is one of the first.
+fn note_conflict(found: &mut TableChanges, names: &[String], key: &Row, what: &str) {
+    found.conflicts += 1;
+    if found.listed.len() >= LISTED {
+        return;
+    }
+    let cells = names
+        .iter()
+        .zip(key)
+        .map(|(name, value)| match (value.as_str(), value.as_i64()) {
+            (Some(text), _) => format!("{name} = '{text}'"),
+            (None, Some(number)) => format!("{name} = {number}"),
+            (None, None) => format!("{name} = {value:?}"),
+        });
+    found.listed.push(Conflict {
+        key: cells.collect::<Vec<_>>().join(", "),
+        column: None,
+        what: what.to_owned(),
+        before: None,
+        written: None,
+        now: None,
+    });
 }
 
 impl<'a> Undoing<'a> {
@@ -182,42 +259,66 @@ impl<'a> Undoing<'a> {
             to_itself,
             key: table.primary_key.clone(),
             on_conflict,
-            found: TableChanges {
-                table: table.name.clone(),
-                changed_back: 0,
-                brought_back: 0,
-                removed: 0,
-                conflicts: 0,
-                listed: Vec::new(),
-                kept: None,
-            },
+            found: nothing(&table.name),
         }
     }
 
-    /// Removes the rows of a batch that are as they were loaded and that nothing refers to.
+    /// Removes the rows of a batch that are as they were loaded and that nothing refers to, and returns those that stay.
     async fn remove(
         &mut self,
         cx: &Cx,
         session: &mut dyn walkback_core::Session,
         rows: &[LoadedRow],
-    ) -> Result<()> {
+    ) -> Result<Vec<LoadedRow>> {
         let keys = rows
             .iter()
             .map(|row| key_of(&row.key))
             .collect::<Result<Vec<_>>>()?;
         let now = self.images.read(cx, session, &keys, true).await?;
         let now: BTreeMap<_, _> = now.into_iter().map(|row| (row.key, row.hash)).collect();
+        let known: BTreeSet<_> = rows.iter().map(|row| &row.key).collect();
+        // Where upper and lower case are one, a key that is found may be written otherwise.
+        let has_strangers = now.keys().any(|key| !known.contains(key));
         let mut left: BTreeMap<&str, Row> = BTreeMap::new();
+        let mut stay: BTreeSet<&str> = BTreeSet::new();
         for (row, key) in rows.iter().zip(keys) {
             match now.get(&row.key) {
-                // It was deleted since, which is what is wanted.
-                None => {}
                 Some(hash) if *hash == row.hash || self.on_conflict == OnConflict::Revert => {
                     left.insert(&row.key, key);
                 }
-                Some(_) => self.conflict(&key, "loaded, changed since"),
+                Some(_) => {
+                    self.conflict(&key, "loaded, changed since");
+                    stay.insert(&row.key);
+                }
+                None if has_strangers && self.is_found(cx, session, &key).await? => {
+                    self.conflict(&key, "loaded, and its key is written otherwise now");
+                    stay.insert(&row.key);
+                }
+                // It was deleted since, which is what is wanted.
+                None => {}
             }
         }
+        let left = self.remove_unreferred(cx, session, left).await?;
+        for key in left.values() {
+            self.conflict(key, "loaded, and other rows refer to it");
+        }
+        stay.extend(left.keys());
+        let stay = rows.iter().filter(|row| stay.contains(&*row.key));
+        Ok(stay.cloned().collect())
+    }
+
+    async fn is_found(&self, cx: &Cx, session: &mut dyn walkback_core::Session, key: &Row) -> Result<bool> {
+        let found = self.images.read(cx, session, std::slice::from_ref(key), true);
+        Ok(!found.await?.is_empty())
+    }
+
+    /// Removes those of the rows that nothing refers to, and returns the others.
+    async fn remove_unreferred<'r>(
+        &mut self,
+        cx: &Cx,
+        session: &mut dyn walkback_core::Session,
+        mut left: BTreeMap<&'r str, Row>,
+    ) -> Result<BTreeMap<&'r str, Row>> {
         loop {
             let referred_to = self.referred_to(cx, session, &left).await?;
             let (stay, go): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -230,13 +331,9 @@ impl<'a> Undoing<'a> {
             left = stay;
             // Those that were removed may have been all that referred to others.
             if go.is_empty() || left.is_empty() {
-                break;
+                return Ok(left);
             }
         }
-        for key in left.values() {
-            self.conflict(key, "loaded, and other rows refer to it");
-        }
-        Ok(())
     }
 
     async fn referred_to(
@@ -258,28 +355,7 @@ impl<'a> Undoing<'a> {
     }
 
     fn conflict(&mut self, key: &Row, what: &str) {
-        self.found.conflicts += 1;
-        if self.found.listed.len() < LISTED {
-            let cells = self
-                .key
-                .iter()
-                .zip(key)
-                .map(|(name, value)| match value.as_str() {
-                    Some(text) => format!("{name} = '{text}'"),
-                    None => match value.as_i64() {
-                        Some(number) => format!("{name} = {number}"),
-                        None => format!("{name} = {value:?}"),
-                    },
-                });
-            self.found.listed.push(Conflict {
-                key: cells.collect::<Vec<_>>().join(", "),
-                column: None,
-                what: what.to_owned(),
-                before: None,
-                written: None,
-                now: None,
-            });
-        }
+        note_conflict(&mut self.found, &self.key, key, what);
     }
 
     fn stopped(&self) -> Error {

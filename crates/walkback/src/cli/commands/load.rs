@@ -130,7 +130,9 @@ fn beside(file: &Path) -> PathBuf {
         });
         PathBuf::from(name)
     };
-    let mut free = (1..1000).map(named).filter(|path| !path.exists());
+    // An empty one is what a load has left that was killed before it began.
+    let is_free = |path: &PathBuf| path.metadata().map_or(true, |about| about.len() == 0);
+    let mut free = (1..1000).map(named).filter(is_free);
     free.next().unwrap_or_else(|| named(1))
 }
 
