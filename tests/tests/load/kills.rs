@@ -175,3 +175,76 @@ pub(super) fn a_file_that_has_changed_is_not_gone_on_with(backend: Backend) {
     sandbox.ok(&["recover", "--forward", "-y"]);
     assert_loaded(&sandbox, 0);
 }
+
+pub(super) fn a_killed_load_whose_table_has_gone_is_settled(backend: Backend) {
+    let sandbox = half_loaded(backend, step_inside(backend));
+    sandbox.sql("DROP TABLE people");
+    let recovered = sandbox.run(&["recover", "--back", "-y"]);
+    assert_eq!(recovered.code, Some(0), "{}", recovered.transcript());
+    assert_eq!(sandbox.status()["needs_recovery"], false);
+    sandbox.migration("002_next", "CREATE TABLE next (id INTEGER PRIMARY KEY);", "");
+    let next = sandbox.run(&["up", "-y"]);
+    assert_ne!(next.code, Some(4), "{}", next.transcript());
+}
+
+pub(super) fn a_killed_load_whose_table_was_changed_keeps_its_rows_and_lists_them(backend: Backend) {
+    let inside = step_inside(backend);
+    for way in ["--back", "--forward"] {
+        let sandbox = half_loaded(backend, inside);
+        let before = how_many(&sandbox, "people");
+        sandbox.sql("ALTER TABLE people ADD COLUMN more INTEGER");
+        let recovered = sandbox.run(&["recover", way, "-y"]);
+        let (code, told) = match way {
+            "--back" => (0, &recovered.stdout),
+            _ => (7, &recovered.stderr),
+        };
+        assert_eq!(recovered.code, Some(code), "{way}: {}", recovered.transcript());
+        assert!(
+            told.contains("row id = 1: loaded, and cannot be compared"),
+            "{way}: {}",
+            recovered.transcript()
+        );
+        assert_eq!(how_many(&sandbox, "people"), before, "{way}");
+        assert_eq!(sandbox.status()["needs_recovery"], false, "{way}");
+        // Once the table is what it was, they can be taken back.
+        sandbox.sql("ALTER TABLE people DROP COLUMN more");
+        let text = format!("{}{}", recovered.stdout, recovered.stderr);
+        let from = text.find("rb_load_people_").expect("it names the way back");
+        let point: String = text[from..]
+            .chars()
+            .take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_')
+            .collect();
+        sandbox.ok(&["rollback", &point, "-y"]);
+        assert_eq!(how_many(&sandbox, "people"), 1, "{way}");
+    }
+}
+
+pub(super) fn a_file_of_rejected_records_that_is_somebody_elses_is_left_alone(backend: Backend) {
+    let sandbox = half_loaded(backend, step_inside(backend));
+    sandbox.write("people.csv.rejects.jsonl", "notes");
+    let refused = sandbox.run(&["recover", "--forward", "-y"]);
+    assert_eq!(refused.code, Some(4), "{}", refused.transcript());
+    assert!(
+        refused
+            .stderr
+            .contains("is not the file of rejected records any more"),
+        "{}",
+        refused.transcript()
+    );
+    let back = sandbox.run(&["recover", "--back", "-y"]);
+    assert_eq!(back.code, Some(0), "{}", back.transcript());
+    assert_eq!(how_many(&sandbox, "people"), 1);
+    let notes = std::fs::read_to_string(sandbox.path("people.csv.rejects.jsonl")).expect("it is there");
+    assert_eq!(notes, "notes");
+}
+
+/// It was said that there is nothing to recover, while every command refused.
+pub(super) fn a_load_is_found_also_where_its_run_has_ended(backend: Backend) {
+    let sandbox = half_loaded(backend, step_inside(backend));
+    sandbox.sql("UPDATE _walkback_runs SET status = 'failed' WHERE status = 'running'");
+    let refused = sandbox.run(&["up", "-y"]);
+    assert_eq!(refused.code, Some(4), "{}", refused.transcript());
+    sandbox.ok(&["recover", "--back", "-y"]);
+    assert_eq!(how_many(&sandbox, "people"), 1);
+    sandbox.ok(&["up", "-y"]);
+}

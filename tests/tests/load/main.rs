@@ -1,6 +1,8 @@
 //! Records are loaded from a file: validated, in batches, with a way back that takes nothing else.
 
 mod kills;
+mod others;
+mod quotes;
 mod refusals;
 mod rejects;
 mod values;
@@ -11,6 +13,8 @@ use std::process::ExitCode;
 use walkback_tests::{Backend, MYSQL, ONE_OF_EACH, Sandbox, journeys};
 
 use kills::*;
+use others::*;
+use quotes::*;
 use refusals::*;
 use rejects::*;
 use values::*;
@@ -44,11 +48,32 @@ fn main() -> ExitCode {
                 a_file_that_has_changed_is_not_gone_on_with,
                 what_cannot_be_loaded_is_refused_before_anything_is_written,
                 a_hundred_thousand_records_are_loaded_and_taken_back,
+                what_a_self_rollback_cannot_take_is_listed_and_not_forgotten,
+                rows_that_were_kept_can_be_taken_back_later,
+                a_killed_load_whose_table_has_gone_is_settled,
+                a_load_is_found_also_where_its_run_has_ended,
+                a_killed_load_whose_table_was_changed_keeps_its_rows_and_lists_them,
+                a_file_of_rejected_records_that_is_somebody_elses_is_left_alone,
+                quotes_that_nobody_can_have_meant_are_no_fields,
+                a_document_that_looks_like_an_export_is_a_document,
             ],
             SERVERS_OF_EACH => [exact_keys_that_are_one_double_are_two_keys],
-            MYSQL => [a_table_without_transactions_is_refused],
+            MYSQL => [
+                a_table_without_transactions_is_refused,
+                a_key_that_the_server_does_not_tell_is_no_key,
+                a_key_that_a_trigger_changes_is_no_row_of_others,
+                rows_of_another_database_are_not_cascaded_away,
+            ],
+            &[Backend::Sqlite] => [
+                a_table_that_replaces_rows_does_not_replace_those_of_others,
+                a_text_that_reads_as_a_number_is_not_changed,
+            ],
+            &[Backend::Sqlite, Backend::Mysql, Backend::Mariadb] => [
+                a_key_that_is_written_otherwise_since_is_a_change,
+            ],
+            &[Backend::Sqlite, Backend::Postgres] => [a_deferred_constraint_names_the_record],
             &[Backend::Postgres] => [
-                a_deferred_constraint_names_the_record,
+                a_setting_that_was_changed_since_changes_no_row,
                 a_column_that_the_server_always_counts_is_refused,
             ],
         },

@@ -249,7 +249,9 @@ fn of_sqlite(lower: &str, name: &str, arguments: &[usize]) -> Kind {
 
 fn of_mysql((data_type, name): (&str, &str), arguments: &[usize], is_unsigned: bool) -> Kind {
     let first = arguments.first().copied();
-    let word = name.split_whitespace().next().unwrap_or_default();
+    // A word of an `ENUM` may hold a parenthesis.
+    let mut words = name.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let word = words.next().unwrap_or_default();
     let sized = |bits: u32| match is_unsigned {
         true => Kind::Integer {
             least: 0,
@@ -274,6 +276,8 @@ fn of_mysql((data_type, name): (&str, &str), arguments: &[usize], is_unsigned: b
             },
             _ => Kind::Float,
         },
+        // How it spells a word with one of these is not the same on every server.
+        "enum" | "set" if data_type.contains('\\') => Kind::Other,
         "enum" | "set" => Kind::Member {
             of: members(data_type),
             many: word == "set",
@@ -435,6 +439,7 @@ mod tests {
             text("00501")
         );
         assert_eq!(of(Mysql, "enum('it''s','B')", "it's"), text("it's"));
+        assert_eq!(of(Mysql, "enum('a)','b')", "b"), text("b"));
         assert_eq!(of(Mysql, "set('a','b')", "b,a"), text("b,a"));
         assert_eq!(of(Mysql, "set('a','b')", ""), text(""));
         assert_eq!(of(Mysql, "time(1)", "10:00:00.600"), text("10:00:00.600"));

@@ -37,8 +37,8 @@ impl JsonReader {
     pub(super) fn next(&mut self) -> Result<Option<Record>> {
         loop {
             self.line.clear();
-            let line = self.inner.by_ref().take(LARGEST + 1);
-            let read = { line }.read_until(b'\n', &mut self.line);
+            let mut limited = self.inner.by_ref().take(LARGEST + 1);
+            let read = limited.read_until(b'\n', &mut self.line);
             let read = read.map_err(|error| Error::io("read", &self.path, error))?;
             if read == 0 {
                 return Ok(None);
