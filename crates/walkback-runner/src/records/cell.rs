@@ -34,7 +34,7 @@ impl Cell {
     }
 
     /// Makes it the bytes that it spells: a text that was no UTF-8, as rejected records are written.
-    pub(super) fn to_bytes(&mut self) {
+    pub(super) fn break_up(&mut self) {
         if let Self::Json(raw) = self
             && let Some(Escape::Broken(bytes)) = Escape::of(raw)
         {
@@ -126,7 +126,7 @@ mod tests {
         }
         let broken = Cell::Broken(vec![0xff, 0x41]);
         let mut read = Cell::of_json(&broken.to_json()).unwrap();
-        read.to_bytes();
+        read.break_up();
         assert_eq!(read, broken);
     }
 

@@ -69,6 +69,11 @@ mod tests {
         tally.loaded = 99;
         assert!(!tally.is_past(tenth, 100, false));
         (0..10).for_each(|_| tally.reject("b"));
+        assert!(
+            !tally.is_past(tenth, 100, false),
+            "11 of 110 are a tenth, and no more"
+        );
+        tally.reject("b");
         assert!(tally.is_past(tenth, 100, false));
         assert_eq!(tally.by_kind()[0].reason, "b");
     }

@@ -121,7 +121,7 @@ fn fields(line: &[u8]) -> std::result::Result<Vec<(Arc<str>, Cell)>, String> {
     }
     for (name, cell) in &mut fields {
         if broken.iter().any(|broken| **name == **broken) {
-            cell.to_bytes();
+            cell.break_up();
         }
     }
     Ok(fields)
