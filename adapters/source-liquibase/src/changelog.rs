@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::error;
 use crate::expression;
 use crate::formatted;
+use crate::identity::{identity, plain};
 use crate::parameters::Parameters;
 use crate::structured;
 
@@ -36,19 +37,6 @@ impl Changelog {
     }
 }
 
-/// Returns the identity of a changeset: `author:id`, or as Liquibase prints it where another one is called so already.
-pub(crate) fn name_of(key: &[String], is_taken: bool) -> String {
-    let part = |index: usize| key.get(index).map_or("", String::as_str);
-    let (id, author, filename) = (part(0), part(1), part(2));
-    let name = if is_taken {
-        format!("{filename}::{id}::{author}")
-    } else {
-        format!("{author}:{id}")
-    };
-    // A target holds no blanks.
-    name.replace(|letter: char| letter.is_whitespace() || letter.is_control(), "_")
-}
-
 /// Where a changelog stands, and what it is included under.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -73,23 +61,6 @@ impl Place {
             chain: Vec::new(),
         }
     }
-}
-
-/// Returns a path as the ledger has it.
-pub(crate) fn plain(path: &str) -> String {
-    let path = path.replace('\\', "/");
-    let path = path.strip_prefix("classpath:").unwrap_or(&path);
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 /// What is known while a changelog is read.
@@ -206,13 +177,13 @@ impl<'a> Reading<'a> {
         if let Some(earlier) = self.by_key.insert(key.clone(), self.changesets.len()) {
             let first = &self.changesets[earlier];
             return Err(error::twice(
-                &name_of(&key, true),
+                &identity(&key),
                 (&first.file, first.line),
                 (&changeset.file, changeset.line),
             ));
         }
         if let Some(again) = changeset.runs_again {
-            let name = name_of(&key, false);
+            let name = identity(&key);
             let why = match again {
                 "runAlways" => {
                     format!("`{name}` is applied once here; its `runAlways` is left to `liquibase update`")
@@ -232,31 +203,10 @@ impl<'a> Reading<'a> {
             let what = format!("it has changesets {why}: {count}");
             self.notices.push((PathBuf::from(&self.config.path), what));
         }
-        let mut taken: BTreeMap<String, ()> = BTreeMap::new();
-        let name = |changeset: Changeset| {
-            let short = name_of(&changeset.key(), false);
-            let is_taken = taken.insert(short.clone(), ()).is_some();
-            let name = if is_taken {
-                name_of(&changeset.key(), true)
-            } else {
-                short
-            };
-            (MigrationId::new(name), changeset)
-        };
+        let name = |changeset: Changeset| (MigrationId::new(identity(&changeset.key())), changeset);
         Changelog {
             changesets: self.changesets.into_iter().map(name).collect(),
             notices: self.notices,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_written_as_liquibase_writes_it() {
-        assert_eq!(plain("./db\\a/../b.sql"), "db/b.sql");
-        assert_eq!(plain("classpath:/db/b.sql"), "db/b.sql");
     }
 }

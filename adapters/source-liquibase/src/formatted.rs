@@ -5,10 +5,11 @@ use std::path::Path;
 use walkback_core::Result;
 
 use crate::attributes::{Header, pairs};
-use crate::changelog::{Place, Reading, plain};
+use crate::changelog::{Place, Reading};
 use crate::changeset::{Change, Changeset, Check, Conditions, OnFail, Rollback, Text, without_blanks};
 use crate::error;
 use crate::expression;
+use crate::identity::plain;
 
 /// What a line of a file is.
 #[derive(Debug, PartialEq, Eq)]

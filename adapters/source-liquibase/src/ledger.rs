@@ -7,8 +7,9 @@ use walkback_core::dialect::ColumnType;
 use walkback_core::ledger::{LedgerColumn, LedgerFormat, LedgerLock, LedgerValue, ToldRow};
 use walkback_core::{DialectKind, MigrationId, TableName};
 
-use crate::changelog::{Changelog, name_of};
+use crate::changelog::Changelog;
 use crate::changeset::{CHECKSUM_VERSION, Changeset, shortened};
+use crate::identity::identity;
 
 /// The columns of `DATABASECHANGELOG`, in order, and what they hold.
 const COLUMNS: [(&str, &str, LedgerValue); 14] = [
@@ -59,7 +60,7 @@ pub(crate) fn format(dialect: DialectKind, changelog: Option<&Changelog>) -> Led
         .map(|changelog| told(changelog, is_lower))
         .unwrap_or_default();
     let mut format = LedgerFormat::new("liquibase", name("DATABASECHANGELOG"), columns.into())
-        .told_by(name_of, Arc::new(told));
+        .told_by(identity, Arc::new(told));
     format.create.insert(dialect, create(dialect));
     format.hash_prefix = Some(CHECKSUM_VERSION);
     let pick = |upper: &'static str, lower: &'static str| if is_lower { lower } else { upper };

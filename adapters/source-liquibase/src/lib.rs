@@ -14,6 +14,7 @@ mod create;
 mod error;
 mod expression;
 mod formatted;
+mod identity;
 mod ledger;
 mod modelled;
 mod parameters;

@@ -11,8 +11,9 @@ use walkback_core::{
     MigrationSource, Result, Script,
 };
 
-use crate::changelog::{Changelog, plain};
+use crate::changelog::Changelog;
 use crate::config::Config;
+use crate::identity::{alias, plain};
 use crate::{create, ledger, scripts};
 
 /// Changesets of a Liquibase project.
@@ -81,6 +82,7 @@ impl MigrationSource for LiquibaseSource {
         let mut migrations: Vec<Migration> = Vec::with_capacity(changelog.changesets.len());
         for (id, changeset) in &changelog.changesets {
             let mut migration = Migration::new(id.0.clone(), "", &changeset.file);
+            migration.alias = Some(alias(&changeset.key()));
             migration.parents = migrations
                 .last()
                 .map(|before| before.id.clone())

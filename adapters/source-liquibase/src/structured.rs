@@ -4,11 +4,12 @@ use std::path::Path;
 
 use walkback_core::Result;
 
-use crate::changelog::{Place, Reading, plain};
+use crate::changelog::{Place, Reading};
 use crate::changeset::{Change, Changeset, Check, Conditions, Rollback, Text, without_blanks};
 use crate::error;
 use crate::expression;
 use crate::formatted::{on_fail, shown_contexts, split_names};
+use crate::identity::plain;
 use crate::modelled;
 use crate::tree::{self, Node};
 

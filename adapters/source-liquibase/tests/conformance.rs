@@ -69,7 +69,8 @@ impl Project {
     fn write_all(&self, changesets: &Changesets) {
         let mut text = b"--liquibase formatted sql\n".to_vec();
         for (id, (up, down)) in changesets {
-            text.extend(format!("\n--changeset {id}\n").into_bytes());
+            let (id, author) = of(id);
+            text.extend(format!("\n--changeset {author}:{id}\n").into_bytes());
             text.extend(up);
             if let Some(down) = down {
                 text.extend(b"\n/* liquibase rollback\n");
@@ -96,7 +97,7 @@ impl Harness for Project {
     }
 
     fn id(&self, n: u32) -> String {
-        format!("bob:{n:05}")
+        format!("changelog.sql::{n:05}::bob")
     }
 
     fn add(&self, id: &str, up: &[u8], down: Option<&[u8]>) {
@@ -118,6 +119,12 @@ impl Harness for Project {
         read(self.around.path(), &mut contents);
         contents
     }
+}
+
+/// Returns the id and the author of an identity.
+fn of(identity: &str) -> (&str, &str) {
+    let parts: Vec<&str> = identity.split("::").collect();
+    (parts[1], parts[2])
 }
 
 fn read(folder: &Path, contents: &mut BTreeMap<PathBuf, Vec<u8>>) {

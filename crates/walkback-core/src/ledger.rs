@@ -26,7 +26,7 @@ pub struct LedgerFormat {
     pub shown_in: Option<Box<LedgerFormat>>,
     /// What its rows say that only the source knows, for each migration of the source.
     pub told: Arc<BTreeMap<MigrationId, ToldRow>>,
-    /// Makes an identity of the columns of the key, where they are several: of a row that no migration of the source has.
+    /// Makes an identity of the columns of the key, where they are several.
     pub naming: Option<Naming>,
     /// What a hash begins with that its tool compares. Rows with another one, or none, say nothing of an edit.
     pub hash_prefix: Option<&'static str>,
@@ -34,8 +34,9 @@ pub struct LedgerFormat {
     pub lock: Option<LedgerLock>,
 }
 
-/// Makes an identity of the columns of a key: a short one, and, where that is taken, one that nothing else has.
-pub type Naming = fn(key: &[String], is_taken: bool) -> String;
+/// Makes an identity of the columns of a key, and of nothing else: the journal knows a migration by it, whatever other files and
+/// rows there are. Keys that the tool takes for the same are one identity.
+pub type Naming = fn(key: &[String]) -> String;
 
 /// What a source knows of the row of one migration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -59,6 +59,9 @@ pub struct Migration {
     pub id: MigrationId,
     /// What it is about, from its file name: `add_users`.
     pub slug: String,
+    /// What a target may call it as well, if no other migration is called so: `author:id` of Liquibase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
     /// Migrations it follows. Several make it a merge, none makes it a base.
     pub parents: Vec<MigrationId>,
     /// Migrations that must be applied before it without being its parents.
@@ -85,6 +88,7 @@ impl Migration {
         Self {
             id: MigrationId::new(id),
             slug: slug.into(),
+            alias: None,
             parents: Vec::new(),
             depends_on: Vec::new(),
             labels: Vec::new(),

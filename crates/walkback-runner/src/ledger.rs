@@ -130,9 +130,6 @@ impl<'a> Ledger<'a> {
 
     /// Removes a row, and says whether there was one.
     pub(crate) async fn remove(&mut self, cx: &Cx, id: &MigrationId) -> Result<bool> {
-        let Some(key) = self.key_of(cx, id).await? else {
-            return Ok(false);
-        };
         let columns = self.format.key_columns();
         let is_it: Vec<_> = columns
             .map(|column| format!("{} = ?", self.quoted(column)))
@@ -142,8 +139,12 @@ impl<'a> Ledger<'a> {
             self.dialect.quote_table(&self.format.table),
             is_it.join(" AND ")
         );
-        let key: Vec<Value> = key.iter().map(|part| part.as_str().into()).collect();
-        let count = self.session.execute(cx, &bind(self.dialect, &sql), &key).await?;
+        let sql = bind(self.dialect, &sql);
+        let mut count = 0;
+        for key in self.keys_of(cx, id).await? {
+            let key: Vec<Value> = key.iter().map(|part| part.as_str().into()).collect();
+            count += self.session.execute(cx, &sql, &key).await?;
+        }
         Ok(count > 0)
     }
 

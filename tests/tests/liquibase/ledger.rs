@@ -61,14 +61,21 @@ pub(crate) fn what_was_edited_or_is_ahead_is_said(backend: Backend) {
         &CHANGELOG.replace("CREATE TABLE more (id INT", "CREATE TABLE more (id BIGINT"),
     );
     let edited = sandbox.status()["edited"].to_string();
-    assert!(edited.contains("bob:5") && !edited.contains("bob:4"), "{edited}");
+    assert!(
+        edited.contains("db/changelog.sql::5::bob") && !edited.contains("::4::bob"),
+        "{edited}"
+    );
     // An older release that never knew the last changeset walks it back.
     let (older, _) = CHANGELOG.split_once("--changeset bob:5").expect("it is there");
     write(&sandbox, older);
     let ahead = sandbox.status()["ahead"].to_string();
-    assert!(ahead.contains("bob:5"), "{ahead}");
+    assert!(ahead.contains("db/changelog.sql::5::bob"), "{ahead}");
     let output = sandbox.ok(&["rollback", "-n", "1", "-y"]);
-    assert!(output.stdout.contains("bob:5"), "{}", output.transcript());
+    assert!(
+        output.stdout.contains("db/changelog.sql::5::bob"),
+        "{}",
+        output.transcript()
+    );
     assert_eq!(rows(&sandbox).len(), 4);
     // Another file may have a changeset of the same author and id.
     let ledger = table(&sandbox, "DATABASECHANGELOG");
@@ -81,6 +88,66 @@ pub(crate) fn what_was_edited_or_is_ahead_is_said(backend: Backend) {
     ));
     let ahead = sandbox.status()["ahead"].to_string();
     assert!(ahead.contains("old.xml::4::bob"), "{ahead}");
+}
+
+/// The journal keeps the way back of a changeset under its identity. That was short while no other file had its author and id:
+/// another file then took the name over, and the stored way back of the first was run for the second.
+pub(crate) fn the_same_author_and_id_in_two_files_are_two_changesets(backend: Backend) {
+    let sandbox = project(backend, "");
+    sandbox.configure("[source]\nkind = \"liquibase\"\npath = \"db/master.xml\"");
+    let of = |table: &str| {
+        format!(
+            "--liquibase formatted sql\n--changeset bob:1\nCREATE TABLE {table} (id INT);\n--rollback DROP TABLE {table};\n"
+        )
+    };
+    let master = |files: &[&str]| {
+        let all: String = files
+            .iter()
+            .map(|file| format!("<include file=\"db/{file}.sql\"/>"))
+            .collect();
+        sandbox.write(
+            "db/master.xml",
+            &format!("<databaseChangeLog>{all}</databaseChangeLog>"),
+        );
+    };
+    sandbox.write("db/second.sql", &of("second"));
+    sandbox.write("db/first.sql", &of("first"));
+    master(&["second"]);
+    sandbox.ok(&["up", "-y"]);
+    sandbox.ok(&["show", "bob:1"]);
+    // A file that stands before it has a changeset of the same author and id.
+    master(&["first", "second"]);
+    let status = sandbox.status();
+    assert!(
+        status["pending"].to_string().contains("db/first.sql::1::bob"),
+        "{status}"
+    );
+    assert_eq!(status["edited"].as_array().map(Vec::len), Some(0), "{status}");
+    let output = sandbox.run(&["show", "bob:1"]);
+    assert_eq!(output.code, Some(2), "{}", output.transcript());
+    for said in ["db/first.sql::1::bob", "db/second.sql::1::bob"] {
+        assert!(output.stderr.contains(said), "{}", output.transcript());
+    }
+    sandbox.ok(&["show", "db/second.sql::1::bob"]);
+    // Liquibase knows a file by its path, however that was spelled when the row was written.
+    let ledger = table(&sandbox, "DATABASECHANGELOG");
+    sandbox.sql(&format!(
+        "UPDATE {ledger} SET FILENAME = 'classpath:/db/x/../second.sql'"
+    ));
+    let status = sandbox.status();
+    assert_eq!(status["ahead"].as_array().map(Vec::len), Some(0), "{status}");
+    assert_eq!(status["pending"].as_array().map(Vec::len), Some(1), "{status}");
+    // An older release without any of them walks it back by what was stored for it.
+    sandbox.sql("CREATE TABLE first (id INT)");
+    master(&[]);
+    sandbox.ok(&["down", "-y", "-n", "1", "--allow-lossy"]);
+    assert!(rows(&sandbox).is_empty());
+    assert_eq!(
+        sandbox.value("SELECT COUNT(*) FROM first"),
+        "0",
+        "it is not what was taken back"
+    );
+    assert!(sandbox.session().try_sql("SELECT 1 FROM second").is_err());
 }
 
 pub(crate) fn a_condition_decides_whether_a_changeset_runs(backend: Backend) {

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         EVERYWHERE => [
             changesets_go_up_and_back_and_their_rows_are_as_liquibase_writes_them,
             what_was_edited_or_is_ahead_is_said,
+            the_same_author_and_id_in_two_files_are_two_changesets,
             a_condition_decides_whether_a_changeset_runs,
             the_lock_of_liquibase_is_respected,
             what_fails_leaves_the_lock_of_liquibase_free,

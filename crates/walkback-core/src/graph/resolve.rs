@@ -108,6 +108,10 @@ impl MigrationGraph {
 
     fn named(&self, name: &str, branch: Option<&Branch>) -> Result<usize> {
         let full = self.exact(name).or_else(|| self.declared.get(name).copied());
+        let full = match full {
+            None => self.alias(name)?,
+            full => full,
+        };
         if let Some(position) = full {
             return match branch {
                 Some(branch) if !branch.lineage[position] => Err(Error::not_found(format!(
@@ -134,6 +138,22 @@ impl MigrationGraph {
                 self.name_list(&begins_so)
             ))
             .hint("write as much of the identity as makes it the only one")),
+        }
+    }
+
+    /// Returns the one migration that has this alias.
+    fn alias(&self, name: &str) -> Result<Option<usize>> {
+        let is_it = |position: &usize| self.migrations[*position].alias.as_deref() == Some(name);
+        let all: Vec<usize> = (0..self.len()).filter(is_it).collect();
+        match all[..] {
+            [] => Ok(None),
+            [one] => Ok(Some(one)),
+            _ => Err(usage(format!(
+                "`{name}` may be {} migrations: {}",
+                all.len(),
+                self.name_list(&all)
+            ))
+            .hint("write the whole identity of the one that is meant")),
         }
     }
 
@@ -281,8 +301,9 @@ impl MigrationGraph {
         let ids = self.iter().map(|migration| migration.id.as_str());
         let labels = self.declared.keys().map(String::as_str);
         let slugs = self.iter().map(|migration| migration.slug.as_str());
+        let aliases = self.iter().filter_map(|migration| migration.alias.as_deref());
         let meant = closest(&lower, words)
-            .or_else(|| closest(name, labels.chain(ids)))
+            .or_else(|| closest(name, labels.chain(ids).chain(aliases)))
             .map(str::to_owned)
             .or_else(|| {
                 let names: Vec<String> = self.iter().map(Migration::name).collect();

@@ -16,6 +16,7 @@ use crate::migration::MigrationId;
 /// | `20260411` | the migration with this identity |
 /// | `20260411_drop_legacy` | the same, by its full name |
 /// | `202604` | the same, by the beginning of either, where only one begins so |
+/// | `author:id` | the migration with this alias, where only one has it |
 /// | `billing` | the migration that declares the label `billing` |
 /// | `+2`, `-1` | so many steps from what is applied |
 /// | `20260411+1`, `head-2` | so many steps from there |

@@ -1,7 +1,7 @@
 //! What a row of a ledger says and gets, where that is more than the identity of a migration: keys of several columns, and what
 //! only the source knows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::DateTime;
 use walkback_core::engine::SessionExt as _;
@@ -77,18 +77,15 @@ impl Ledger<'_> {
         hash.filter(|hash| prefix.is_none_or(|prefix| hash.starts_with(prefix)))
     }
 
-    /// Returns the key of the row of a migration: as the source tells it, else as the table has it.
-    pub(super) async fn key_of(&mut self, cx: &Cx, id: &MigrationId) -> Result<Option<Vec<String>>> {
+    /// Returns the keys of the rows of a migration, as the table has them: a tool may have spelled one key in several ways.
+    pub(super) async fn keys_of(&mut self, cx: &Cx, id: &MigrationId) -> Result<BTreeSet<Vec<String>>> {
         if self.format.naming.is_none() {
-            return Ok(Some(vec![id.0.clone()]));
-        }
-        if let Some(told) = self.format.told.get(id) {
-            return Ok(Some(told.key.clone()));
+            return Ok([vec![id.0.clone()]].into());
         }
         let rows = self.rows(cx).await?;
-        let ids = self.named(&rows);
-        let found = rows.iter().zip(ids).find(|(_, named)| named.as_ref() == Some(id));
-        Ok(found.map(|(row, _)| self.key(row)))
+        let named = rows.iter().zip(self.named(&rows));
+        let of_it = named.filter(|(_, named)| named.as_ref() == Some(id));
+        Ok(of_it.map(|(row, _)| self.key(row)).collect())
     }
 
     /// Reads the rows as they are, in the order in which they were written as far as the format can tell.
@@ -131,31 +128,15 @@ impl Ledger<'_> {
             .collect()
     }
 
-    /// Returns the identities of rows. Those that no migration of the source has are named by their key; the first that
-    /// wants a short name gets it.
+    /// Returns the identities of rows.
     fn named(&self, rows: &[Vec<Value>]) -> Vec<Option<MigrationId>> {
         let Some(naming) = self.format.naming else {
             let text = |row: &Vec<Value>| self.value(row, LedgerValue::Id).map(MigrationId::new);
             return rows.iter().map(text).collect();
         };
-        let told = self.format.told.iter();
-        let known: BTreeMap<&[String], &MigrationId> = told.map(|(id, row)| (&row.key[..], id)).collect();
-        let mut taken: BTreeMap<MigrationId, Vec<String>> = BTreeMap::new();
-        let name = |row: &Vec<Value>| {
-            let key = self.key(row);
-            if let Some(id) = known.get(&key[..]) {
-                return Some((*id).clone());
-            }
-            let short = MigrationId::new(naming(&key, false));
-            let is_taken =
-                self.format.told.contains_key(&short) || taken.get(&short).is_some_and(|other| *other != key);
-            if is_taken {
-                return Some(MigrationId::new(naming(&key, true)));
-            }
-            taken.insert(short.clone(), key);
-            Some(short)
-        };
-        rows.iter().map(name).collect()
+        rows.iter()
+            .map(|row| Some(MigrationId::new(naming(&self.key(row)))))
+            .collect()
     }
 
     fn key(&self, row: &[Value]) -> Vec<String> {
