@@ -7,7 +7,7 @@ use chrono::DateTime;
 use walkback_core::engine::SessionExt as _;
 use walkback_core::ledger::{LedgerColumn, LedgerValue, ToldRow};
 use walkback_core::value::Value;
-use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
+use walkback_core::{Cx, DialectKind, Error, ErrorKind, MigrationId, Result};
 
 use super::{Applied, Ledger, NewRow};
 
@@ -42,7 +42,7 @@ impl Ledger<'_> {
                 told.values.get(column.name).map(String::as_str).into()
             }
             LedgerValue::WasRun { yes, no } => (if row.was_run { yes } else { no }).into(),
-            LedgerValue::ServerClock => return Ok(Written::Expression("CURRENT_TIMESTAMP".to_owned())),
+            LedgerValue::ServerClock => return Ok(Written::Expression(self.now(column))),
             LedgerValue::Next => return Ok(Written::Expression(self.next(column))),
             LedgerValue::Deployment => deployment(row.run_began).as_deref().into(),
             LedgerValue::Writer => concat!("walkback ", env!("CARGO_PKG_VERSION")).into(),
@@ -68,6 +68,21 @@ impl Ledger<'_> {
         let (name, table) = (self.quoted(column), self.dialect.quote_table(&self.format.table));
         format!(
             "(SELECT walkback_next.n FROM (SELECT COALESCE(MAX({name}), 0) + 1 AS n FROM {table}) AS walkback_next)"
+        )
+    }
+
+    /// Returns the moment by the clock of the server, but none before the newest in the column: by that a tool knows which row is
+    /// the last, and its sessions may have another time zone than ours.
+    fn now(&self, column: &LedgerColumn) -> String {
+        let (name, table) = (self.quoted(column), self.dialect.quote_table(&self.format.table));
+        let now = match self.dialect.kind() {
+            DialectKind::Sqlite => "CURRENT_TIMESTAMP",
+            // Without a time zone, as the column is.
+            DialectKind::Postgres | DialectKind::Mysql => "LOCALTIMESTAMP",
+        };
+        format!(
+            "(SELECT CASE WHEN walkback_newest.at > {now} THEN walkback_newest.at ELSE {now} END \
+             FROM (SELECT MAX({name}) AS at FROM {table}) AS walkback_newest)"
         )
     }
 
