@@ -210,10 +210,9 @@ impl LedgerFormat {
         self
     }
 
-    /// Returns whether a table is this ledger, or the one that its tool locks it by.
-    #[must_use]
-    pub fn is_of_its_tool(&self, table: &TableName) -> bool {
-        *table == self.table || self.lock.as_ref().is_some_and(|lock| lock.table == *table)
+    /// Returns the tables of its tool: the ledger, and the one it is locked by.
+    pub fn tables(&self) -> impl Iterator<Item = &TableName> {
+        std::iter::once(&self.table).chain(self.lock.as_ref().map(|lock| &lock.table))
     }
 
     /// Returns the columns of the key, in order.

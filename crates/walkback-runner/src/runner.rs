@@ -227,7 +227,15 @@ impl Runner {
         let mut schema = session.schema(cx).await?;
         let format = self.ledger();
         crate::shown::leave_out(cx, session, &*self.dialect(), &format, &mut schema).await?;
-        let is_of_the_tool = |table: &TableName| format.is_of_its_tool(table);
+        // MySQL may keep names in small letters only. Where a name is there as it is written, it alone is meant.
+        let has_exact = |own: &TableName| schema.tables.iter().any(|table| table.name == *own);
+        let own: Vec<(TableName, bool)> = format.tables().map(|own| (own.clone(), has_exact(own))).collect();
+        let is_of_the_tool = |table: &TableName| {
+            own.iter().any(|(own, is_exact)| {
+                let is_alike = !is_exact && own.schema == table.schema;
+                table == own || (is_alike && table.name.eq_ignore_ascii_case(&own.name))
+            })
+        };
         schema.tables.retain(|table| !is_of_the_tool(&table.name));
         schema
             .objects

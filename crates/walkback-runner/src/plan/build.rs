@@ -143,7 +143,8 @@ impl<'a> Planner<'a> {
     fn refuse_own_tables(&self, script: &ReadScript) -> Result<()> {
         let format = self.runner.ledger();
         let shown = format.shown_in.filter(|_| self.state.shown.is_kept());
-        let ledgers = [Some(format.table), shown.map(|other| other.table)];
+        let lock = format.lock.map(|lock| lock.table);
+        let ledgers = [Some(format.table), lock, shown.map(|other| other.table)];
         let is_own_schema = |schema: &String| {
             schema
                 .get(..OWN.len())
