@@ -257,7 +257,9 @@ pub(super) fn not_null(model: Model<'_>, is_added: bool) -> Rendered {
     model.not_on_sqlite()?;
     let (table, column) = (model.own_table()?, model.quoted(model.needed("columnName")?));
     let mut statements = Vec::new();
-    if let Some(value) = model.node.get("defaultNullValue").filter(|_| is_added) {
+    let value = model.node.get("defaultNullValue");
+    // That NULL becomes NULL is nothing to be done.
+    if let Some(value) = value.filter(|value| is_added && !value.eq_ignore_ascii_case("null")) {
         let value = model.literal(value);
         statements.push(format!(
             "UPDATE {table} SET {column} = {value} WHERE {column} IS NULL"
@@ -294,15 +296,27 @@ pub(super) fn default_value(model: Model<'_>, is_added: bool) -> Rendered {
         )]);
     }
     let value = value_of(model, model.node, "defaultValue").ok_or("`addDefaultValue` without a value")?;
+    // MySQL takes an expression only in parentheses, and what is computed is one; a date that is none is computed as well.
+    let is_computed = model.node.get("defaultValueComputed").is_some() || is_computed_date(model.node);
+    let value = match (model.dialect, is_computed) {
+        (DialectKind::Mysql, true) => format!("({value})"),
+        _ => value,
+    };
     Ok(vec![format!(
         "ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {value}"
     )])
+}
+
+fn is_computed_date(node: &Node) -> bool {
+    let date = node.get("defaultValueDate").map(str::trim_start);
+    date.is_some_and(|date| !date.starts_with(|letter: char| letter.is_ascii_digit()))
 }
 
 /// Returns a type in a dialect, as Liquibase writes it.
 pub(super) fn type_of(written: &str, dialect: DialectKind) -> Result<String, String> {
     use DialectKind::{Mysql, Postgres, Sqlite};
     let written = written.trim();
+    let (written, more) = split_integer(written);
     let (name, size) = match written.find('(') {
         Some(place) => (written[..place].trim(), &written[place..]),
         None => (written, ""),
@@ -332,7 +346,37 @@ pub(super) fn type_of(written: &str, dialect: DialectKind) -> Result<String, Str
         ("datetime", Postgres) => return Ok(format!("TIMESTAMP{size} WITHOUT TIME ZONE")),
         ("number", _) => return Ok(format!("numeric{size}")),
         ("currency" | "nclob" | "uuid", _) => return Err(format!("the type `{written}`")),
-        _ => return Ok(format!("{}{size}", name.to_uppercase())),
+        _ if !more.is_empty() && dialect != Mysql => {
+            return Err(format!("`{more}` behind the type `{written}`"));
+        }
+        _ => {
+            let whole = format!("{}{size} {more}", name.to_uppercase());
+            return Ok(whole.trim_end().to_owned());
+        }
     };
-    Ok(plain.to_owned())
+    match (dialect, more) {
+        (_, "") => Ok(plain.to_owned()),
+        (Mysql, more) => Ok(format!("{plain} {more}")),
+        // Elsewhere Liquibase leaves it out with some of them and not with others.
+        _ => Err(format!("`{more}` behind the type `{written}`")),
+    }
+}
+
+/// Splits `int(11) unsigned` behind the type, where that is an integer: the width of one is left out, what follows is not.
+fn split_integer(written: &str) -> (&str, &str) {
+    let word = written
+        .find(|letter: char| !letter.is_ascii_alphanumeric())
+        .unwrap_or(written.len());
+    let is_integer = matches!(
+        written[..word].to_lowercase().as_str(),
+        "int" | "integer" | "bigint" | "smallint" | "tinyint" | "mediumint"
+    );
+    if !is_integer {
+        return (written, "");
+    }
+    let end = match written[word..].trim_start().strip_prefix('(') {
+        Some(_) => written.find(')').map_or(written.len(), |close| close + 1),
+        None => word,
+    };
+    (written[..end].trim(), written[end..].trim())
 }

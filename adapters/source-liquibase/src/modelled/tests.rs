@@ -92,6 +92,59 @@ fn changes_of_tables_are_written_as_liquibase_writes_them() {
 }
 
 #[test]
+fn what_stands_behind_a_type_is_kept() {
+    let column =
+        |name: &str| format!("<addColumn tableName=\"t\"><column name=\"a\" type=\"{name}\"/></addColumn>");
+    for (written, expected) in [
+        ("int(11) unsigned", "INT unsigned"),
+        ("int unsigned", "INT unsigned"),
+        ("bigint(20) unsigned zerofill", "BIGINT unsigned zerofill"),
+        ("smallint(5) unsigned", "SMALLINT unsigned"),
+        ("tinyint(3) unsigned", "TINYINT(3) unsigned"),
+        ("decimal(10,2) unsigned", "DECIMAL(10,2) unsigned"),
+        ("integer", "INT"),
+    ] {
+        let sql = sql(Mysql, &column(written));
+        assert_eq!(sql, format!("ALTER TABLE t ADD COLUMN a {expected} NULL"));
+    }
+    for dialect in [Postgres, Sqlite] {
+        let said = sql(dialect, &column("int(11) unsigned"));
+        assert_eq!(
+            said, "refused: `unsigned` behind the type `int(11)`",
+            "{dialect:?}"
+        );
+    }
+    let said = sql(Postgres, &column("timestamp(6) with time zone"));
+    assert!(said.ends_with("TIMESTAMP(6) with time zone"), "{said}");
+}
+
+#[test]
+fn a_computed_default_is_written_as_liquibase_writes_it() {
+    let default = |value: &str| format!("<addDefaultValue tableName=\"t\" columnName=\"a\" {value}/>");
+    for (value, postgres, mysql) in [
+        ("defaultValueComputed=\"NOW()\"", "NOW()", "(NOW())"),
+        (
+            "defaultValueDate=\"CURRENT_TIMESTAMP\"",
+            "CURRENT_TIMESTAMP",
+            "(CURRENT_TIMESTAMP)",
+        ),
+        ("defaultValueDate=\"2020-01-01\"", "'2020-01-01'", "'2020-01-01'"),
+        ("defaultValueNumeric=\"3\"", "3", "3"),
+        ("defaultValueComputed=\"'x'\"", "'x'", "('x')"),
+    ] {
+        let of = |value: &str| format!("ALTER TABLE t ALTER COLUMN a SET DEFAULT {value}");
+        assert_eq!(sql(Postgres, &default(value)), of(postgres));
+        assert_eq!(sql(Mysql, &default(value)), of(mysql));
+    }
+}
+
+#[test]
+fn what_is_null_already_is_not_made_null() {
+    let xml = "<addNotNullConstraint tableName=\"p\" columnName=\"d\" columnDataType=\"int\" defaultNullValue=\"NULL\"/>";
+    assert_eq!(sql(Postgres, xml), "ALTER TABLE p ALTER COLUMN d SET NOT NULL");
+}
+
+#[test]
 fn what_cannot_be_followed_is_refused_by_name() {
     for (xml, why) in [
         (
