@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use walkback_core::{Error, Result};
+use walkback_core::Error;
 
 use crate::error;
 
@@ -16,7 +16,6 @@ const KNOWN: &[&str] = &[
     "runonchange",
     "runalways",
     "runintransaction",
-    "runorder",
     "runwith",
     "runwithspoolfile",
     "context",
@@ -43,24 +42,18 @@ impl Header {
     ///
     /// # Errors
     /// `Config` by `file:line` where there is no author or no id.
-    pub(crate) fn read(text: &str, file: &Path, line: usize) -> Result<Self> {
+    pub(crate) fn read(text: &str, file: &Path, line: usize) -> walkback_core::Result<Self> {
         let wrong = || -> Error {
             error::at(file, line, "a changeset begins with `--changeset author:id`")
                 .hint("an author or an id with blanks in it is quoted: `--changeset \"a b\":1`")
         };
         let (author, rest) = word(text.trim_start(), ':').ok_or_else(wrong)?;
         let rest = rest.trim_start().strip_prefix(':').ok_or_else(wrong)?;
-        let (id, mut rest) = word(rest.trim_start(), ' ').ok_or_else(wrong)?;
-        let mut attributes = Vec::new();
-        while let Some((name, after)) = next_name(rest) {
-            let (value, after) = word(after, ' ').unwrap_or_default();
-            attributes.push((name.to_lowercase(), value));
-            rest = after;
-        }
+        let (id, rest) = word(rest.trim_start(), ' ').ok_or_else(wrong)?;
         Ok(Self {
             author: author.trim().to_owned(),
             id,
-            attributes,
+            attributes: pairs(rest).map_err(|why| error::at(file, line, why))?,
         })
     }
 
@@ -105,16 +98,24 @@ fn next_name(text: &str) -> Option<(&str, &str)> {
     Some((&text[start..colon], &text[colon + 1..]))
 }
 
-/// Reads `name:value` pairs, such as those of `--property` and `--preconditions`.
-pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
+/// Reads `name:value` pairs, such as those of `--property` and `--preconditions`. A name without a value has an empty one.
+///
+/// # Errors
+/// What is wrong with them.
+pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     let mut rest = text;
     while let Some((name, after)) = next_name(rest) {
-        let (value, after) = word(after, ' ').unwrap_or_default();
+        if after.starts_with('"') && !after[1..].contains('"') {
+            return Err(format!(
+                "the value of `{name}` begins with `\"` and does not end with one"
+            ));
+        }
+        let (value, after) = word(after, ' ').unwrap_or((String::new(), after));
         pairs.push((name.to_lowercase(), value));
         rest = after;
     }
-    pairs
+    Ok(pairs)
 }
 
 #[cfg(test)]
@@ -132,6 +133,11 @@ mod tests {
         assert_eq!(header.get("enddelimiter"), Some("//"));
         assert!(header.is("runonchange", false) && header.is("splitstatements", true));
         let error = read("nobody").unwrap_err();
+        assert!(error.message().contains("x.sql:3"), "{error}");
+        // An empty value once took all that stood behind it away.
+        let empty = read("a:1 labels: dbms:oracle").unwrap();
+        assert_eq!((empty.get("labels"), empty.get("dbms")), (None, Some("oracle")));
+        let error = read("a:1 labels:\"a and b dbms:oracle").unwrap_err();
         assert!(error.message().contains("x.sql:3"), "{error}");
         let contexts = read("a:1 contexts:x").unwrap();
         assert_eq!(contexts.unknown().collect::<Vec<_>>(), ["contexts"]);

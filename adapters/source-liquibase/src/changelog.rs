@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use walkback_core::{Cx, DialectKind, MigrationId, Result};
+use walkback_core::{Cx, DialectKind, Error, MigrationId, Result};
 
-use crate::changeset::Changeset;
+use crate::changeset::{Before, Changeset};
 use crate::config::Config;
 use crate::error;
 use crate::expression;
-use crate::formatted;
+use crate::formatted::{self, split_names};
 use crate::identity::{identity, plain};
 use crate::parameters::Parameters;
 use crate::structured;
@@ -43,9 +43,13 @@ pub(crate) struct Place {
     pub(crate) file: PathBuf,
     /// What the ledger calls it.
     pub(crate) filename: String,
-    /// The contexts of what includes it.
+    /// The contexts it is under, innermost first, as the ledger shows them.
     pub(crate) contexts: Vec<String>,
     pub(crate) labels: Vec<String>,
+    /// How names are quoted, where a changelog says it: `objectQuotingStrategy`.
+    pub(crate) quoting: Option<String>,
+    /// What has to hold before anything of it is applied.
+    pub(crate) before: Vec<Before>,
     /// What has included it, to notice a circle.
     pub(crate) chain: Vec<PathBuf>,
 }
@@ -58,9 +62,22 @@ impl Place {
             filename,
             contexts: Vec::new(),
             labels: Vec::new(),
+            quoting: None,
+            before: Vec::new(),
             chain: Vec::new(),
         }
     }
+}
+
+/// A property, and what it is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Property<'t> {
+    pub(crate) name: &'t str,
+    pub(crate) value: &'t str,
+    pub(crate) dbms: Option<&'t str>,
+    pub(crate) context: Option<&'t str>,
+    pub(crate) labels: Option<&'t str>,
+    pub(crate) is_global: bool,
 }
 
 /// What is known while a changelog is read.
@@ -95,6 +112,13 @@ impl<'a> Reading<'a> {
     /// Reads one changelog, whatever it is written in.
     pub(crate) fn file(&mut self, place: &Place) -> Result<()> {
         self.cx.check()?;
+        self.parameters.enter();
+        let read = self.file_within(place);
+        self.parameters.leave();
+        read
+    }
+
+    fn file_within(&mut self, place: &Place) -> Result<()> {
         let extension = place.file.extension().and_then(|extension| extension.to_str());
         match extension.unwrap_or_default().to_lowercase().as_str() {
             "sql" => formatted::read(self, place),
@@ -128,20 +152,43 @@ impl<'a> Reading<'a> {
             self.leave("for other engines");
             return Ok(false);
         }
-        let asked = &self.config.contexts;
-        let mut all = place.0.contexts.iter().map(String::as_str).chain(contexts);
-        if !asked.is_empty() && !all.all(|one| expression::holds(one, asked)) {
-            self.leave("for other contexts than `contexts` names");
-            return Ok(false);
+        for context in place.0.contexts.iter().map(String::as_str).chain(contexts) {
+            if !self.is_in_context(context, place)? {
+                self.leave("for other contexts than `contexts` names");
+                return Ok(false);
+            }
         }
-        if let Some(wanted) = &self.config.labels
-            && !labels.is_empty()
-            && !expression::holds(wanted, labels)
-        {
+        if !self.has_wanted_label(labels)? {
             self.leave("with other labels than `labels` asks for");
             return Ok(false);
         }
         Ok(true)
+    }
+
+    fn is_in_context(&self, context: &str, (place, line): (&Place, usize)) -> Result<bool> {
+        expression::is_in_context(context, &self.config.contexts)
+            .map_err(|why| error::at(&place.file, line, format!("the context {why}")))
+    }
+
+    fn has_wanted_label(&self, labels: &[String]) -> Result<bool> {
+        match &self.config.labels {
+            Some(wanted) if !labels.is_empty() => expression::holds(wanted, labels)
+                .map_err(|why| Error::config(format!("`labels` of the section `[source]`: {why}"))),
+            _ => Ok(true),
+        }
+    }
+
+    /// Takes a property up, if it is for this engine and for what is asked for.
+    pub(crate) fn property(&mut self, place: (&Place, usize), property: &Property<'_>) -> Result<()> {
+        let is_for_engine = property.dbms.map_or(Ok(true), |dbms| self.is_for(dbms, place))?;
+        let context = property.context.filter(|context| !context.trim().is_empty());
+        let is_in_context = context.map_or(Ok(true), |one| self.is_in_context(one, place))?;
+        let labels = split_names(property.labels.unwrap_or_default());
+        if is_for_engine && is_in_context && self.has_wanted_label(&labels)? {
+            self.parameters
+                .set(property.name, property.value, property.is_global);
+        }
+        Ok(())
     }
 
     fn leave(&mut self, why: &str) {
@@ -199,6 +246,8 @@ impl<'a> Reading<'a> {
     }
 
     fn finish(mut self) -> Changelog {
+        // As Liquibase does: the first ones before all others, the last ones behind, wherever they stand.
+        self.changesets.sort_by_key(|changeset| changeset.order);
         for (why, count) in &self.aside {
             let what = format!("it has changesets {why}: {count}");
             self.notices.push((PathBuf::from(&self.config.path), what));

@@ -21,6 +21,8 @@ pub(crate) struct Changeset {
     /// How it is taken back, if its author says that.
     pub(crate) rollback: Option<Rollback>,
     pub(crate) conditions: Conditions,
+    /// What its whole changelog asks for, and those that include it.
+    pub(crate) before: Vec<Before>,
     pub(crate) comment: Option<String>,
     /// The contexts as the ledger shows them, those of including files before its own.
     pub(crate) contexts: Option<String>,
@@ -31,6 +33,20 @@ pub(crate) struct Changeset {
     pub(crate) runs_in_transaction: bool,
     pub(crate) fails_on_error: bool,
     pub(crate) runs_again: Option<&'static str>,
+    pub(crate) order: Order,
+    /// Why nothing of it can be followed, and where that stands.
+    pub(crate) refusal: Option<(String, usize)>,
+}
+
+/// When a changeset is applied: `runOrder`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Order {
+    /// Before all others.
+    First,
+    #[default]
+    InPlace,
+    /// After all others.
+    Last,
 }
 
 /// One change of a changeset.
@@ -86,12 +102,26 @@ pub(crate) struct Conditions {
     pub(crate) refusal: Option<(String, usize)>,
 }
 
+/// What has to hold before anything of a changelog is applied: it is asked once in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Before {
+    pub(crate) file: PathBuf,
+    pub(crate) conditions: Conditions,
+}
+
 /// A question whose answer has to be this.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Check {
     pub(crate) sql: String,
     pub(crate) expected: String,
     pub(crate) line: usize,
+}
+
+impl Conditions {
+    /// Notes why they cannot be tried. The first reason stays.
+    pub(crate) fn refuse(&mut self, why: String, line: usize) {
+        self.refusal.get_or_insert((why, line));
+    }
 }
 
 /// What happens if a condition does not hold.

@@ -12,6 +12,7 @@ use crate::changeset::{Changeset, Rollback};
 use crate::config::Config;
 use crate::error;
 use crate::formatted::is_formatted;
+use crate::identity::plain;
 
 /// Who writes a changeset where nobody says it.
 const AUTHOR: &str = "walkback";
@@ -24,10 +25,7 @@ pub(crate) fn create(
     new: &NewMigration,
     author: Option<&str>,
 ) -> Result<PathBuf> {
-    let (author, id) = match new.id.split_once(':') {
-        Some((author, id)) => (author, id),
-        None => (author.unwrap_or(AUTHOR), new.id.as_str()),
-    };
+    let (author, id) = wanted(&config.path, &new.id, author)?;
     refuse_strange(author)?;
     refuse_strange(id)?;
     refuse_strange(&new.slug.replace('.', "/"))?;
@@ -56,6 +54,24 @@ pub(crate) fn create(
     ));
     replace(file, &text)?;
     Ok(file.to_owned())
+}
+
+/// Returns the author and the id of a new changeset, which may be said as `file::id::author`, as `author:id`, or without an author.
+fn wanted<'n>(path: &str, id: &'n str, author: Option<&'n str>) -> Result<(&'n str, &'n str)> {
+    if let [file, id, author] = id.split("::").collect::<Vec<_>>()[..] {
+        if file == plain(path) {
+            return Ok((author, id));
+        }
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("a new changeset is written into the root changelog, and `{file}` is another file"),
+        )
+        .hint(format!("write `{path}::{id}::{author}`, or `{author}:{id}`")));
+    }
+    Ok(match id.split_once(':') {
+        Some((author, id)) => (author, id),
+        None => (author.unwrap_or(AUTHOR), id),
+    })
 }
 
 fn check(

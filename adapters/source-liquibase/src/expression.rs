@@ -1,11 +1,26 @@
 //! Which changesets are applied: contexts, labels and engines, as Liquibase compares them.
 
-/// Says whether an expression of contexts or labels holds for a set of names, whose case does not matter: `a and !b`,
-/// `(a or b) and c`, and `a, b` for any of them.
-pub(crate) fn holds(expression: &str, names: &[String]) -> bool {
-    let words = words(expression);
-    let mut parser = Parser { words: &words, names };
-    parser.any()
+/// Says whether an expression of labels holds for a set of names, whose case does not matter: `a and !b`, `(a or b) and c`,
+/// and `a, b` for any of them.
+///
+/// # Errors
+/// What is wrong with the expression.
+pub(crate) fn holds(expression: &str, names: &[String]) -> Result<bool, String> {
+    Ok(parsed(expression)?.holds(names))
+}
+
+/// Says whether an expression of contexts holds for those that are asked for. Where none are, all do but those that ask for
+/// one by `@`.
+///
+/// # Errors
+/// What is wrong with the expression.
+pub(crate) fn is_in_context(expression: &str, asked: &[String]) -> Result<bool, String> {
+    let tree = parsed(expression)?;
+    Ok(if asked.is_empty() {
+        tree.holds_unasked()
+    } else {
+        tree.holds(asked)
+    })
 }
 
 /// Returns an expression as the ledger shows it.
@@ -27,6 +42,60 @@ pub(crate) fn names_engine(list: &str, engine: &str) -> bool {
     }
     let has_only_negations = all.iter().all(|one| one.starts_with('!') || one.is_empty());
     is_said("all") || is_said(engine) || has_only_negations
+}
+
+/// An expression.
+#[derive(Debug)]
+enum Tree {
+    /// Any of these; without any, everything.
+    Any(Vec<Tree>),
+    All(Vec<Tree>),
+    Not(Box<Tree>),
+    Name(String),
+}
+
+impl Tree {
+    fn holds(&self, names: &[String]) -> bool {
+        match self {
+            Self::Any(all) => all.is_empty() || all.iter().any(|one| one.holds(names)),
+            Self::All(all) => all.iter().all(|one| one.holds(names)),
+            Self::Not(one) => !one.holds(names),
+            Self::Name(name) => {
+                let name = name.trim_start_matches('@');
+                names.iter().any(|other| other.to_lowercase() == name)
+            }
+        }
+    }
+
+    fn holds_unasked(&self) -> bool {
+        match self {
+            Self::Any(all) => all.is_empty() || all.iter().any(Self::holds_unasked),
+            Self::All(all) => all.iter().all(Self::holds_unasked),
+            Self::Not(one) => !one.asks() || !one.holds_unasked(),
+            Self::Name(_) => !self.asks(),
+        }
+    }
+
+    /// Says whether something in it stands behind an `@`.
+    fn asks(&self) -> bool {
+        match self {
+            Self::Any(all) | Self::All(all) => all.iter().any(Self::asks),
+            Self::Not(one) => one.asks(),
+            Self::Name(name) => name.starts_with('@'),
+        }
+    }
+}
+
+fn parsed(expression: &str) -> Result<Tree, String> {
+    let words = words(expression);
+    let mut parser = Parser { words: &words };
+    let tree = parser.any().map_err(|why| format!("`{expression}` {why}"))?;
+    match parser.words.first() {
+        None => Ok(tree),
+        Some(word) => Err(format!(
+            "`{expression}` has no `and`, `or` or `,` before `{word}`"
+        )),
+    }
 }
 
 fn words(expression: &str) -> Vec<String> {
@@ -53,58 +122,72 @@ fn words(expression: &str) -> Vec<String> {
 
 struct Parser<'a> {
     words: &'a [String],
-    names: &'a [String],
 }
 
 impl Parser<'_> {
+    fn is_next(&self, wanted: &str) -> bool {
+        self.words.first().is_some_and(|word| word == wanted)
+    }
+
     fn take(&mut self, wanted: &str) -> bool {
-        let is_it = self.words.first().is_some_and(|word| word == wanted);
+        let is_it = self.is_next(wanted);
         if is_it {
             self.words = &self.words[1..];
         }
         is_it
     }
 
-    /// `a, b` is the same as `a or b`, and binds less.
-    fn any(&mut self) -> bool {
-        let mut holds = self.or();
-        while self.take(",") {
-            holds |= self.or();
+    /// `a, b` is the same as `a or b`, and binds less. Nothing between commas is nothing.
+    fn any(&mut self) -> Result<Tree, String> {
+        let mut all = Vec::new();
+        loop {
+            while self.take(",") {}
+            if self.words.is_empty() || self.is_next(")") {
+                return Ok(Tree::Any(all));
+            }
+            all.push(self.or()?);
+            if !self.is_next(",") {
+                return Ok(Tree::Any(all));
+            }
         }
-        holds
     }
 
-    fn or(&mut self) -> bool {
-        let mut holds = self.and();
+    fn or(&mut self) -> Result<Tree, String> {
+        let mut all = vec![self.and()?];
         while self.take("or") {
-            holds |= self.and();
+            all.push(self.and()?);
         }
-        holds
+        Ok(Tree::Any(all))
     }
 
-    fn and(&mut self) -> bool {
-        let mut holds = self.one();
+    fn and(&mut self) -> Result<Tree, String> {
+        let mut all = vec![self.one()?];
         while self.take("and") {
-            holds &= self.one();
+            all.push(self.one()?);
         }
-        holds
+        Ok(Tree::All(all))
     }
 
-    fn one(&mut self) -> bool {
+    fn one(&mut self) -> Result<Tree, String> {
         if self.take("!") || self.take("not") {
-            return !self.one();
+            return Ok(Tree::Not(Box::new(self.one()?)));
         }
         if self.take("(") {
-            let holds = self.any();
-            self.take(")");
-            return holds;
+            let tree = self.any()?;
+            return if self.take(")") {
+                Ok(tree)
+            } else {
+                Err("has a `(` without `)`".to_owned())
+            };
         }
-        let Some((word, rest)) = self.words.split_first() else {
-            return true;
-        };
-        self.words = rest;
-        let word = word.trim_start_matches('@');
-        self.names.iter().any(|name| name.to_lowercase() == word)
+        match self.words.split_first() {
+            Some((word, rest)) if !matches!(word.as_str(), ")" | "," | "and" | "or") => {
+                self.words = rest;
+                Ok(Tree::Name(word.clone()))
+            }
+            Some((word, _)) => Err(format!("lacks a name before `{word}`")),
+            None => Err("lacks a name at its end".to_owned()),
+        }
     }
 }
 
@@ -126,8 +209,44 @@ mod tests {
             ("test and (prod or dev)", true),
             ("!(prod or dev)", false),
             ("a and b or test", true),
+            ("@test", true),
+            // Nothing between commas once was everything.
+            ("prod,", false),
+            (",prod", false),
+            ("dev,", true),
+            (",", true),
         ] {
-            assert_eq!(holds(expression, &names), expected, "{expression}");
+            assert_eq!(holds(expression, &names), Ok(expected), "{expression}");
+        }
+    }
+
+    /// As Liquibase 4.28.0 did without `--contexts`.
+    #[test]
+    fn where_no_contexts_are_asked_for_those_with_an_at_do_not_hold() {
+        for (expression, expected) in [
+            ("@test", false),
+            ("!@test", true),
+            ("a or @test", true),
+            ("a, @test", true),
+            ("a", true),
+            ("!a", true),
+            ("a and @test", false),
+        ] {
+            assert_eq!(is_in_context(expression, &[]), Ok(expected), "{expression}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_expression_is_an_error() {
+        for (expression, why) in [
+            ("dev and", "`dev and` lacks a name at its end"),
+            ("or dev", "`or dev` lacks a name before `or`"),
+            ("(dev", "`(dev` has a `(` without `)`"),
+            ("a b", "`a b` has no `and`, `or` or `,` before `b`"),
+            ("dev)", "`dev)` has no `and`, `or` or `,` before `)`"),
+            ("!", "`!` lacks a name at its end"),
+        ] {
+            assert_eq!(holds(expression, &[]), Err(why.to_owned()));
         }
     }
 

@@ -5,11 +5,12 @@ use std::path::Path;
 use walkback_core::Result;
 
 use crate::attributes::{Header, pairs};
-use crate::changelog::{Place, Reading};
-use crate::changeset::{Change, Changeset, Check, Conditions, OnFail, Rollback, Text, without_blanks};
+use crate::changelog::{Place, Property, Reading};
+use crate::changeset::{Change, Changeset, Check, Conditions, OnFail, Order, Rollback, Text, without_blanks};
 use crate::error;
 use crate::expression;
 use crate::identity::plain;
+use crate::parameters;
 
 /// What a line of a file is.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,6 +67,7 @@ struct Draft {
     rollback: Vec<String>,
     has_rollback: bool,
     comment: Option<String>,
+    refusal: Option<String>,
     conditions: Conditions,
     accepts: Vec<String>,
 }
@@ -78,7 +80,7 @@ pub(crate) fn read(reading: &mut Reading<'_>, place: &Place) -> Result<()> {
     let Some(said) = formatted_header(first) else {
         return add_raw(reading, place, text);
     };
-    let said = pairs(said);
+    let said = pairs(said).map_err(|why| error::at(&place.file, 1, why))?;
     let logical = said.iter().find(|(name, _)| name == "logicalfilepath");
     let filename = logical.map_or_else(|| place.filename.clone(), |(_, path)| plain(path));
     Reader {
@@ -108,6 +110,7 @@ fn add_raw(reading: &mut Reading<'_>, place: &Place, text: &str) -> Result<()> {
         return Ok(());
     }
     let sql = reading.parameters.expand(text);
+    let open = reading.parameters.open(text);
     reading.add(Changeset {
         id: "raw".to_owned(),
         author: "includeAll".to_owned(),
@@ -126,8 +129,11 @@ fn add_raw(reading: &mut Reading<'_>, place: &Place, text: &str) -> Result<()> {
             "sql",
         )],
         contexts: shown_contexts(place, None),
+        labels: place.labels.clone(),
+        before: place.before.clone(),
         runs_in_transaction: true,
         fails_on_error: true,
+        refusal: open.map(|name| (parameters::refusal(&name), 1)),
         ..Changeset::default()
     })
 }
@@ -257,7 +263,8 @@ impl Reader<'_, '_> {
             }
             Line::Comment(comment) => draft.comment = Some(comment.to_owned()),
             Line::ValidChecksum(sum) => draft.accepts.push(sum.to_owned()),
-            Line::Preconditions(said) => conditions(&mut draft.conditions, said, number),
+            Line::Preconditions(said) => conditions(&mut draft.conditions, said, number)
+                .map_err(|why| error::at(&file, number, why))?,
             Line::Precondition(said) => condition(&mut draft.conditions, said, number),
             _ => {}
         }
@@ -266,6 +273,7 @@ impl Reader<'_, '_> {
 
     fn begin(&mut self, said: &str, number: usize) -> Result<()> {
         self.end()?;
+        let open = self.reading.parameters.open(said);
         let said = self.reading.parameters.expand(said);
         let header = Header::read(&said, &self.place.file, number)?;
         for name in header.unknown() {
@@ -275,6 +283,9 @@ impl Reader<'_, '_> {
         let logical = header.get("logicalfilepath").map(plain);
         self.draft = Some(Draft {
             filename: logical.unwrap_or_else(|| self.filename.clone()),
+            refusal: open
+                .map(|name| parameters::refusal(&name))
+                .or_else(|| refused(&header)),
             header,
             line: number,
             body: Vec::new(),
@@ -288,7 +299,7 @@ impl Reader<'_, '_> {
     }
 
     fn property(&mut self, said: &str, number: usize) -> Result<()> {
-        let pairs = pairs(said);
+        let pairs = pairs(said).map_err(|why| error::at(&self.place.file, number, why))?;
         let get = |name: &str| {
             let found = pairs.iter().find(|(known, _)| known == name);
             found.map(|(_, value)| value.as_str())
@@ -300,17 +311,15 @@ impl Reader<'_, '_> {
                 "a property is `--property name:.. value:..`",
             ));
         };
-        let is_for_engine = match get("dbms") {
-            Some(dbms) => self.reading.is_for(dbms, (self.place, number))?,
-            None => true,
+        let property = Property {
+            name,
+            value,
+            dbms: get("dbms"),
+            context: get("contextfilter").or(get("context")),
+            labels: get("labels"),
+            is_global: get("global").is_none_or(|value| value.eq_ignore_ascii_case("true")),
         };
-        let asked = &self.reading.config.contexts;
-        let context = get("context").or(get("contextfilter"));
-        let is_for_context = asked.is_empty() || context.is_none_or(|one| expression::holds(one, asked));
-        if is_for_engine && is_for_context {
-            self.reading.parameters.set(name, value);
-        }
-        Ok(())
+        self.reading.property((self.place, number), &property)
     }
 
     /// Ends the changeset that is being read.
@@ -319,8 +328,8 @@ impl Reader<'_, '_> {
             return Ok(());
         };
         let (header, place) = (&draft.header, self.place);
-        let mut labels = split_names(header.get("labels").unwrap_or_default());
-        labels.extend(place.labels.iter().cloned());
+        let mut labels = place.labels.clone();
+        labels.extend(split_names(header.get("labels").unwrap_or_default()));
         let context = header.get("contextfilter").or(header.get("context"));
         let at = (place, draft.line);
         let is_wanted = self.reading.is_wanted(at, header.get("dbms"), context, &labels)?;
@@ -344,7 +353,11 @@ impl Reader<'_, '_> {
             .hint("Liquibase refuses it as well"));
         }
         let checked = without_blanks(&sql.text);
-        let rollback = draft.has_rollback.then(|| self.rollback(draft));
+        let rollback = if draft.has_rollback {
+            Some(self.rollback(draft)?)
+        } else {
+            None
+        };
         let mut conditions = draft.conditions.clone();
         for check in &mut conditions.checks {
             check.sql = self.reading.parameters.expand(&check.sql);
@@ -358,6 +371,7 @@ impl Reader<'_, '_> {
             changes: vec![Change::of_sql(sql, checked, "sql")],
             rollback,
             conditions,
+            before: place.before.clone(),
             comment: draft.comment.clone(),
             contexts: shown_contexts(place, context),
             labels,
@@ -368,7 +382,27 @@ impl Reader<'_, '_> {
             runs_again: ["runAlways", "runOnChange"]
                 .into_iter()
                 .find(|name| header.is(&name.to_lowercase(), false)),
+            order: Order::InPlace,
+            refusal: self.refusal(draft),
         })
+    }
+
+    /// Returns why nothing of a changeset can be followed, and where that stands.
+    fn refusal(&self, draft: &Draft) -> Option<(String, usize)> {
+        if let Some(why) = &draft.refusal {
+            return Some((why.clone(), draft.line));
+        }
+        let parameters = &self.reading.parameters;
+        let in_lines = |lines: &[String]| {
+            let mut numbered = lines.iter().enumerate();
+            numbered.find_map(|(index, line)| Some((parameters.open(line)?, draft.line + 1 + index)))
+        };
+        let mut checks = draft.conditions.checks.iter();
+        let in_check = || checks.find_map(|check| Some((parameters.open(&check.sql)?, check.line)));
+        in_lines(&draft.body)
+            .or_else(|| in_lines(&draft.rollback))
+            .or_else(in_check)
+            .map(|(name, line)| (parameters::refusal(&name), line))
     }
 
     /// Returns lines as statements, without the empty ones around them.
@@ -389,7 +423,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn rollback(&self, draft: &Draft) -> Rollback {
+    fn rollback(&self, draft: &Draft) -> Result<Rollback> {
         let header = &draft.header;
         let delimiter = delimiter(
             header.get("rollbackenddelimiter"),
@@ -399,23 +433,35 @@ impl Reader<'_, '_> {
         let lower = text.text.to_lowercase();
         let lower = lower.trim();
         if lower == "empty" || lower.starts_with("not required") || lower.is_empty() {
-            return Rollback::Sql(Vec::new());
+            return Ok(Rollback::Sql(Vec::new()));
         }
         if lower.starts_with("changesetid:") {
-            let pairs = pairs(&text.text);
+            let pairs = pairs(&text.text).map_err(|why| error::at(&text.file, text.line, why))?;
             let get = |name: &str| {
                 let found = pairs.iter().find(|(known, _)| known == name);
                 found.map(|(_, value)| value.clone())
             };
-            return Rollback::Changeset {
+            return Ok(Rollback::Changeset {
                 id: get("changesetid").unwrap_or_default(),
                 author: get("changesetauthor").unwrap_or_default(),
                 filename: get("changesetpath").map_or_else(|| draft.filename.clone(), |path| plain(&path)),
                 line: text.line,
-            };
+            });
         }
-        Rollback::Sql(vec![text])
+        Ok(Rollback::Sql(vec![text]))
     }
+}
+
+/// Returns what of a header cannot be followed.
+fn refused(header: &Header) -> Option<String> {
+    let with = header
+        .get("runwith")
+        .filter(|value| !value.eq_ignore_ascii_case("jdbc"));
+    with.map(|value| format!("`runWith:{value}`")).or_else(|| {
+        header
+            .get("runwithspoolfile")
+            .map(|_| "`runWithSpoolFile`".to_owned())
+    })
 }
 
 /// Returns what ends a statement, where that is not a semicolon.
@@ -442,18 +488,19 @@ pub(crate) fn shown_contexts(place: &Place, own: Option<&str>) -> Option<String>
 }
 
 /// Reads `--preconditions onFail:.. onError:..`.
-fn conditions(conditions: &mut Conditions, said: &str, line: usize) {
-    for (name, value) in pairs(said) {
+fn conditions(conditions: &mut Conditions, said: &str, line: usize) -> std::result::Result<(), String> {
+    for (name, value) in pairs(said)? {
         match name.as_str() {
             "onfail" => conditions.on_fail = on_fail(&value, line, &mut conditions.refusal),
             "onerror" if value.eq_ignore_ascii_case("halt") => {}
             "onfailmessage" | "onerrormessage" => {}
             _ => {
                 let why = format!("`{name}:{value}` of a precondition");
-                conditions.refusal.get_or_insert((why, line));
+                conditions.refuse(why, line);
             }
         }
     }
+    Ok(())
 }
 
 /// Returns what is to happen where a condition does not hold.

@@ -9,19 +9,23 @@
 mod attributes;
 mod changelog;
 mod changeset;
+mod conditions;
 mod config;
 mod create;
 mod error;
 mod expression;
 mod formatted;
 mod identity;
+mod include;
 mod ledger;
 mod modelled;
 mod parameters;
+mod plain;
 mod scripts;
 mod source;
 mod structured;
 mod tree;
+mod yaml;
 
 pub use source::LiquibaseSource;
 

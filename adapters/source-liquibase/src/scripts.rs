@@ -7,7 +7,7 @@ use walkback_core::statement::Location;
 use walkback_core::{Direction, Error, Result, Script};
 
 use crate::changelog::Changelog;
-use crate::changeset::{Changeset, Check, OnFail, Rollback, Text};
+use crate::changeset::{Changeset, Check, Conditions, OnFail, Rollback, Text};
 use crate::error;
 
 /// Returns the script of a changeset in one direction; `None` where its author says nothing of the way back.
@@ -16,6 +16,9 @@ pub(crate) fn script(
     changeset: &Changeset,
     direction: Direction,
 ) -> Result<Option<Script>> {
+    if let Some((why, line)) = &changeset.refusal {
+        return Err(refused(changeset, *line, why));
+    }
     let sql = match direction {
         Direction::Up => Some(up(changeset)?),
         Direction::Down => down(changelog, changeset)?,
@@ -31,6 +34,18 @@ fn up(changeset: &Changeset) -> Result<SqlScript> {
     if let Some((why, line)) = &changeset.conditions.refusal {
         return Err(refused(changeset, *line, why));
     }
+    for before in &changeset.before {
+        if let Some((why, line)) = &before.conditions.refusal {
+            return Err(error::unsupported(
+                &before.file,
+                *line,
+                format!(
+                    "{why} of the whole changelog of the changeset `{}:{}` cannot be followed",
+                    changeset.author, changeset.id
+                ),
+            ));
+        }
+    }
     let mut script = joined(&texts(changeset)?, &changeset.file, changeset.line);
     script.transaction = changeset.runs_in_transaction;
     script.known_as = Some(changeset.known_as());
@@ -38,23 +53,33 @@ fn up(changeset: &Changeset) -> Result<SqlScript> {
     Ok(script)
 }
 
+/// Returns what is asked before it runs: of all that includes it, once in a run, and of it alone.
 fn conditions(changeset: &Changeset) -> Vec<Condition> {
-    let otherwise = match changeset.conditions.on_fail {
+    let before = changeset.before.iter();
+    before
+        .flat_map(|before| asked(&before.conditions, &before.file, true))
+        .chain(asked(&changeset.conditions, &changeset.file, false))
+        .collect()
+}
+
+fn asked<'c>(conditions: &'c Conditions, file: &'c Path, once: bool) -> impl Iterator<Item = Condition> {
+    let otherwise = match conditions.on_fail {
         OnFail::Halt => Otherwise::Stop,
         OnFail::Warn => Otherwise::Warn,
         OnFail::MarkRan => Otherwise::CountAsApplied,
         OnFail::Continue => Otherwise::Leave,
     };
-    let of = |check: &Check| Condition {
+    let of = move |check: &Check| Condition {
         sql: check.sql.clone(),
         expected: check.expected.clone(),
         location: Location {
-            file: changeset.file.clone(),
+            file: file.to_owned(),
             line: check.line,
         },
         otherwise,
+        once,
     };
-    changeset.conditions.checks.iter().map(of).collect()
+    conditions.checks.iter().map(of)
 }
 
 fn texts(changeset: &Changeset) -> Result<Vec<&Text>> {

@@ -1,20 +1,81 @@
 //! Changelogs in XML, YAML and JSON: properties, includes, changesets.
 
-use std::path::Path;
-
 use walkback_core::Result;
 
-use crate::changelog::{Place, Reading};
-use crate::changeset::{Change, Changeset, Check, Conditions, Rollback, Text, without_blanks};
-use crate::error;
-use crate::expression;
-use crate::formatted::{on_fail, shown_contexts, split_names};
+use crate::changelog::{Place, Property, Reading};
+use crate::changeset::{Before, Change, Changeset, OnFail, Order, Rollback, Text, without_blanks};
+use crate::formatted::{shown_contexts, split_names};
 use crate::identity::plain;
-use crate::modelled;
 use crate::tree::{self, Node};
+use crate::{conditions, error, include, modelled, parameters, yaml};
 
 /// What an element of a changeset may be that is no change.
 const NO_CHANGE: &[&str] = &["comment", "preConditions", "validCheckSum", "rollback"];
+
+/// What a changelog may say of itself.
+const ROOT: &[&str] = &[
+    "logicalFilePath",
+    "objectQuotingStrategy",
+    "context",
+    "contextFilter",
+    "changeLogId",
+    "schemaLocation",
+    "noNamespaceSchemaLocation",
+];
+
+const PROPERTY: &[&str] = &[
+    "name",
+    "value",
+    "dbms",
+    "context",
+    "contextFilter",
+    "labels",
+    "global",
+];
+
+const CHANGESET: &[&str] = &[
+    "id",
+    "author",
+    "context",
+    "contextFilter",
+    "labels",
+    "dbms",
+    "runAlways",
+    "runOnChange",
+    "runOrder",
+    "runInTransaction",
+    "failOnError",
+    "logicalFilePath",
+    "objectQuotingStrategy",
+    "onValidationFail",
+    "runWith",
+    "created",
+    "ignore",
+    "comment",
+    "rollback",
+    "validCheckSum",
+];
+
+const ROLLBACK: &[&str] = &["changeSetId", "changeSetAuthor", "changeSetPath", "sql"];
+
+const SQL: &[&str] = &[
+    "sql",
+    "dbms",
+    "splitStatements",
+    "stripComments",
+    "endDelimiter",
+    "comment",
+];
+
+const SQL_FILE: &[&str] = &[
+    "path",
+    "relativeToChangelogFile",
+    "encoding",
+    "dbms",
+    "splitStatements",
+    "stripComments",
+    "endDelimiter",
+];
 
 /// Reads a changelog in XML, YAML or JSON.
 pub(crate) fn read(reading: &mut Reading<'_>, place: &Place, is_xml: bool) -> Result<()> {
@@ -22,7 +83,7 @@ pub(crate) fn read(reading: &mut Reading<'_>, place: &Place, is_xml: bool) -> Re
     let root = if is_xml {
         tree::of_xml(&place.file, &text)?
     } else {
-        tree::of_yaml(&place.file, &text)?
+        yaml::of_yaml(&place.file, &text)?
     };
     if root.name != "databaseChangeLog" {
         return Err(error::at(
@@ -31,28 +92,19 @@ pub(crate) fn read(reading: &mut Reading<'_>, place: &Place, is_xml: bool) -> Re
             format!("`{}` is no `databaseChangeLog`", root.name),
         ));
     }
-    let mut place = place.clone();
-    let logical = root
-        .get("logicalFilePath")
-        .map(plain)
-        .filter(|path| !path.is_empty());
-    if let Some(logical) = logical {
-        place.filename = logical;
-    }
+    refuse_unknown(place, &root, ROOT)?;
+    let mut place = place_of(place, &root);
     for child in root.children {
         let mut child = child;
+        let open = child.open(&reading.parameters);
         child.expand(&reading.parameters);
         match child.name.as_str() {
-            "changeSet" => changeset(reading, &place, &child)?,
-            "include" => include(reading, &place, &child)?,
-            "includeAll" => include_all(reading, &place, &child)?,
+            "changeSet" => changeset(reading, &place, &child, open)?,
+            "include" => include::one(reading, &place, &child)?,
+            "includeAll" => include::all(reading, &place, &child)?,
             "property" => property(reading, &place, &child)?,
-            "preConditions" => reading.notice(
-                &place.file,
-                child.line,
-                "preconditions of a whole changelog are left to `liquibase update`",
-            ),
-            "logicalFilePath" => {}
+            "preConditions" => before(reading, &mut place, &child, open)?,
+            "logicalFilePath" | "objectQuotingStrategy" | "changeLogId" => {}
             other => {
                 return Err(error::unsupported(
                     &place.file,
@@ -65,17 +117,46 @@ pub(crate) fn read(reading: &mut Reading<'_>, place: &Place, is_xml: bool) -> Re
     Ok(())
 }
 
-fn property(reading: &mut Reading<'_>, place: &Place, node: &Node) -> Result<()> {
-    if let Some(dbms) = node.get("dbms")
-        && !reading.is_for(dbms, (place, node.line))?
+/// Returns the place of a changelog with what its root says of all of it.
+fn place_of(place: &Place, root: &Node) -> Place {
+    let mut place = place.clone();
+    if let Some(logical) = root
+        .get("logicalFilePath")
+        .map(plain)
+        .filter(|path| !path.is_empty())
     {
-        return Ok(());
+        place.filename = logical;
     }
-    let asked = &reading.config.contexts;
-    let context = context_of(node);
-    if !asked.is_empty() && context.is_some_and(|one| !expression::holds(one, asked)) {
-        return Ok(());
+    if let Some(context) = context_of(root) {
+        place.contexts.insert(0, context.trim().to_owned());
     }
+    if let Some(quoting) = root.get("objectQuotingStrategy") {
+        place.quoting = Some(quoting.trim().to_owned());
+    }
+    place
+}
+
+/// Takes up what has to hold before anything of a changelog is applied.
+fn before(
+    reading: &Reading<'_>,
+    place: &mut Place,
+    node: &Node,
+    open: Option<(String, usize)>,
+) -> Result<()> {
+    let mut conditions = conditions::of([node], (reading, place))?;
+    if let Some((name, line)) = open {
+        conditions.refuse(parameters::refusal(&name), line);
+    }
+    if matches!(conditions.on_fail, OnFail::MarkRan | OnFail::Continue) {
+        let why = "`onFail` of the preconditions, which is `HALT` or `WARN` for all of a changelog,";
+        conditions.refuse(why.to_owned(), node.line);
+    }
+    let file = place.file.clone();
+    place.before.push(Before { file, conditions });
+    Ok(())
+}
+
+fn property(reading: &mut Reading<'_>, place: &Place, node: &Node) -> Result<()> {
     if node.get("file").is_some() {
         return Err(error::unsupported(
             &place.file,
@@ -84,140 +165,33 @@ fn property(reading: &mut Reading<'_>, place: &Place, node: &Node) -> Result<()>
         )
         .hint("say them in `parameters` of the section `[source]`"));
     }
-    reading.parameters.set(
-        node.get("name").unwrap_or_default(),
-        node.get("value").unwrap_or_default(),
-    );
-    Ok(())
+    refuse_unknown(place, node, PROPERTY)?;
+    let property = Property {
+        name: node.get("name").unwrap_or_default(),
+        value: node.get("value").unwrap_or_default(),
+        dbms: node.get("dbms"),
+        context: context_of(node),
+        labels: node.get("labels"),
+        is_global: node.is("global", true),
+    };
+    reading.property((place, node.line), &property)
 }
 
-fn context_of(node: &Node) -> Option<&str> {
-    ["contextFilter", "context", "contexts"]
+pub(crate) fn context_of(node: &Node) -> Option<&str> {
+    ["contextFilter", "context"]
         .into_iter()
         .find_map(|name| node.get(name))
         .filter(|context| !context.trim().is_empty())
 }
 
-/// Returns the place of a file that another one names.
-fn named(reading: &Reading<'_>, place: &Place, node: &Node, path: &str) -> Place {
-    let is_relative = node.is("relativeToChangelogFile", false) || node.is("relativeToChangeLog", false);
-    let filename = if is_relative {
-        let folder = relative(reading.root, &place.file);
-        let folder = folder.rsplit_once('/').map_or("", |(folder, _)| folder);
-        plain(&format!("{folder}/{path}"))
-    } else {
-        plain(path)
-    };
-    let mut inner = place.clone();
-    inner.file = reading.root.join(&filename);
-    inner.filename = filename;
-    inner.chain.push(place.file.clone());
-    inner
-        .contexts
-        .extend(context_of(node).map(|context| context.trim().to_owned()));
-    inner
-        .labels
-        .extend(split_names(node.get("labels").unwrap_or_default()));
-    inner
-}
-
-fn relative(root: &Path, file: &Path) -> String {
-    let inside = file.strip_prefix(root).unwrap_or(file);
-    plain(&inside.to_string_lossy())
-}
-
-fn include(reading: &mut Reading<'_>, place: &Place, node: &Node) -> Result<()> {
-    let path = node
-        .get("file")
-        .ok_or_else(|| error::at(&place.file, node.line, "an `include` names no `file`"))?;
-    let mut inner = named(reading, place, node, path);
-    if let Some(logical) = node.get("logicalFilePath") {
-        inner.filename = plain(logical);
-    }
-    if inner.chain.contains(&inner.file) {
-        return Err(error::at(
-            &place.file,
-            node.line,
-            format!("`{path}` includes itself"),
-        ));
-    }
-    if !inner.file.is_file() {
-        if !node.is("errorIfMissing", true) {
-            return Ok(());
-        }
-        return Err(error::at(
-            &place.file,
-            node.line,
-            format!("there is no `{}` to include", inner.file.display()),
-        ));
-    }
-    reading.file(&inner)
-}
-
-/// Includes every changelog of a folder and of those in it, in the order of their paths.
-fn include_all(reading: &mut Reading<'_>, place: &Place, node: &Node) -> Result<()> {
-    let path = node
-        .get("path")
-        .ok_or_else(|| error::at(&place.file, node.line, "an `includeAll` names no `path`"))?;
-    for wanted in ["filter", "resourceComparator", "resourceFilter"] {
-        if node.get(wanted).is_some() {
-            return Err(error::unsupported(
-                &place.file,
-                node.line,
-                format!("`{wanted}` of `includeAll` is a program in Java"),
-            ));
-        }
-    }
-    let folder = named(reading, place, node, path);
-    let mut files = Vec::new();
-    let is_there = folder.file.is_dir();
-    if !is_there && node.is("errorIfMissingOrEmpty", true) {
-        return Err(error::at(
-            &place.file,
-            node.line,
-            format!("there is no folder `{}` to include", folder.file.display()),
-        ));
-    }
-    if is_there {
-        collect(&folder.file, &mut files)?;
-    }
-    files.sort_by_key(|file| relative(reading.root, file));
-    for file in files {
-        let known = file
-            .extension()
-            .and_then(|extension| extension.to_str())
-            .unwrap_or_default();
-        if !["sql", "xml", "yaml", "yml", "json"].contains(&known.to_lowercase().as_str()) {
-            reading.notice(&file, 1, "no changelog has this ending");
-            continue;
-        }
-        let mut inner = folder.clone();
-        inner.filename = relative(reading.root, &file);
-        inner.file = file;
-        if inner.chain.contains(&inner.file) {
-            continue;
-        }
-        reading.file(&inner)?;
-    }
-    Ok(())
-}
-
-fn collect(folder: &Path, files: &mut Vec<std::path::PathBuf>) -> Result<()> {
-    let failed = |error| walkback_core::Error::io("read the folder", folder, error);
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn changeset(reading: &mut Reading<'_>, place: &Place, node: &Node) -> Result<()> {
-    let mut labels = split_names(node.get("labels").unwrap_or_default());
-    labels.extend(place.labels.iter().cloned());
+fn changeset(
+    reading: &mut Reading<'_>,
+    place: &Place,
+    node: &Node,
+    open: Option<(String, usize)>,
+) -> Result<()> {
+    let mut labels = place.labels.clone();
+    labels.extend(split_names(node.get("labels").unwrap_or_default()));
     let context = context_of(node);
     let is_wanted = reading.is_wanted((place, node.line), node.get("dbms"), context, &labels)?;
     if !is_wanted || node.is("ignore", false) {
@@ -230,10 +204,11 @@ fn changeset(reading: &mut Reading<'_>, place: &Place, node: &Node) -> Result<()
     let mut changes = Vec::new();
     for child in &node.children {
         if !NO_CHANGE.contains(&child.name.as_str()) {
-            changes.push(change(reading, place, child)?);
+            changes.push(change(reading, place, node, child)?);
         }
     }
     let tag = node.all("tagDatabase").last().and_then(|tag| tag.get("tag"));
+    let refusal = open.map(|(name, line)| (parameters::refusal(&name), line));
     reading.add(Changeset {
         id: needed("id")?,
         author: needed("author")?,
@@ -244,7 +219,8 @@ fn changeset(reading: &mut Reading<'_>, place: &Place, node: &Node) -> Result<()
         line: node.line,
         changes,
         rollback: rollback(reading, place, node)?,
-        conditions: conditions(node),
+        conditions: conditions::of(node.all("preConditions"), (reading, place))?,
+        before: place.before.clone(),
         comment: node.get("comment").map(|comment| comment.trim().to_owned()),
         contexts: shown_contexts(place, context.map(str::trim)),
         labels,
@@ -255,7 +231,38 @@ fn changeset(reading: &mut Reading<'_>, place: &Place, node: &Node) -> Result<()
         runs_again: ["runAlways", "runOnChange"]
             .into_iter()
             .find(|name| node.is(name, false)),
+        order: order(place, node)?,
+        refusal: refusal.or_else(|| refused(node).map(|why| (why, node.line))),
     })
+}
+
+/// Returns why nothing of a changeset can be followed.
+fn refused(node: &Node) -> Option<String> {
+    if let Some(name) = node.unknown(CHANGESET) {
+        return Some(format!("`{name}`"));
+    }
+    for (name, usual) in [("runWith", "jdbc"), ("onValidationFail", "halt")] {
+        if let Some(value) = node.get(name)
+            && !value.trim().eq_ignore_ascii_case(usual)
+        {
+            return Some(format!("`{name}={value}`"));
+        }
+    }
+    let strange = node.all("rollback").find_map(|child| child.unknown(ROLLBACK));
+    strange.map(|name| format!("`{name}` of the rollback"))
+}
+
+fn order(place: &Place, node: &Node) -> Result<Order> {
+    match node.get("runOrder").map(str::trim) {
+        None | Some("") => Ok(Order::InPlace),
+        Some("first") => Ok(Order::First),
+        Some("last") => Ok(Order::Last),
+        Some(other) => Err(error::at(
+            &place.file,
+            node.line,
+            format!("`runOrder` is `first` or `last`, and here `{other}`"),
+        )),
+    }
 }
 
 fn accepts(node: &Node) -> Vec<String> {
@@ -270,8 +277,8 @@ fn accepts(node: &Node) -> Vec<String> {
         .collect()
 }
 
-/// Reads one change.
-fn change(reading: &Reading<'_>, place: &Place, node: &Node) -> Result<Change> {
+/// Reads one change, of a changeset or of its rollback.
+fn change(reading: &Reading<'_>, place: &Place, changeset: &Node, node: &Node) -> Result<Change> {
     match node.name.as_str() {
         "sql" => {
             let (text, line) = match node.get("sql") {
@@ -280,49 +287,59 @@ fn change(reading: &Reading<'_>, place: &Place, node: &Node) -> Result<Change> {
             };
             let text = text_of(place, node, text, line);
             let checked = without_blanks(&text.text);
-            of_sql(reading, place, node, text, checked, "sql")
+            let change = Change::of_sql(text, checked, "sql");
+            of_sql(reading, place, (node, SQL), change)
         }
         "sqlFile" => {
             let path = node
                 .get("path")
                 .ok_or_else(|| error::at(&place.file, node.line, "a `sqlFile` names no `path`"))?;
-            let file = named(reading, place, node, path);
-            let text = reading.parameters.expand(&error::read(&file.file)?);
-            let checked = without_blanks(&text);
-            let text = text_of(&file, node, &text, Some(1));
-            of_sql(
-                reading,
-                place,
-                node,
-                text,
-                checked,
-                &format!("sqlFile path={path}"),
-            )
+            let file = include::named(reading, place, node, path);
+            let raw = error::read(&file.file)?;
+            let text = text_of(&file, node, &reading.parameters.expand(&raw), Some(1));
+            // Liquibase takes the sum of the file, before it knows any value.
+            let mut change = Change::of_sql(text, without_blanks(&raw), &format!("sqlFile path={path}"));
+            change.refusal = reading.parameters.open(&raw).as_deref().map(parameters::refusal);
+            of_sql(reading, place, (node, SQL_FILE), change)
         }
-        _ => modelled::change(reading.dialect, place, node),
+        _ => {
+            let mut change = modelled::change(reading.dialect, place, node)?;
+            let quoting = changeset.get("objectQuotingStrategy").map(str::trim);
+            let quoting = quoting.or(place.quoting.as_deref()).unwrap_or("LEGACY");
+            if quoting != "LEGACY" && change.sql.is_some() {
+                let why = format!("`{}` with `objectQuotingStrategy={quoting}`", node.name);
+                change.refusal.get_or_insert(why);
+            }
+            Ok(change)
+        }
     }
 }
 
 fn of_sql(
     reading: &Reading<'_>,
     place: &Place,
-    node: &Node,
-    text: Text,
-    checked: String,
-    description: &str,
+    (node, known): (&Node, &[&str]),
+    mut change: Change,
 ) -> Result<Change> {
     let is_for = match node.get("dbms") {
         Some(dbms) => reading.is_for(dbms, (place, node.line))?,
         None => true,
     };
-    let mut change = Change::of_sql(text, checked, description);
     change.line = node.line;
+    if let Some(name) = node.unknown(known) {
+        change.refusal = Some(format!("`{name}` of `{}`", node.name));
+    }
+    let encoding = node.get("encoding").map_or_else(String::new, str::to_lowercase);
+    if !matches!(encoding.as_str(), "" | "utf-8" | "utf8") {
+        change.refusal = Some(format!("`encoding={encoding}` of `{}`", node.name));
+    }
     if node.get("comment").is_some() {
         // What Liquibase makes of it is not known.
         change.checked = None;
     }
     if !is_for {
         change.sql = None;
+        change.refusal = None;
     }
     Ok(change)
 }
@@ -370,7 +387,7 @@ fn rollback(reading: &Reading<'_>, place: &Place, node: &Node) -> Result<Option<
             texts.push(text_of(place, rollback, own, rollback.text_line));
         }
         for child in rollback.children.iter().filter(|child| child.name != "comment") {
-            let change = change(reading, place, child)?;
+            let change = change(reading, place, node, child)?;
             if let Some(why) = change.refusal {
                 return Ok(Some(Rollback::Refused {
                     why,
@@ -383,29 +400,14 @@ fn rollback(reading: &Reading<'_>, place: &Place, node: &Node) -> Result<Option<
     Ok(is_said.then_some(Rollback::Sql(texts)))
 }
 
-fn conditions(node: &Node) -> Conditions {
-    let mut conditions = Conditions::default();
-    for all in node.all("preConditions") {
-        if let Some(value) = all.get("onFail") {
-            conditions.on_fail = on_fail(value, all.line, &mut conditions.refusal);
-        }
-        let on_error = all.get("onError").unwrap_or("HALT");
-        if !on_error.eq_ignore_ascii_case("halt") {
-            let why = format!("`onError={on_error}` of a precondition");
-            conditions.refusal.get_or_insert((why, all.line));
-        }
-        for check in &all.children {
-            if check.name != "sqlCheck" {
-                let why = format!("the precondition `{}`", check.name);
-                conditions.refusal.get_or_insert((why, check.line));
-                continue;
-            }
-            conditions.checks.push(Check {
-                sql: check.get("sql").unwrap_or(&check.text).trim().to_owned(),
-                expected: check.get("expectedResult").unwrap_or_default().to_owned(),
-                line: check.line,
-            });
-        }
+/// Refuses what an element that is not part of a changeset says and nothing here follows.
+pub(crate) fn refuse_unknown(place: &Place, node: &Node, known: &[&str]) -> Result<()> {
+    match node.unknown(known) {
+        Some(name) => Err(error::unsupported(
+            &place.file,
+            node.line,
+            format!("`{name}` of `{}` cannot be followed", node.name),
+        )),
+        None => Ok(()),
     }
-    conditions
 }

@@ -3,14 +3,10 @@
 use std::path::Path;
 
 use roxmltree::{Document, Node as XmlNode, ParsingOptions};
-use saphyr::{LoadableYamlNode as _, MarkedYaml, ScalarOwned, YamlData};
-use walkback_core::{Error, Result};
+use walkback_core::Result;
 
 use crate::error;
 use crate::parameters::Parameters;
-
-/// The lists of YAML that only hold what belongs to their element.
-const TRANSPARENT: &[&str] = &["changes", "columns"];
 
 /// An element.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +40,20 @@ impl Node {
     /// Returns the elements of a name.
     pub(crate) fn all<'n>(&'n self, name: &'n str) -> impl Iterator<Item = &'n Node> {
         self.children.iter().filter(move |child| child.name == name)
+    }
+
+    /// Returns the first value whose name is not among these.
+    pub(crate) fn unknown(&self, known: &[&str]) -> Option<&str> {
+        let mut names = self.values.iter().map(|(name, _)| name.as_str());
+        names.find(|name| !known.contains(name))
+    }
+
+    /// Returns the first `${name}` in it that has no value, and its line.
+    pub(crate) fn open(&self, parameters: &Parameters) -> Option<(String, usize)> {
+        let values = self.values.iter().map(|(_, value)| value);
+        let own = values.chain([&self.text]).find_map(|text| parameters.open(text));
+        own.map(|name| (name, self.line))
+            .or_else(|| self.children.iter().find_map(|child| child.open(parameters)))
     }
 
     /// Puts the values of parameters into all of it.
@@ -97,100 +107,10 @@ fn xml_node(document: &Document<'_>, node: XmlNode<'_, '_>) -> Node {
     read
 }
 
-/// Reads YAML; JSON is a part of it.
-pub(crate) fn of_yaml(file: &Path, text: &str) -> Result<Node> {
-    // Between the values of JSON a tab is a blank, and in them it is written as `\t`.
-    let text = text.replace('\t', " ");
-    let documents = MarkedYaml::load_from_str(&text).map_err(|found| {
-        let line = found.marker().line();
-        error::at(file, line, "it cannot be read as YAML").with_source(found)
-    })?;
-    let wrong = || -> Error { error::at(file, 1, "it has no `databaseChangeLog`") };
-    let root = documents.first().ok_or_else(wrong)?;
-    let YamlData::Mapping(all) = &root.data else {
-        return Err(wrong());
-    };
-    let found = all
-        .iter()
-        .find(|(key, _)| scalar(key).as_deref() == Some("databaseChangeLog"));
-    let (key, value) = found.ok_or_else(wrong)?;
-    Ok(yaml_node("databaseChangeLog", key.span.start.line(), value))
-}
-
-fn scalar(value: &MarkedYaml<'_>) -> Option<String> {
-    match &value.data {
-        YamlData::Value(scalar) => Some(match scalar.clone().into_owned() {
-            ScalarOwned::Null => String::new(),
-            ScalarOwned::Boolean(value) => value.to_string(),
-            ScalarOwned::Integer(value) => value.to_string(),
-            ScalarOwned::FloatingPoint(value) => value.to_string(),
-            ScalarOwned::String(value) => value,
-        }),
-        YamlData::Representation(text, ..) => Some(text.to_string()),
-        _ => None,
-    }
-}
-
-fn yaml_node(name: &str, line: usize, value: &MarkedYaml<'_>) -> Node {
-    let mut node = Node {
-        name: name.to_owned(),
-        line,
-        ..Node::default()
-    };
-    fill(&mut node, value);
-    node
-}
-
-/// Takes a value of YAML into an element.
-fn fill(node: &mut Node, value: &MarkedYaml<'_>) {
-    if let Some(text) = scalar(value) {
-        node.text = text;
-        return;
-    }
-    match &value.data {
-        YamlData::Mapping(entries) => {
-            for (key, value) in entries {
-                let name = scalar(key).unwrap_or_default();
-                let line = key.span.start.line();
-                if TRANSPARENT.contains(&name.as_str()) {
-                    fill(node, value);
-                } else if let Some(text) = scalar(value) {
-                    node.values.push((name, text));
-                } else {
-                    node.children.push(yaml_node(&name, line, value));
-                }
-            }
-        }
-        YamlData::Sequence(items) => {
-            for item in items {
-                item_of(node, item);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Takes one item of a list: `- createTable: ..`, or a value such as `- onFail: MARK_RAN`.
-fn item_of(node: &mut Node, item: &MarkedYaml<'_>) {
-    let YamlData::Mapping(entries) = &item.data else {
-        fill(node, item);
-        return;
-    };
-    for (key, value) in entries {
-        let name = scalar(key).unwrap_or_default();
-        let line = key.span.start.line();
-        let child = yaml_node(&name, line, value);
-        if name.starts_with("on") && child.children.is_empty() {
-            node.values.push((name, child.text));
-        } else {
-            node.children.push(child);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::yaml::of_yaml;
 
     #[test]
     fn the_three_spellings_are_one_tree() {

@@ -176,6 +176,9 @@ pub struct Condition {
     pub location: Location,
     /// What happens if it is another one.
     pub otherwise: Otherwise,
+    /// Whether it is asked once in a run, before the first of the scripts that ask it: those may change its answer.
+    #[serde(default)]
+    pub once: bool,
 }
 
 /// What happens if a condition of a script does not hold.

@@ -19,7 +19,7 @@ use std::time::Instant;
 use walkback_core::capture::Captured;
 use walkback_core::engine::Begin;
 use walkback_core::ledger::LedgerFormat;
-use walkback_core::statement::Action;
+use walkback_core::statement::{Action, Location};
 use walkback_core::{
     Access, Cx, Dialect, Direction, Error, ErrorKind, MigrationId, Result, Session, TableName,
 };
@@ -59,6 +59,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) taken_back: Option<String>,
     /// The point that holds what was there before the run, if one was made.
     pub(crate) safety: Option<String>,
+    /// What was asked that is asked once in a run.
+    pub(crate) asked: Vec<Location>,
     /// Whether the session waits for locks as long as the author of one script says.
     pub(crate) limited: bool,
     /// Whether all that the run had done was taken back with what failed.
@@ -226,6 +228,7 @@ impl<'a> Execution<'a> {
             report,
             taken_back: None,
             safety: None,
+            asked: Vec::new(),
             limited: false,
             all_taken_back: false,
             may_lose: consent.lossy || settings.policy.lossy == Decision::Allow,
