@@ -181,3 +181,94 @@ pub(crate) fn a_condition_decides_whether_a_changeset_runs(backend: Backend) {
     assert_eq!(sandbox.value("SELECT id FROM t"), "4");
     assert_eq!(lock_holder(&sandbox), "");
 }
+
+/// What a whole changelog asks for is asked once in a run: its first changeset may change the answer.
+pub(crate) fn what_a_whole_changelog_asks_for_is_asked_before_its_first_changeset(backend: Backend) {
+    let sandbox = project(backend, CHANGELOG);
+    sandbox.configure("[source]\nkind = \"liquibase\"\npath = \"db/master.xml\"");
+    sandbox.sql("CREATE TABLE gate (id INT)");
+    let master = |expected: u8, on_fail: &str| {
+        let text = format!(
+            "<databaseChangeLog>\n<preConditions{on_fail}><sqlCheck expectedResult=\"{expected}\">SELECT COUNT(*) FROM gate</sqlCheck></preConditions>\n\
+             <changeSet id=\"1\" author=\"a\"><sql>INSERT INTO gate VALUES (1)</sql></changeSet>\n\
+             <changeSet id=\"2\" author=\"a\"><sql>INSERT INTO gate VALUES (2)</sql></changeSet>\n</databaseChangeLog>"
+        );
+        sandbox.write("db/master.xml", &text);
+    };
+    master(1, "");
+    let output = sandbox.run(&["up", "-y"]);
+    assert_eq!(output.code, Some(3), "{}", output.transcript());
+    assert!(
+        output.stderr.contains("db/master.xml:2"),
+        "{}",
+        output.transcript()
+    );
+    assert_eq!(sandbox.value("SELECT COUNT(*) FROM gate"), "0");
+    master(0, "");
+    sandbox.ok(&["up", "-y", "-n", "1"]);
+    // The next run asks again.
+    assert_eq!(sandbox.run(&["up", "-y"]).code, Some(3));
+    master(0, " onFail=\"WARN\"");
+    let output = sandbox.ok(&["up", "-y"]);
+    let said = format!("{}{}", output.stdout, output.stderr);
+    assert!(
+        said.contains("SELECT COUNT(*) FROM gate"),
+        "{}",
+        output.transcript()
+    );
+    sandbox.ok(&["down", "-y", "--to", "base", "--allow-lossy"]);
+    master(0, "");
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(sandbox.value("SELECT COUNT(*) FROM gate"), "2");
+    // `dbms` is decided without the server.
+    sandbox.ok(&["down", "-y", "--to", "base", "--allow-lossy"]);
+    sandbox.write(
+        "db/master.xml",
+        "<databaseChangeLog>\n<preConditions><dbms type=\"oracle\"/></preConditions>\n\
+         <changeSet id=\"1\" author=\"a\"><sql>INSERT INTO gate VALUES (1)</sql></changeSet>\n</databaseChangeLog>",
+    );
+    let output = sandbox.run(&["up", "-y"]);
+    assert_eq!(output.code, Some(3), "{}", output.transcript());
+    assert!(output.stderr.contains("`oracle`"), "{}", output.transcript());
+}
+
+/// Liquibase takes the newest row by its moment. Where it had written in a time zone ahead of ours, ours were none of the newest,
+/// and `rollback-count` undid others.
+pub(crate) fn no_row_is_older_than_one_before_it(backend: Backend) {
+    let sandbox = project(backend, CHANGELOG);
+    sandbox.ok(&["up", "-y", "-n", "2"]);
+    let ledger = table(&sandbox, "DATABASECHANGELOG");
+    sandbox.sql(&format!(
+        "UPDATE {ledger} SET DATEEXECUTED = '2037-01-02 03:04:05' WHERE ORDEREXECUTED = 2"
+    ));
+    sandbox.ok(&["up", "-y"]);
+    let late = sandbox.value(&format!(
+        "SELECT COUNT(*) FROM {ledger} WHERE DATEEXECUTED = '2037-01-02 03:04:05'"
+    ));
+    assert_eq!(late, "4", "the row that was late, and the three behind it");
+    assert_eq!(
+        sandbox.value(&format!(
+            "SELECT COUNT(*) FROM {ledger} WHERE DATEEXECUTED < '2037-01-01 00:00:00'"
+        )),
+        "1"
+    );
+    sandbox.ok(&["down", "-y", "-n", "3", "--allow-lossy"]);
+    assert_eq!(rows(&sandbox).len(), 2);
+}
+
+pub(crate) fn a_changeset_that_changes_the_tables_of_liquibase_is_refused(backend: Backend) {
+    for name in ["DATABASECHANGELOG", "DATABASECHANGELOGLOCK"] {
+        let sandbox = project(backend, "");
+        let name = table(&sandbox, name);
+        let text = format!("--liquibase formatted sql\n--changeset a:1\nDELETE FROM {name};\n");
+        sandbox.write("db/changelog.sql", &text);
+        let output = sandbox.run(&["up", "-y"]);
+        assert_ne!(output.code, Some(0));
+        assert!(
+            output.stderr.contains("db/changelog.sql:3"),
+            "{}",
+            output.transcript()
+        );
+        assert!(output.stderr.contains(&name), "{}", output.transcript());
+    }
+}

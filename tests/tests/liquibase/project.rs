@@ -78,7 +78,8 @@ pub(crate) const DESCRIBED: &[(&str, &str)] = &[
     <createTable tableName="${table}">
       <column name="id" type="bigint" autoIncrement="true"><constraints primaryKey="true" nullable="false"/></column>
       <column name="name" type="varchar(20)" defaultValue="abc"><constraints unique="true" uniqueConstraintName="uq_name"/></column>
-      <column name="size" type="int" defaultValueNumeric="5"/>
+      <column name="size" type="int"/>
+      <column name="weight" type="int" defaultValueNumeric="5"/>
       <column name="good" type="boolean" defaultValueBoolean="true"/>
     </createTable>
   </changeSet>
