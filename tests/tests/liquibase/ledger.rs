@@ -190,8 +190,8 @@ pub(crate) fn what_a_whole_changelog_asks_for_is_asked_before_its_first_changese
     let master = |expected: u8, on_fail: &str| {
         let text = format!(
             "<databaseChangeLog>\n<preConditions{on_fail}><sqlCheck expectedResult=\"{expected}\">SELECT COUNT(*) FROM gate</sqlCheck></preConditions>\n\
-             <changeSet id=\"1\" author=\"a\"><sql>INSERT INTO gate VALUES (1)</sql></changeSet>\n\
-             <changeSet id=\"2\" author=\"a\"><sql>INSERT INTO gate VALUES (2)</sql></changeSet>\n</databaseChangeLog>"
+             <changeSet id=\"1\" author=\"a\"><sql>INSERT INTO gate VALUES (1)</sql><rollback>DELETE FROM gate WHERE id = 1</rollback></changeSet>\n\
+             <changeSet id=\"2\" author=\"a\"><sql>INSERT INTO gate VALUES (2)</sql><rollback>DELETE FROM gate WHERE id = 2</rollback></changeSet>\n</databaseChangeLog>"
         );
         sandbox.write("db/master.xml", &text);
     };
@@ -225,7 +225,7 @@ pub(crate) fn what_a_whole_changelog_asks_for_is_asked_before_its_first_changese
     sandbox.write(
         "db/master.xml",
         "<databaseChangeLog>\n<preConditions><dbms type=\"oracle\"/></preConditions>\n\
-         <changeSet id=\"1\" author=\"a\"><sql>INSERT INTO gate VALUES (1)</sql></changeSet>\n</databaseChangeLog>",
+         <changeSet id=\"1\" author=\"a\"><sql>INSERT INTO gate VALUES (1)</sql><rollback>DELETE FROM gate WHERE id = 1</rollback></changeSet>\n</databaseChangeLog>",
     );
     let output = sandbox.run(&["up", "-y"]);
     assert_eq!(output.code, Some(3), "{}", output.transcript());

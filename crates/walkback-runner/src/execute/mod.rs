@@ -339,19 +339,6 @@ impl<'a> Execution<'a> {
         .hint("another run has changed it meanwhile; run the command again to plan anew"))
     }
 
-    /// Writes the row of the run: from here on, a kill is noticed by the next command.
-    pub(crate) async fn record(&mut self, cx: &Cx, from: &[MigrationId], to: &[MigrationId]) -> Result<()> {
-        self.report.from = from.to_vec();
-        self.run.from = join(from);
-        self.run.to = join(to);
-        let run = self.run.clone();
-        self.journal()
-            .begin_run(cx, &run, env!("CARGO_PKG_VERSION"))
-            .await?;
-        cx.step("run.recorded");
-        Ok(())
-    }
-
     async fn steps(&mut self, cx: &Cx, plan: &Plan, steps: &[PlannedStep]) -> Result<()> {
         let task = cx.progress().begin(
             plan.kind.name(),

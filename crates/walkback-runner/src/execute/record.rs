@@ -1,14 +1,27 @@
-//! Writing into the ledger, whatever its format, and into the table that shows it to another tool.
+//! Writing down that a run has begun, and into the ledger, whatever its format, and into the table that shows it to another tool.
 
 use std::collections::BTreeSet;
 
 use walkback_core::ledger::{LedgerFormat, LedgerRows};
 use walkback_core::{Cx, MigrationId, Result};
 
-use super::Execution;
+use super::{Execution, join};
 use crate::ledger::{Heads, Ledger, NewRow};
 
 impl Execution<'_> {
+    /// Writes the row of the run: from here on, a kill is noticed by the next command.
+    pub(crate) async fn record(&mut self, cx: &Cx, from: &[MigrationId], to: &[MigrationId]) -> Result<()> {
+        self.report.from = from.to_vec();
+        self.run.from = join(from);
+        self.run.to = join(to);
+        let run = self.run.clone();
+        self.journal()
+            .begin_run(cx, &run, env!("CARGO_PKG_VERSION"))
+            .await?;
+        cx.step("run.recorded");
+        Ok(())
+    }
+
     pub(crate) fn ledger(&mut self) -> Ledger<'_> {
         Ledger::new(&mut *self.session, &*self.dialect, &self.format)
     }
