@@ -80,6 +80,13 @@ impl Proxy {
         self.port
     }
 
+    /// Cuts all connections; new ones are let through.
+    pub fn cut_all(&self) {
+        for pair in locked(&self.shared.pairs).iter() {
+            pair.end();
+        }
+    }
+
     /// Returns how many requests there were.
     #[must_use]
     pub fn requests(&self) -> usize {

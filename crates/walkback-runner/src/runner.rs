@@ -1,6 +1,6 @@
 //! The runner: everything walkback does to a database, behind one type.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use walkback_core::catalog::Schema;
 use walkback_core::ledger::LedgerFormat;
@@ -59,6 +59,27 @@ pub(crate) struct Outer {
     pub(crate) run: String,
     /// Whether its parts only go back, and a failing hook does not stop them.
     pub(crate) goes_back: bool,
+    /// The runs that were begun under it, also those that failed.
+    pub(crate) begun: Begun,
+}
+
+/// The runs that were begun under another, in order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Begun(Arc<Mutex<Vec<(String, String)>>>);
+
+impl Begun {
+    /// Notes that a run has a row in the journal.
+    pub(crate) fn note(&self, kind: &str, run: &str) {
+        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.push((kind.to_owned(), run.to_owned()));
+    }
+
+    /// Returns the last run of a kind.
+    pub(crate) fn last(&self, kind: &str) -> Option<String> {
+        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = runs.iter().rev().find(|(of, _)| of == kind);
+        found.map(|(_, run)| run.clone())
+    }
 }
 
 impl Runner {

@@ -149,7 +149,8 @@ pub(crate) fn what_fails_before_the_services_stop_changes_nothing(backend: Backe
     assert!(failed.stderr.contains("stop_services"), "{}", failed.transcript());
     assert_eq!(
         log(&sandbox),
-        ["deploy dev", "start", "code back at failed", "after failed"]
+        ["deploy dev", "start", "after failed"],
+        "no code was started that could be taken back"
     );
     sandbox.assert_contents(&before, "stop_services failed");
     assert!(is_running(&sandbox));

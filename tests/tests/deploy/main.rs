@@ -2,11 +2,13 @@
 //! back that is gone without being asked.
 
 mod back;
+mod between;
 mod forward;
 mod full;
 mod hooks;
 mod policy;
 mod service;
+mod unreachable;
 
 use std::process::ExitCode;
 
@@ -18,6 +20,11 @@ use back::{
     an_application_that_is_not_well_takes_the_deployment_back, an_interrupted_deployment_goes_back,
     killed_at_any_stage_a_deployment_is_explained_and_recovered,
     killed_on_its_way_back_a_deployment_is_recovered, services_that_do_not_start_take_the_deployment_back,
+};
+use between::{
+    a_deployment_takes_nothing_of_another_back, a_full_rollback_loses_no_more_than_was_confirmed,
+    after_a_killed_deployment_no_old_code_meets_its_migrations,
+    what_is_written_until_services_stop_is_counted,
 };
 use forward::{
     a_deployment_does_all_of_it, a_dry_run_shows_all_of_it_and_runs_nothing,
@@ -34,6 +41,10 @@ use hooks::{
 use policy::{
     a_policy_that_cannot_be_kept_is_refused, applications_do_not_write_while_a_run_works_however_it_ends,
     migrations_wait_for_their_hours_and_rollbacks_do_not, only_those_who_may_change_the_database,
+};
+use unreachable::{
+    cut_off_for_a_moment_a_deployment_goes_back, services_that_do_not_start_without_a_database_are_named,
+    without_its_database_a_deployment_starts_services,
 };
 
 /// Those with a server, one of each.
@@ -63,12 +74,21 @@ fn main() -> ExitCode {
                 a_deployment_that_cannot_be_taken_back_says_so_and_keeps_the_code,
                 killed_at_any_stage_a_deployment_is_explained_and_recovered,
                 killed_on_its_way_back_a_deployment_is_recovered,
+                a_deployment_takes_nothing_of_another_back,
+                what_is_written_until_services_stop_is_counted,
+                a_full_rollback_loses_no_more_than_was_confirmed,
+                after_a_killed_deployment_no_old_code_meets_its_migrations,
                 a_full_rollback_brings_the_code_back_too,
                 what_fails_in_a_full_rollback_starts_the_services,
                 only_those_who_may_change_the_database,
                 migrations_wait_for_their_hours_and_rollbacks_do_not,
             ],
-            NETWORKED => [applications_do_not_write_while_a_run_works_however_it_ends],
+            NETWORKED => [
+                applications_do_not_write_while_a_run_works_however_it_ends,
+                cut_off_for_a_moment_a_deployment_goes_back,
+                without_its_database_a_deployment_starts_services,
+                services_that_do_not_start_without_a_database_are_named,
+            ],
             &[Backend::Sqlite] => [a_policy_that_cannot_be_kept_is_refused],
         },
     )

@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use walkback_tests::{Backend, Sandbox, Session};
 
@@ -113,6 +115,35 @@ stop_services = ["echo stop >> log; test ! -f pid || kill $(cat pid); rm -f pid"
 start_services = ["echo start >> log; sleep 600 & echo $! > pid"]
 rollback_code = ["echo code back at $WALKBACK_OUTCOME >> log; rm -f sick"]
 "#;
+
+/// A command that waits until it is answered.
+pub(crate) const ASKING: &str = "touch asking; while ! test -f answered; do sleep 0.05; done";
+
+/// Runs a statement as an application would once [`ASKING`] asks, and answers.
+pub(crate) fn when_asked(sandbox: &Sandbox, sql: &'static str) -> JoinHandle<()> {
+    let (asking, answered) = (sandbox.path("asking"), sandbox.path("answered"));
+    let (backend, url, file) = (sandbox.backend(), sandbox.url(), sandbox.path("app.db"));
+    std::thread::spawn(move || {
+        while !asking.exists() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let mut session = match backend {
+            Backend::Sqlite => Session::open_file(&file),
+            _ => Session::open(backend, &url),
+        };
+        session.sql(sql);
+        std::fs::write(answered, "").expect("it can be written");
+    })
+}
+
+/// Waits until a hook has made a file.
+pub(crate) fn wait_for(sandbox: &Sandbox, file: &str) {
+    let began = Instant::now();
+    while !sandbox.path(file).exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "`{file}` never came");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// Two migrations that are pending: one of rows, one of a column.
 pub(crate) fn pending(sandbox: &Sandbox) {

@@ -1,18 +1,28 @@
 //! The way back of a deployment that failed: the database first, then services, then the code.
 
-use walkback_core::{Access, Cx, Error, ErrorKind, Result};
+use std::time::Duration;
+
+use walkback_core::{Cx, Error, ErrorKind, Result};
 
 use super::DeployPlan;
 use super::procedure::Procedure;
 use crate::changes::OnConflict;
 use crate::hooks::Moment;
-use crate::journal::Journal;
+use crate::journal::RunRecord;
+use crate::plan::RunKind;
 use crate::rollback::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
 use crate::settings::Decision;
+
+/// How often the way back is planned again where the database does not answer.
+const TRIES: usize = 10;
+
+/// How long to wait before that.
+const PAUSE: Duration = Duration::from_secs(1);
 
 impl Procedure<'_> {
     /// Goes back after a stage has failed, and returns what to tell.
     pub(super) async fn go_back(&mut self, cx: &Cx, plan: &DeployPlan, error: Error) -> Error {
+        self.goes_back = true;
         let stage = self
             .report
             .stages
@@ -39,58 +49,85 @@ impl Procedure<'_> {
             return self.left_stopped(Error::new(ErrorKind::NeedsRecovery, told));
         }
         let before = self.report.failed_after.len();
-        // Where the database stays at what was applied, the code that fits it stays too.
-        self.bring_back_services_and_code(cx, "failed", back.is_ok())
-            .await;
+        // Where the database stays at what was applied, the code that fits it stays too; and where no code was started
+        // there is none to take back.
+        let with_code = back.is_ok() && self.started && self.ahead.is_none();
+        let runs = self.bring_back_services_and_code(cx, "failed", with_code).await;
         self.reached(cx).await.ok();
         let failed = self.report.failed_after.split_off(before);
         let told = match &back {
-            Ok(()) => error.wrap(format!(
-                "the deployment failed at `{stage}`, and was taken back: the database is as it was"
-            )),
-            Err(second) => error
-                .with_kind(ErrorKind::NeedsRecovery)
-                .wrap(format!(
-                    "the deployment failed at `{stage}`, and what it applied could not be walked back: {second}"
-                ))
-                .hint("services run with what was applied; `walkback rollback --dry-run` shows the ways back"),
+            Ok(()) => self.taken_back(error.wrap(as_it_was(stage, self.ahead.as_ref()))),
+            Err(second) => not_taken_back(error, stage, second, runs),
         };
-        failed
+        let told = failed
             .into_iter()
-            .fold(told, |told, failure| told.hint(format!("and then: {failure}")))
+            .fold(told, |told, failure| told.hint(format!("and then: {failure}")));
+        match runs {
+            Services::Stopped => self.not_started(told),
+            _ => told,
+        }
+    }
+
+    /// Names the code that was not brought back, because the database was ahead of it already.
+    fn taken_back(&self, error: Error) -> Error {
+        if self.ahead.is_none() || !self.started {
+            return error;
+        }
+        let hooks = &self.runner.settings().hooks;
+        let left = hooks.phrases(Moment::RollbackCode).into_iter();
+        let error = left.fold(error, |error, command| {
+            error.hint(format!(
+                "the code of before may not fit the database, and was not brought back: `{command}`"
+            ))
+        });
+        error.hint(
+            "`walkback rollback --full` takes back the migrations of that deployment, and the code with them",
+        )
     }
 
     /// Walks back what was applied.
     async fn database_back(&mut self, cx: &Cx, plan: &DeployPlan) -> Result<()> {
-        let Some(back) = self.plan_back(cx, plan).await? else {
+        let Some(run) = self.begun.last(RunKind::Up.name()) else {
             return Ok(());
         };
+        // First of all, so that what services write until they stop is counted.
         if self.started
             && let Err(error) = self.hooks(cx, Moment::StopServices, Some("failed")).await
         {
             // What services write meanwhile is kept by the rollback, or counted as lost.
             cx.progress().warn(&format!("{error}; going back all the same"));
         }
+        let Some(back) = self.plan_back(cx, plan, &run).await? else {
+            return Ok(());
+        };
         self.refuse_loss(&back)?;
         self.walk_back(cx, &back, true).await
     }
 
-    /// Plans to walk back what was applied. `None`: nothing was.
-    async fn plan_back(&self, cx: &Cx, plan: &DeployPlan) -> Result<Option<RollbackPlan>> {
+    /// Plans to walk back what its own run has applied, and nothing else. `None`: it has applied nothing. A database that
+    /// does not answer is asked again for a while.
+    async fn plan_back(&self, cx: &Cx, plan: &DeployPlan, run: &str) -> Result<Option<RollbackPlan>> {
+        let mut tries = 0;
+        loop {
+            match self.try_to_plan_back(cx, plan, run).await {
+                Err(error) if error.kind() == ErrorKind::Unavailable && tries < TRIES => {
+                    tries += 1;
+                    tracing::warn!(%error, tries, "the way back cannot be planned yet");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_to_plan_back(&self, cx: &Cx, plan: &DeployPlan, run: &str) -> Result<Option<RollbackPlan>> {
         let inside = self.inside(true);
         let applied = inside.state(cx).await?.applied_set();
         if applied == plan.up.applied.iter().cloned().collect() {
             return Ok(None);
         }
-        let mut session = inside.connect(cx, Access::Read).await?;
-        let dialect = inside.dialect();
-        let runs = Journal::new(&mut *session, &*dialect).runs(cx, Some(1)).await?;
-        drop(session);
-        let Some(run) = runs.into_iter().next() else {
-            return Ok(None);
-        };
         let request = RollbackRequest {
-            what: RollbackWhat::Run(run.id),
+            what: RollbackWhat::Run(run.to_owned()),
             kind: RollbackKind::Auto,
             on_conflict: OnConflict::Keep,
         };
@@ -114,16 +151,24 @@ impl Procedure<'_> {
     }
 
     /// Starts the services, asks whether the application is well, and brings the code back. What fails is told; nothing
-    /// of it takes anything back.
+    /// of it takes anything back. Returns what is known of the services.
     pub(super) async fn bring_back_services_and_code(
         &mut self,
         cx: &Cx,
         word: &'static str,
         with_code: bool,
-    ) {
-        let has_code = with_code && self.runner.settings().hooks.has(Moment::RollbackCode);
+    ) -> Services {
+        let hooks = &self.runner.settings().hooks;
+        let has_code = with_code && hooks.has(Moment::RollbackCode);
+        let starts = hooks.has(Moment::StartServices);
         let mut failures = Vec::new();
-        failures.extend(self.hooks(cx, Moment::StartServices, Some(word)).await.err());
+        let start = self.hooks(cx, Moment::StartServices, Some(word)).await;
+        let services = match (&start, starts) {
+            (_, false) => Services::Unknown,
+            (Ok(()), true) => Services::Run,
+            (Err(_), true) => Services::Stopped,
+        };
+        failures.extend(start.err());
         let health = self.hooks(cx, Moment::HealthCheck, Some(word)).await;
         if has_code {
             failures.extend(self.hooks(cx, Moment::RollbackCode, Some(word)).await.err());
@@ -135,5 +180,43 @@ impl Procedure<'_> {
         self.report
             .failed_after
             .extend(failures.iter().map(ToString::to_string));
+        services
     }
+}
+
+/// What is known of the services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Services {
+    /// They were started.
+    Run,
+    /// The commands that start them have failed.
+    Stopped,
+    /// No command starts them.
+    Unknown,
+}
+
+fn as_it_was(stage: &str, ahead: Option<&RunRecord>) -> String {
+    match ahead {
+        None => format!("the deployment failed at `{stage}`, and was taken back: the database is as it was"),
+        Some(run) => format!(
+            "the deployment failed at `{stage}`, and was taken back: the database is as run `{}` ({}) has left it, which did \
+             not end well",
+            run.id, run.kind
+        ),
+    }
+}
+
+fn not_taken_back(error: Error, stage: &str, second: &Error, services: Services) -> Error {
+    let stays = match services {
+        Services::Run => "services run with what was applied",
+        Services::Stopped | Services::Unknown => "what was applied stays",
+    };
+    error
+        .with_kind(ErrorKind::NeedsRecovery)
+        .wrap(format!(
+            "the deployment failed at `{stage}`, and what it applied could not be walked back: {second}"
+        ))
+        .hint(format!(
+            "{stays}; `walkback rollback --dry-run` shows the ways back"
+        ))
 }

@@ -1,15 +1,16 @@
-//! A deployment, and a full rollback: stage after stage.
+//! A deployment: stage after stage.
 
-use walkback_core::{Cx, Error, ErrorKind, Result};
+use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
 
-use super::procedure::Procedure;
-use super::{BACKUP, DeployPlan, PlannedStage, ProcedureReport, ROLLBACK, UP};
+use super::procedure::{Planned, Procedure, outdated, still_applied};
+use super::{BACKUP, DEPLOY, DeployPlan, PlannedStage, ProcedureReport, ROLLBACK, UP};
 use crate::gate;
 use crate::hooks::Moment;
 use crate::report::RunReport;
 use crate::rollback::RollbackPlan;
 use crate::runner::{Runner, UpTarget};
 use crate::settings::Consent;
+use crate::state::State;
 
 impl Runner {
     /// Plans a deployment: a backup, the hooks, the migrations, the health check, and what is done if one of them fails.
@@ -19,7 +20,7 @@ impl Runner {
     /// As [`Runner::plan_up`], and `Config` if there is no store for the backup.
     pub async fn plan_deploy(&self, cx: &Cx, target: UpTarget) -> Result<DeployPlan> {
         self.needed_vault()?;
-        let up = self.plan_up(cx, target).await?;
+        let up = self.plan_up(cx, target.clone()).await?;
         let hooks = &self.settings().hooks;
         let hook = |moment| PlannedStage::hook(hooks, moment);
         let migrations = up.steps.len();
@@ -54,6 +55,7 @@ impl Runner {
             stages: stages.into_iter().flatten().collect(),
             back: back.into_iter().flatten().collect(),
             up,
+            target,
         })
     }
 
@@ -65,8 +67,11 @@ impl Runner {
     pub async fn run_deploy(&self, cx: &Cx, plan: &DeployPlan, consent: &Consent) -> Result<ProcedureReport> {
         gate::plan(self.settings(), cx, &plan.up, consent)?;
         gate::hours(self.settings(), cx)?;
-        let heads = (&plan.up.from[..], &plan.up.to[..]);
-        let (mut procedure, cx) = Procedure::begin(self, cx, "deploy", consent, heads).await?;
+        let planned = Planned {
+            to: &plan.up.to,
+            holds: &|state| plan.still_holds(state),
+        };
+        let (mut procedure, cx) = Procedure::begin(self, cx, DEPLOY, consent, planned).await?;
         let outcome = match Box::pin(procedure.deploy(&cx, plan)).await {
             Ok(()) => Ok(()),
             Err(error) => Err(Box::pin(procedure.go_back(&cx.shielded(), plan, error)).await),
@@ -74,51 +79,24 @@ impl Runner {
         let outcome = procedure.after_deploy(&cx, outcome).await;
         procedure.conclude(&cx, outcome).await
     }
+}
 
-    /// Returns the stages of a full rollback.
-    #[must_use]
-    pub fn full_rollback_stages(&self) -> Vec<PlannedStage> {
-        let hooks = &self.settings().hooks;
-        let hook = |moment| PlannedStage::hook(hooks, moment);
-        [
-            hook(Moment::StopServices),
-            Some(PlannedStage::work(BACKUP, "the whole database, for safety")),
-            Some(PlannedStage::work(ROLLBACK, "as above")),
-            hook(Moment::StartServices),
-            hook(Moment::HealthCheck),
-            hook(Moment::RollbackCode),
-            hook(Moment::RollbackCode).and_then(|_| hook(Moment::HealthCheck)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-
-    /// Runs a rollback with all that belongs to it: services are stopped, a backup is made, the database is walked back,
-    /// services are started, the health check is asked, and then the code is brought back.
-    ///
-    /// # Errors
-    /// As [`Runner::run_rollback`]; what fails after the database was walked back is in the report instead.
-    pub async fn run_full_rollback(
-        &self,
-        cx: &Cx,
-        plan: &RollbackPlan,
-        consent: &Consent,
-    ) -> Result<ProcedureReport> {
-        gate::rollback(self.settings(), plan, consent)?;
-        self.needed_vault()?;
-        let heads = (&plan.from[..], &plan.to[..]);
-        let (mut procedure, cx) = Procedure::begin(self, cx, FULL_ROLLBACK, consent, heads).await?;
-        let outcome = Box::pin(procedure.full_rollback(&cx, plan)).await;
-        procedure.conclude(&cx, outcome).await
+impl DeployPlan {
+    /// Fails unless the database is what this was planned for: the same migrations applied, and the same pending.
+    fn still_holds(&self, state: &State) -> Result<()> {
+        state.refuse_half_done()?;
+        still_applied(state, &self.up.applied)?;
+        let planned: Vec<&MigrationId> = self.up.steps.iter().map(|step| &step.id).collect();
+        if state.ups(&self.target)?.iter().collect::<Vec<_>>() != planned {
+            return Err(outdated());
+        }
+        Ok(())
     }
 }
 
-/// What a full rollback is called in the journal.
-pub(crate) const FULL_ROLLBACK: &str = "full-rollback";
-
 impl Procedure<'_> {
     async fn deploy(&mut self, cx: &Cx, plan: &DeployPlan) -> Result<()> {
+        self.ahead = self.left_ahead(cx).await?;
         self.hooks(cx, Moment::BeforeDeploy, None).await?;
         self.backup(cx, "before a deployment").await?;
         self.stopped = true;
@@ -131,7 +109,14 @@ impl Procedure<'_> {
         self.started = true;
         self.hooks(cx, Moment::StartServices, None).await?;
         self.hooks(cx, Moment::HealthCheck, None).await?;
-        self.reached(cx).await
+        if let Err(error) = self.reached(cx).await {
+            // The application is well: what cannot be read afterwards takes nothing back.
+            cx.progress().warn(&format!(
+                "the deployment is done; what is applied cannot be read: {error}"
+            ));
+            self.report.to.clone_from(&plan.up.to);
+        }
+        Ok(())
     }
 
     /// Notes what a run of the procedure did. A hook after it that fails is a failure here.
@@ -171,30 +156,6 @@ impl Procedure<'_> {
         }
     }
 
-    async fn full_rollback(&mut self, cx: &Cx, plan: &RollbackPlan) -> Result<()> {
-        self.stopped = true;
-        let mut outcome = self.hooks(cx, Moment::StopServices, None).await;
-        if outcome.is_ok() {
-            outcome = self.backup(cx, "before a full rollback").await;
-        }
-        if outcome.is_ok() {
-            outcome = self.walk_back(cx, plan, false).await;
-        }
-        match outcome {
-            Ok(()) => {}
-            // A hook after the rollback does not take it back.
-            Err(error) if self.report.runs.last().is_some() => {
-                self.report.failed_after.push(error.to_string())
-            }
-            Err(error) => return Err(self.start_after(&cx.shielded(), error).await),
-        }
-        // The database is walked back: services are started also after Ctrl-C.
-        let cx = &cx.shielded();
-        self.reached(cx).await?;
-        self.bring_back_services_and_code(cx, "done", true).await;
-        Ok(())
-    }
-
     /// Walks the database back, and notes what that took away.
     pub(super) async fn walk_back(&mut self, cx: &Cx, plan: &RollbackPlan, goes_back: bool) -> Result<()> {
         self.enter(cx, ROLLBACK).await?;
@@ -206,26 +167,20 @@ impl Procedure<'_> {
         self.left_by(ROLLBACK, outcome)
     }
 
-    /// Starts the services again after a failure before which nothing was changed.
-    async fn start_after(&mut self, cx: &Cx, error: Error) -> Error {
-        if error.kind() == ErrorKind::NeedsRecovery {
-            return self.left_stopped(error);
-        }
-        match self.hooks(cx, Moment::StartServices, Some("failed")).await {
-            Ok(()) => error,
-            Err(second) => error.hint(format!("and then: {second}")),
-        }
-    }
-
     /// Says that services stay stopped while the database is between two states.
     pub(super) fn left_stopped(&mut self, error: Error) -> Error {
         self.half_done = true;
+        self.name_start(error, "services were not started; once the database is right")
+    }
+
+    /// Names the commands that start the services, which have failed.
+    pub(super) fn not_started(&self, error: Error) -> Error {
+        self.name_start(error, "services were not started; once that is put right")
+    }
+
+    fn name_start(&self, error: Error, why: &str) -> Error {
         let hooks = &self.runner.settings().hooks;
         let left = hooks.phrases(Moment::StartServices).into_iter();
-        left.fold(error, |error, command| {
-            error.hint(format!(
-                "services were not started; once the database is right: `{command}`"
-            ))
-        })
+        left.fold(error, |error, command| error.hint(format!("{why}: `{command}`")))
     }
 }

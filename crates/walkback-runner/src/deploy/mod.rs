@@ -8,12 +8,16 @@
 //! | `procedure.rs` | the run that others are part of: its row, its stages, its end |
 //! | `forward.rs` | a deployment, and what a full rollback is made of |
 //! | `back.rs` | the way back of a deployment that failed |
+//! | `full.rs` | a full rollback |
+//! | `ahead.rs` | a deployment before, whose code was not brought back |
 
+mod ahead;
 mod back;
 mod forward;
+mod full;
 mod procedure;
 
-pub(crate) use forward::FULL_ROLLBACK;
+pub(crate) use full::FULL_ROLLBACK;
 
 use serde::Serialize;
 use walkback_core::MigrationId;
@@ -22,6 +26,7 @@ use crate::hooks::Moment;
 use crate::loss::Loss;
 use crate::plan::Plan;
 use crate::report::RunReport;
+use crate::runner::UpTarget;
 
 /// What a deployment would do. Nothing in it has happened.
 #[derive(Debug, Clone, Serialize)]
@@ -33,6 +38,9 @@ pub struct DeployPlan {
     pub back: Vec<PlannedStage>,
     /// The migrations.
     pub up: Plan,
+    /// What they were planned for.
+    #[serde(skip)]
+    pub(crate) target: UpTarget,
 }
 
 /// A stage of a procedure, and what it runs.
@@ -88,6 +96,8 @@ pub(crate) const BACKUP: &str = "backup";
 pub(crate) const UP: &str = "up";
 /// The stage that walks back.
 pub(crate) const ROLLBACK: &str = "rollback";
+/// What a deployment is called in the journal.
+pub(crate) const DEPLOY: &str = "deploy";
 
 impl PlannedStage {
     fn hook(hooks: &crate::hooks::Hooks, moment: Moment) -> Option<Self> {

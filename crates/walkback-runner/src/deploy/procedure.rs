@@ -4,16 +4,68 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use walkback_core::engine::Begin;
-use walkback_core::{Access, Cx, ErrorKind, MigrationId, Result, Session};
+use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result};
 
 use super::{BACKUP, ProcedureReport, Stage};
 use crate::execute::join;
-use crate::hooks::{Caller, Moment};
+use crate::hooks::{Caller, Moment, Note, Notes};
 use crate::journal::{Journal, RunRecord, RunStatus};
 use crate::lock::Lock;
-use crate::runner::{Outer, Runner};
+use crate::runner::{Begun, Outer, Runner};
 use crate::settings::Consent;
+use crate::state::State;
 use crate::{identity, steady};
+
+/// What a procedure was planned for.
+pub(super) struct Planned<'p> {
+    /// The heads that are to be reached.
+    pub(super) to: &'p [MigrationId],
+    /// Whether the database is still what the plan was made for.
+    pub(super) holds: &'p (dyn Fn(&State) -> Result<()> + Sync),
+}
+
+/// Fails unless exactly this is applied.
+pub(super) fn still_applied(state: &State, applied: &[MigrationId]) -> Result<()> {
+    if state.applied_set() == applied.iter().cloned().collect() {
+        return Ok(());
+    }
+    Err(outdated())
+}
+
+/// Says that a plan is no longer good.
+pub(super) fn outdated() -> Error {
+    Error::new(
+        ErrorKind::CheckFailed,
+        "the database is no longer what this plan was made for; nothing was done",
+    )
+    .hint("another run has changed it meanwhile; run the command again to plan anew")
+}
+
+fn row(
+    runner: &Runner,
+    consent: &Consent,
+    id: &str,
+    kind: &str,
+    cx: &Cx,
+    (from, to): (&[MigrationId], &[MigrationId]),
+) -> RunRecord {
+    let settings = runner.settings();
+    RunRecord {
+        id: id.to_owned(),
+        kind: kind.to_owned(),
+        status: RunStatus::Running,
+        environment: settings.environment.clone(),
+        started_at: identity::moment(cx.now()),
+        finished_at: None,
+        actor: settings.actor.phrase(),
+        from: join(from),
+        to: join(to),
+        ticket: consent.ticket.clone(),
+        reason: consent.reason.clone(),
+        detail: None,
+        hooks: Vec::new(),
+    }
+}
 
 /// A procedure under way.
 pub(super) struct Procedure<'a> {
@@ -26,6 +78,12 @@ pub(super) struct Procedure<'a> {
     pub(super) started: bool,
     /// Whether a part of it is half-done, and `recover` has to look.
     pub(super) half_done: bool,
+    /// Whether it only puts right from here on: what cannot be noted in the journal stops nothing.
+    pub(super) goes_back: bool,
+    /// A deployment before it that has left the database ahead of the code.
+    pub(super) ahead: Option<RunRecord>,
+    /// The runs that it is made of.
+    pub(super) begun: Begun,
     lock: Arc<Lock>,
     run: RunRecord,
     records: Vec<crate::journal::HookRecord>,
@@ -33,14 +91,14 @@ pub(super) struct Procedure<'a> {
 }
 
 impl<'a> Procedure<'a> {
-    /// Takes the lock and writes the row of the procedure. The context to go on with is one whose moments come after
-    /// those of earlier runs.
+    /// Takes the lock, looks whether the plan is still good, and writes the row of the procedure. The context to go on with
+    /// is one whose moments come after those of earlier runs.
     pub(super) async fn begin(
         runner: &'a Runner,
         cx: &Cx,
         kind: &str,
         consent: &'a Consent,
-        (from, to): (&[MigrationId], &[MigrationId]),
+        planned: Planned<'_>,
     ) -> Result<(Self, Cx)> {
         let lock = Lock::take(runner, cx, kind).await?;
         let mut session = runner.connect(cx, Access::Write).await?;
@@ -53,22 +111,17 @@ impl<'a> Procedure<'a> {
         let mut notices = Vec::new();
         let cx = steady::after_the_last(cx, &mut journal, &mut notices).await?;
         notices.iter().for_each(|notice| cx.progress().warn(notice));
-        let settings = runner.settings();
-        let run = RunRecord {
-            id: identity::run_id(&cx),
-            kind: kind.to_owned(),
-            status: RunStatus::Running,
-            environment: settings.environment.clone(),
-            started_at: identity::moment(cx.now()),
-            finished_at: None,
-            actor: settings.actor.phrase(),
-            from: join(from),
-            to: join(to),
-            ticket: consent.ticket.clone(),
-            reason: consent.reason.clone(),
-            detail: None,
-            hooks: Vec::new(),
+        let outer = Outer {
+            lock: Arc::clone(&lock),
+            run: identity::run_id(&cx),
+            goes_back: false,
+            begun: Begun::default(),
         };
+        // Another run may have changed it while this one waited for the lock, and what that did is not this one's to take back.
+        let state = runner.inside(outer.clone()).state(&cx).await?;
+        (planned.holds)(&state)?;
+        let from = state.heads(&state.applied_set());
+        let run = row(runner, consent, &outer.run, kind, &cx, (&from, planned.to));
         journal.begin_run(&cx, &run, env!("CARGO_PKG_VERSION")).await?;
         cx.step("procedure.recorded");
         let report = ProcedureReport {
@@ -77,8 +130,8 @@ impl<'a> Procedure<'a> {
             backup: None,
             runs: Vec::new(),
             lost: Vec::new(),
-            from: from.to_vec(),
-            to: from.to_vec(),
+            to: from.clone(),
+            from,
             failed_after: Vec::new(),
             duration_ms: 0,
         };
@@ -89,6 +142,9 @@ impl<'a> Procedure<'a> {
             stopped: false,
             started: false,
             half_done: false,
+            goes_back: false,
+            ahead: None,
+            begun: outer.begun,
             lock,
             run,
             records: Vec::new(),
@@ -103,11 +159,28 @@ impl<'a> Procedure<'a> {
             lock: Arc::clone(&self.lock),
             run: self.run.id.clone(),
             goes_back,
+            begun: self.begun.clone(),
         })
+    }
+
+    /// Returns the heads that it began with, as the journal has them.
+    pub(super) fn from(&self) -> &str {
+        &self.run.from
     }
 
     /// Notes in the journal that a stage begins.
     pub(super) async fn enter(&mut self, cx: &Cx, stage: &'static str) -> Result<()> {
+        let mut notes = Notes::of(self.runner);
+        self.enter_by(cx, &mut notes, stage, self.goes_back).await
+    }
+
+    async fn enter_by(
+        &self,
+        cx: &Cx,
+        notes: &mut Notes<'_>,
+        stage: &'static str,
+        anyhow: bool,
+    ) -> Result<()> {
         cx.check()?;
         let done = self.report.stages.iter().map(|stage| {
             let how = if stage.ok { "done" } else { "failed" };
@@ -117,11 +190,7 @@ impl<'a> Procedure<'a> {
             .chain([format!("{stage} begun")])
             .collect::<Vec<_>>()
             .join(", ");
-        let mut session = self.runner.connect(cx, Access::Write).await?;
-        let dialect = self.runner.dialect();
-        Journal::new(&mut *session, &*dialect)
-            .note_stage(cx, &self.run.id, &detail)
-            .await?;
+        notes.note(cx, Note::Stage(&self.run.id, &detail), anyhow).await?;
         cx.step("procedure.stage");
         Ok(())
     }
@@ -142,32 +211,21 @@ impl<'a> Procedure<'a> {
             return Ok(());
         }
         let said = hooks.phrases(moment).join("; ");
-        self.enter(cx, moment.name()).await?;
-        let mut session = self.runner.connect(cx, Access::Write).await?;
-        let outcome = self.call(cx, &mut *session, moment, word).await;
-        self.leave(moment.name(), &outcome, said);
-        outcome
-    }
-
-    async fn call(
-        &mut self,
-        cx: &Cx,
-        session: &mut dyn Session,
-        moment: Moment,
-        outcome: Option<&'static str>,
-    ) -> Result<()> {
-        let dialect = self.runner.dialect();
+        let anyhow = self.goes_back || moment.puts_right();
+        let mut notes = Notes::of(self.runner);
+        self.enter_by(cx, &mut notes, moment.name(), anyhow).await?;
         let mut caller = Caller {
             runner: self.runner,
-            session,
-            dialect: &*dialect,
-            home: None,
+            notes,
+            anyhow,
             run: &self.run,
             to: self.run.to.clone(),
-            outcome,
+            outcome: word,
             records: &mut self.records,
         };
-        caller.call(cx, moment).await
+        let outcome = caller.call(cx, moment).await;
+        self.leave(moment.name(), &outcome, said);
+        outcome
     }
 
     /// Backs the whole database up.
@@ -206,14 +264,14 @@ impl<'a> Procedure<'a> {
         };
         let mut lines = self.lines();
         lines.extend(outcome.as_ref().err().map(ToString::to_string));
-        if status != RunStatus::Running {
-            let mut session = self.runner.connect(cx, Access::Write).await?;
-            let dialect = self.runner.dialect();
-            let at = identity::moment(cx.now());
-            Journal::new(&mut *session, &*dialect)
-                .finish_run(cx, &self.run.id, status, &self.run.to, &lines.join("; "), &at)
-                .await?;
-            cx.step("procedure.finished");
+        if status != RunStatus::Running
+            && let Err(error) = self.finish(cx, status, &lines.join("; ")).await
+        {
+            // What came of it matters more than its row, which the next run closes.
+            cx.progress().warn(&format!(
+                "the end of run `{}` cannot be noted in the journal: {error}; the next run closes its row",
+                self.run.id
+            ));
         }
         self.report.duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match outcome {
@@ -223,6 +281,17 @@ impl<'a> Procedure<'a> {
                 .into_iter()
                 .fold(error, walkback_core::Error::succeeded)),
         }
+    }
+
+    async fn finish(&self, cx: &Cx, status: RunStatus, detail: &str) -> Result<()> {
+        let mut session = self.runner.connect(cx, Access::Write).await?;
+        let dialect = self.runner.dialect();
+        let at = identity::moment(cx.now());
+        Journal::new(&mut *session, &*dialect)
+            .finish_run(cx, &self.run.id, status, &self.run.to, detail, &at)
+            .await?;
+        cx.step("procedure.finished");
+        Ok(())
     }
 
     /// Says what was done at each stage, and what was lost.

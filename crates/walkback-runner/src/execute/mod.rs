@@ -121,7 +121,9 @@ impl Runner {
             Execution::begin(self, cx, plan.kind, consent, &rights::of_plan(plan)).await?;
         let cx = &steady;
         let steps = execution.still_to_do(plan)?;
-        execution.record(cx, &plan.from, &plan.to).await?;
+        // Another run may have done some of it while this one waited.
+        let from = execution.state.heads(&execution.state.applied_set());
+        execution.record(cx, &from, &plan.to).await?;
         let around = Around::steps(&steps);
         let outcome = match execution.before(cx, &around).await {
             Ok(()) => match execution.still_to_do(plan) {

@@ -18,6 +18,9 @@ impl Execution<'_> {
         self.journal()
             .begin_run(cx, &run, env!("CARGO_PKG_VERSION"))
             .await?;
+        if let Some(outer) = self.runner.outer() {
+            outer.begun.note(&run.kind, &run.id);
+        }
         cx.step("run.recorded");
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use walkback_core::{Cx, Direction, Error, ErrorKind, Result};
 
-use super::{Caller, Moment};
+use super::{Caller, Moment, Notes};
 use crate::execute::{Execution, join};
 use crate::plan::PlannedStep;
 use crate::state::State;
@@ -141,11 +141,11 @@ impl Execution<'_> {
             Some(_) => join(&self.state.heads(&self.state.applied_set())),
             None => self.run.to.clone(),
         };
+        let home = self.state.schema.home.clone();
         Caller {
             runner: self.runner,
-            session: &mut *self.session,
-            dialect: &*self.dialect,
-            home: self.state.schema.home.as_deref(),
+            notes: Notes::on(self.runner, &mut *self.session, home),
+            anyhow: outcome.is_some() || self.runner.goes_back_anyway(),
             run: &self.run,
             to,
             outcome,

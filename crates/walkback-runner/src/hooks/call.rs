@@ -1,11 +1,11 @@
 //! The hooks of one moment, one after the other, each noted in the journal before and after it.
 
-use walkback_core::{Cx, Dialect, Error, ErrorKind, Result, Session};
+use walkback_core::{Cx, Error, ErrorKind, Result};
 
 use super::shell::{self, End, Surroundings};
-use super::{Hook, Moment, health};
+use super::{Hook, Moment, Note, Notes, health};
 use crate::identity;
-use crate::journal::{HookRecord, Journal, RunRecord};
+use crate::journal::{HookRecord, RunRecord};
 use crate::runner::Runner;
 
 /// How many lines of what a command wrote are part of its error.
@@ -14,10 +14,9 @@ const LINES: usize = 12;
 /// Calls hooks for a run.
 pub(crate) struct Caller<'a> {
     pub(crate) runner: &'a Runner,
-    pub(crate) session: &'a mut dyn Session,
-    pub(crate) dialect: &'a dyn Dialect,
-    /// The schema of the journal.
-    pub(crate) home: Option<&'a str>,
+    pub(crate) notes: Notes<'a>,
+    /// Whether commands are run also where the journal cannot be reached.
+    pub(crate) anyhow: bool,
     pub(crate) run: &'a RunRecord,
     /// The heads that are reached, or will be.
     pub(crate) to: String,
@@ -56,7 +55,8 @@ impl Caller<'_> {
         let command = asked.phrase();
         let began_at = identity::moment(cx.now());
         let mut record = HookRecord::begun(&self.run.id, moment.name(), &command, began_at);
-        self.journal().begin_hook(cx, &mut record).await?;
+        let anyhow = self.anyhow || moment.puts_right();
+        self.notes.note(cx, Note::Begins(&mut record), anyhow).await?;
         cx.step("hook.noted");
         cx.progress().note(&format!("{}: {command}", moment.name()));
         let ended = self.run(cx, moment, asked).await;
@@ -66,7 +66,7 @@ impl Caller<'_> {
             Ok(ended) => ended,
             Err(error) => {
                 self.note_end(&shielded, &mut record, "failed", error.to_string())
-                    .await?;
+                    .await;
                 return Err(error);
             }
         };
@@ -77,7 +77,7 @@ impl Caller<'_> {
             End::TimedOut => "timed_out",
             End::Stopped(_) => "stopped",
         };
-        self.note_end(&shielded, &mut record, outcome, output).await?;
+        self.note_end(&shielded, &mut record, outcome, output).await;
         cx.step("hook.ended");
         let why = match end {
             End::Done => return Ok(()),
@@ -105,18 +105,15 @@ impl Caller<'_> {
         }
     }
 
-    async fn note_end(
-        &mut self,
-        cx: &Cx,
-        record: &mut HookRecord,
-        outcome: &str,
-        output: String,
-    ) -> Result<()> {
+    /// Notes how a command ended. That cannot be undone: what cannot be noted is told, and changes nothing.
+    async fn note_end(&mut self, cx: &Cx, record: &mut HookRecord, outcome: &str, output: String) {
         outcome.clone_into(&mut record.outcome);
         record.output = output;
         record.ended_at = Some(identity::moment(cx.now()));
+        if let Err(error) = self.notes.note(cx, Note::Ended(record), true).await {
+            tracing::warn!(%error, "the end of a hook is not noted");
+        }
         self.records.push(record.clone());
-        self.journal().end_hook(cx, record).await
     }
 
     /// Returns what a command is told of the run. The password of the database is never among it.
@@ -141,10 +138,6 @@ impl Caller<'_> {
                 .filter_map(|(name, value)| Some((name, value?))),
         );
         variables
-    }
-
-    fn journal(&mut self) -> Journal<'_> {
-        Journal::new(&mut *self.session, self.dialect).at(self.home)
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `shell.rs` | one command: its process group, its time, its output |
 //! | `health.rs` | the check, asked again until it passes |
 //! | `http.rs` | one question over HTTP |
+//! | `notes.rs` | what is noted in the journal, also where the connection is lost |
 //! | `call.rs` | the hooks of one moment, noted in the journal before and after each |
 //! | `left.rs` | what hooks of a killed run have left undone |
 //! | `around.rs` | the hooks round the work of a run, and what becomes of it when they fail |
@@ -15,6 +16,7 @@ mod health;
 #[cfg(feature = "http")]
 mod http;
 mod left;
+mod notes;
 mod shell;
 
 use std::collections::BTreeMap;
@@ -26,6 +28,7 @@ use serde::Serialize;
 pub(crate) use around::Around;
 pub(crate) use call::Caller;
 pub(crate) use left::left_by;
+pub(crate) use notes::{Note, Notes};
 
 /// When a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -99,6 +102,11 @@ impl Moment {
             Self::HealthCheck => "health_check",
             Self::RollbackCode => "rollback_code",
         }
+    }
+
+    /// Returns whether it puts right what was stopped or changed before: it is run also where the journal cannot be reached.
+    pub(crate) const fn puts_right(self) -> bool {
+        self.goes_on() || matches!(self, Self::RollbackCode)
     }
 
     /// Returns whether the commands after one that fails still run: where each is for its own, and as much as can be

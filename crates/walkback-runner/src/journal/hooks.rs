@@ -13,7 +13,7 @@ pub struct HookRecord {
     /// The run.
     #[serde(skip)]
     pub run: String,
-    /// Its place among the commands of the run.
+    /// Its place among the commands of the run; 0 until it is noted.
     #[serde(skip)]
     pub seq: i64,
     /// The key of the configuration: `before_up`, `health_check`.
@@ -58,14 +58,14 @@ impl Journal<'_> {
         let sql = format!("SELECT max(seq) FROM {} WHERE run_id = ?", tables::HOOKS);
         let last = self.first(cx, &sql, &[hook.run.clone().into()]).await?;
         let last = last.and_then(|row| row.first().and_then(Value::as_i64));
-        hook.seq = last.unwrap_or_default() + 1;
+        let seq = last.unwrap_or_default() + 1;
         let sql = format!(
             "INSERT INTO {} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             tables::HOOKS
         );
         let params = [
             hook.run.clone().into(),
-            hook.seq.into(),
+            seq.into(),
             hook.hook.clone().into(),
             hook.command.clone().into(),
             hook.outcome.clone().into(),
@@ -73,7 +73,9 @@ impl Journal<'_> {
             hook.began_at.clone().into(),
             hook.ended_at.clone().into(),
         ];
-        self.write(cx, &sql, &params).await
+        self.write(cx, &sql, &params).await?;
+        hook.seq = seq;
+        Ok(())
     }
 
     /// Notes how a command ended.

@@ -87,7 +87,7 @@ async fn rollback(
         .confirm(runner, what(&plan), args.run.consent.confirm_name.as_deref())
         .await?;
     if args.full {
-        let report = Box::pin(runner.run_full_rollback(&context.cx, &plan, &consent)).await?;
+        let report = Box::pin(runner.run_full_rollback(&context.cx, request, &plan, &consent)).await?;
         return deploy::finish(context, "walked back", json(&plan), &report);
     }
     let report = runner.run_rollback(&context.cx, &plan, &consent).await?;
