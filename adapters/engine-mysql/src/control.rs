@@ -4,15 +4,22 @@
 //! it writes from then on is refused with error 1290, also the commit of a transaction that was begun before.
 //! Users with the right `CONNECTION_ADMIN` (MySQL), `READ_ONLY ADMIN` (MariaDB) or `SUPER` go on writing, which
 //! is why walkback itself can. `super_read_only` is never used: it would keep walkback out as well.
+//!
+//! Since it is the whole server's, one program at a time may switch it: it holds a `GET_LOCK` that is the server's as
+//! well, and no database's.
 
 use async_trait::async_trait;
 use std::sync::Arc;
-use walkback_core::engine::{Control, HolderSession};
+use std::time::Duration;
+use walkback_core::engine::{Claim, Control, HolderSession};
 use walkback_core::{Access, Cx, Error, ErrorKind, Result};
 
 use crate::call::Line;
 use crate::engine::MysqlEngine;
 use crate::link::Link;
+
+/// Takes the lock of who switches the mode of the server.
+const CLAIM: &str = "SELECT GET_LOCK('walkback-read-only', 0)";
 
 #[async_trait]
 impl Control for MysqlEngine {
@@ -21,10 +28,46 @@ impl Control for MysqlEngine {
         line.call(cx, |link| Box::pin(is_read_only(link))).await
     }
 
-    async fn set_read_only(&self, cx: &Cx, read_only: bool) -> Result<()> {
+    async fn check_read_only(&self, cx: &Cx) -> Result<()> {
+        let line = self.line(cx, Access::Read).await?;
+        line.call(cx, |link| Box::pin(check(link))).await
+    }
+
+    async fn claim_read_only(&self, cx: &Cx) -> Result<Option<Claim>> {
+        let line = self.line(cx, Access::Read).await?;
+        let taken = line
+            .call(cx, |link| {
+                Box::pin(async move {
+                    // It is idle as long as the run takes.
+                    link.run("SET SESSION wait_timeout = 31536000").await?;
+                    Ok(link.one(CLAIM).await?.as_deref() == Some("1"))
+                })
+            })
+            .await?;
+        Ok(taken.then(|| Claim::on(line)))
+    }
+
+    async fn before_read_only(&self, _: &Cx) -> Result<String> {
+        // What is on already is nobody's here to switch.
+        Ok("OFF".to_owned())
+    }
+
+    async fn begin_read_only(&self, cx: &Cx, patience: Duration) -> Result<()> {
         let line = self.line(cx, Access::Write).await?;
-        line.call(cx, move |link| Box::pin(set_read_only(link, read_only)))
-            .await
+        line.call(cx, move |link| {
+            Box::pin(async move {
+                check(link).await?;
+                set_read_only(link, "ON", patience).await
+            })
+        })
+        .await
+    }
+
+    async fn end_read_only(&self, cx: &Cx, _: Option<&str>, patience: Duration) -> Result<Option<String>> {
+        let line = self.line(cx, Access::Write).await?;
+        line.call(cx, move |link| Box::pin(set_read_only(link, "OFF", patience)))
+            .await?;
+        Ok(None)
     }
 
     async fn lock_session(&self, cx: &Cx, lock: &str) -> Result<Option<HolderSession>> {
@@ -60,16 +103,26 @@ async fn is_read_only(link: &mut Link) -> Result<bool> {
     Ok(!matches!(value.as_str(), "0" | "OFF"))
 }
 
-async fn set_read_only(link: &mut Link, read_only: bool) -> Result<()> {
-    if read_only && !link.writes_past_read_only().await? {
-        let (right, user) = (link.right_past_read_only(), link.quoted_user().await?);
-        return Err(Error::new(
-            ErrorKind::PermissionDenied,
-            format!("a server that is read-only would keep {user} out as well"),
-        )
-        .hint(format!("GRANT {right} ON *.* TO {user}")));
+/// Fails where the user would be kept out.
+async fn check(link: &mut Link) -> Result<()> {
+    if link.writes_past_read_only().await? {
+        return Ok(());
     }
-    let value = if read_only { "ON" } else { "OFF" };
+    let (right, user) = (link.right_past_read_only(), link.quoted_user().await?);
+    Err(Error::new(
+        ErrorKind::PermissionDenied,
+        format!("a server that is read-only would keep {user} out as well"),
+    )
+    .hint(format!("GRANT {right} ON *.* TO {user}")))
+}
+
+async fn set_read_only(link: &mut Link, value: &str, patience: Duration) -> Result<()> {
+    // The server waits for tables that somebody has locked, and for commits.
+    link.run(&format!(
+        "SET SESSION lock_wait_timeout = {}",
+        patience.as_secs().max(1)
+    ))
+    .await?;
     let outcome = link.run(&format!("SET GLOBAL read_only = {value}")).await;
     match outcome {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {

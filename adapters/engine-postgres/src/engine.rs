@@ -6,15 +6,14 @@ use async_trait::async_trait;
 use walkback_core::bulk::Chunk;
 use walkback_core::capture::Capture;
 use walkback_core::dump::Dumps;
-use walkback_core::engine::{Control, EngineInfo, HolderSession, Login, Physical, Scratch, ScratchDatabase};
+use walkback_core::engine::{Control, EngineInfo, Login, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
 use walkback_core::witness::Witness;
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
 use walkback_sql::Sql;
 
 use crate::config::Config;
-use crate::dialect::{KIND, quoted};
-use crate::link::Link;
+use crate::dialect::KIND;
 use crate::rows::Shape;
 use crate::scratch;
 use crate::session::PostgresSession;
@@ -35,6 +34,10 @@ impl PostgresEngine {
         Self {
             config: Arc::new(config),
         }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Config> {
+        &self.config
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -101,41 +104,5 @@ impl Engine for PostgresEngine {
 impl Scratch for PostgresEngine {
     async fn create(&self, cx: &Cx) -> Result<Box<dyn ScratchDatabase>> {
         scratch::create(cx, &self.config).await
-    }
-}
-
-/// What a database says to sessions that open from now on. Those that are open keep what they have, and any session
-/// may say otherwise for itself: it keeps applications from writing by mistake, not by force.
-#[async_trait]
-impl Control for PostgresEngine {
-    async fn read_only(&self, cx: &Cx) -> Result<bool> {
-        let mut link = Link::open(cx, Arc::clone(&self.config), Access::Read).await?;
-        let sql = "SELECT coalesce((SELECT 'default_transaction_read_only=on' = ANY (s.setconfig) \
-                   FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase \
-                   WHERE d.datname = current_database() AND s.setrole = 0), false)::text";
-        Ok(link.one_text(cx, sql).await? == "true")
-    }
-
-    async fn set_read_only(&self, cx: &Cx, read_only: bool) -> Result<()> {
-        let mut link = Link::open(cx, Arc::clone(&self.config), Access::Write).await?;
-        link.batch(cx, "SET default_transaction_read_only = off").await?;
-        let database = link.one_text(cx, "SELECT current_database()::text").await?;
-        let database = quoted(&database);
-        let sql = if read_only {
-            format!("ALTER DATABASE {database} SET default_transaction_read_only = on")
-        } else {
-            format!("ALTER DATABASE {database} RESET default_transaction_read_only")
-        };
-        link.batch(cx, &sql).await
-    }
-
-    async fn lock_session(&self, cx: &Cx, lock: &str) -> Result<Option<HolderSession>> {
-        let mut link = Link::open(cx, Arc::clone(&self.config), Access::Read).await?;
-        link.lock_session(cx, lock).await
-    }
-
-    async fn end_session(&self, cx: &Cx, id: &str) -> Result<()> {
-        let mut link = Link::open(cx, Arc::clone(&self.config), Access::Read).await?;
-        link.end_session(cx, id).await
     }
 }

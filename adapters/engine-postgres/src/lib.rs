@@ -41,6 +41,7 @@ mod capture;
 mod catalog;
 mod config;
 mod connect;
+mod control;
 mod dialect;
 mod divide;
 mod dumps;

@@ -25,6 +25,8 @@ pub(crate) struct Python {
     configured: Option<PathBuf>,
     /// The virtual environment that is active.
     active: Option<PathBuf>,
+    /// What PostgreSQL's library takes from the surroundings, and that a run may write also while applications may not.
+    pg_options: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,6 +44,13 @@ struct Failure {
     at: Option<(PathBuf, Option<usize>)>,
 }
 
+/// Adds to options of PostgreSQL that the session may write: the run may keep everybody else from that.
+pub(crate) fn writing(options: &str) -> String {
+    format!("{options} -c default_transaction_read_only=off")
+        .trim_start()
+        .to_owned()
+}
+
 impl Python {
     pub(crate) fn of(config: &AdapterConfig, configured: Option<&str>) -> Self {
         let of_path = |name: &str| match name.contains(['/', '\\']) {
@@ -51,6 +60,7 @@ impl Python {
         Self {
             configured: configured.map(of_path),
             active: config.environment.get("VIRTUAL_ENV").map(PathBuf::from),
+            pg_options: writing(&config.environment.get("PGOPTIONS").unwrap_or_default()),
         }
     }
 
@@ -101,6 +111,7 @@ impl Python {
             .current_dir(&settings.folder)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTHONUTF8", "1")
+            .env("PGOPTIONS", &self.pg_options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

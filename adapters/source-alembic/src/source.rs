@@ -17,7 +17,7 @@ use walkback_core::{
 use crate::computed::Graph;
 use crate::config::Config;
 use crate::ledger::VersionTable;
-use crate::python::Python;
+use crate::python::{Python, writing};
 use crate::revision::{Found, Revision, is_computed, name_of};
 use crate::scripts::{Scripts, Written, empty};
 use crate::settings::Settings;
@@ -413,6 +413,11 @@ impl MigrationSource for AlembicSource {
         let project = self.project(cx).await?;
         project.find(&run.id)?;
         let (login, watched) = (&run.login, run.watched.as_ref());
+        let mut parameters = login.parameters.clone();
+        if let Some(options) = parameters.get_mut("options") {
+            // They stand before those of the surroundings.
+            *options = writing(options);
+        }
         let request = json!({
             "what": "run",
             "dialect": run.dialect.name(),
@@ -428,7 +433,7 @@ impl MigrationSource for AlembicSource {
                 "user": login.user,
                 "password": login.password,
                 "database": login.database,
-                "parameters": login.parameters,
+                "parameters": parameters,
             },
         });
         let about = (&project.settings, self.config.section.as_str());

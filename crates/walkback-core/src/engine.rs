@@ -225,9 +225,30 @@ pub trait Control: Send + Sync {
     /// Returns whether applications are kept from writing.
     async fn read_only(&self, cx: &Cx) -> Result<bool>;
 
-    /// Keeps applications from writing, or lets them again. Sessions that walkback opens to write still can.
-    /// What this means for sessions that are open already is the engine's to document.
-    async fn set_read_only(&self, cx: &Cx, read_only: bool) -> Result<()>;
+    /// Fails where the user of the connection may not keep applications from writing, or would be kept from it as well.
+    /// Nothing is changed.
+    async fn check_read_only(&self, cx: &Cx) -> Result<()>;
+
+    /// Takes what only one program at a time may have that keeps applications from writing and lets them again, where
+    /// that is more than one database's. `None`: somebody else has it.
+    async fn claim_read_only(&self, cx: &Cx) -> Result<Option<Claim>>;
+
+    /// Returns what [`end_read_only`](Self::end_read_only) has to know: what is set now, and since when applications are
+    /// kept from writing if they are from now on. It is one line.
+    async fn before_read_only(&self, cx: &Cx) -> Result<String>;
+
+    /// Keeps applications from writing. Sessions that walkback opens to write still can. Waits no longer than `patience`
+    /// for what they have under way. What this means for sessions that are open already is the engine's to document.
+    async fn begin_read_only(&self, cx: &Cx, patience: Duration) -> Result<()>;
+
+    /// Lets applications write again, as it was `before`; without that, as a server has it where nobody says anything.
+    /// Returns whom it does not reach, in words: sessions that have to be opened anew.
+    async fn end_read_only(
+        &self,
+        cx: &Cx,
+        before: Option<&str>,
+        patience: Duration,
+    ) -> Result<Option<String>>;
 
     /// Returns the session that holds a lock of [`Session::try_lock`], if one does.
     async fn lock_session(&self, cx: &Cx, lock: &str) -> Result<Option<HolderSession>>;
@@ -235,6 +256,29 @@ pub trait Control: Send + Sync {
     /// Ends a session at the server, whatever it does: its transaction is rolled back, and its locks are free when this
     /// returns. One that has gone already is no error.
     async fn end_session(&self, cx: &Cx, id: &str) -> Result<()>;
+}
+
+/// Something that is held until this is dropped.
+pub struct Claim(#[expect(dead_code, reason = "held for its drop")] Option<Box<dyn Send + Sync>>);
+
+impl Claim {
+    /// Holds something.
+    #[must_use]
+    pub fn on(held: impl Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(held)))
+    }
+
+    /// Holds nothing: there is nobody to share with.
+    #[must_use]
+    pub const fn free() -> Self {
+        Self(None)
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Claim")
+    }
 }
 
 /// A session at the server, as the server knows it.

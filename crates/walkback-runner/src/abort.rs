@@ -6,9 +6,12 @@ use serde::Serialize;
 use walkback_core::engine::{HolderSession, LockAttempt, LockHolder};
 use walkback_core::{Access, Cx, Error, ErrorKind, Result, Session};
 
+use crate::gate;
 use crate::journal::{Journal, RunRecord, RunStatus};
 use crate::lock::{Lock, NAME, WORK, described, phrase};
 use crate::runner::Runner;
+use crate::settings::Consent;
+use crate::state::State;
 use crate::watch::ABORT;
 
 /// How often it is asked whether the run has stopped.
@@ -132,9 +135,10 @@ impl Runner {
     /// Ends the sessions of a run that is gone, so that its lock is free. What they had not committed is rolled back.
     ///
     /// # Errors
-    /// As [`Runner::plan_unlock`], if the run has been heard of meanwhile; `PermissionDenied` if the user of the connection may
+    /// As [`Runner::plan_unlock`], if the run has been heard of meanwhile; `Refused` by the policy; `PermissionDenied` if the user of the connection may
     /// not end them.
-    pub async fn unlock(&self, cx: &Cx, plan: &UnlockPlan) -> Result<UnlockPlan> {
+    pub async fn unlock(&self, cx: &Cx, plan: &UnlockPlan, consent: &Consent) -> Result<UnlockPlan> {
+        gate::change(self.settings(), consent)?;
         let mut ended = Vec::new();
         for planned in plan.sessions.iter().filter(|planned| planned.lock == NAME) {
             // Whoever holds it now has to be the same, and silent still.
@@ -147,10 +151,18 @@ impl Runner {
         }
         // Who holds the lock from here on is this process, and what works without it has lost its run.
         let _lock = Lock::take(self, cx, "unlock").await?;
-        self.release_after_kill(cx).await?;
         if let Some(working) = self.silent(cx, WORK).await? {
             self.control_of_locks()?.end_session(cx, &working.session).await?;
             ended.push(working);
+        }
+        // While something is half-done applications stay kept from writing: `recover` lets them, once it is right.
+        let mut session = self.connect(cx, Access::Read).await?;
+        let is_half_done = State::load(self, cx, &mut *session).await?.needs_recovery();
+        drop(session);
+        if !is_half_done
+            && let Some(notice) = self.release_after_kill(cx, None).await?.and_then(|it| it.notice)
+        {
+            cx.progress().warn(&notice);
         }
         Ok(UnlockPlan { sessions: ended })
     }

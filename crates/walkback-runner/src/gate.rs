@@ -2,23 +2,30 @@
 
 use walkback_core::{Cx, Direction, Error, ErrorKind, Result};
 
-use crate::plan::{Plan, RunKind};
+use crate::loss::Loss;
+use crate::plan::Plan;
 use crate::rollback::RollbackPlan;
+use crate::runner::Runner;
 use crate::settings::{Consent, Decision, Settings};
 
 /// Lets a plan through, or says what is missing.
 ///
 /// Walking back is what a person does when something is wrong: what a *down* destroys is covered by the loss
-/// that is shown and confirmed, so only `up` is asked about destruction.
-pub(crate) fn plan(settings: &Settings, cx: &Cx, plan: &Plan, consent: &Consent) -> Result<()> {
+/// that is shown and confirmed, so only what goes up is asked about destruction. A run that is part of another began
+/// within its hours.
+pub(crate) fn plan(runner: &Runner, cx: &Cx, plan: &Plan, consent: &Consent) -> Result<()> {
+    let settings = runner.settings();
     change(settings, consent)?;
-    if plan.steps.iter().any(|step| step.direction == Direction::Up) {
+    let goes_up = plan.steps.iter().any(|step| step.direction == Direction::Up);
+    if goes_up && runner.outer().is_none() {
         hours(settings, cx)?;
     }
-    if plan.kind != RunKind::Up || settings.policy.destructive != Decision::Refuse || consent.destructive {
+    loss(settings, &plan.loss, consent)?;
+    if settings.policy.destructive != Decision::Refuse || consent.destructive {
         return Ok(());
     }
-    let Some((step, statement)) = plan.destructive().next() else {
+    let mut destructive = plan.destructive();
+    let Some((step, statement)) = destructive.find(|(step, _)| step.direction == Direction::Up) else {
         return Ok(());
     };
     Err(Error::new(
@@ -34,14 +41,19 @@ pub(crate) fn plan(settings: &Settings, cx: &Cx, plan: &Plan, consent: &Consent)
 /// Lets a rollback through, or says what is missing.
 pub(crate) fn rollback(settings: &Settings, plan: &RollbackPlan, consent: &Consent) -> Result<()> {
     change(settings, consent)?;
-    let lost: u64 = plan.loss().map(|loss| loss.rows).sum();
+    loss(settings, plan.loss(), consent)
+}
+
+/// Refuses what takes away rows that were written since, by a rollback or by downs.
+fn loss<'l>(settings: &Settings, loss: impl IntoIterator<Item = &'l Loss>, consent: &Consent) -> Result<()> {
+    let lost: u64 = loss.into_iter().map(|loss| loss.rows).sum();
     if lost == 0 || settings.policy.lossy != Decision::Refuse || consent.lossy {
         return Ok(());
     }
     Err(Error::new(
         ErrorKind::Refused,
         format!(
-            "this rollback would take back {lost} rows written since, and `{}` refuses that",
+            "this would take back {lost} rows written since, and `{}` refuses that",
             settings.environment
         ),
     )

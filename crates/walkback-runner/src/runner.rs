@@ -202,7 +202,7 @@ impl Runner {
     /// # Errors
     /// `Refused`, with what is missing.
     pub fn check(&self, cx: &Cx, plan: &Plan, consent: &Consent) -> Result<()> {
-        gate::plan(&self.settings, cx, plan, consent)
+        gate::plan(self, cx, plan, consent)
     }
 
     /// Says whether the policy lets a rollback through.

@@ -132,6 +132,9 @@ pub(super) async fn rights_are_read_and_can_be_given_again(fixture: EngineFixtur
     Ok(())
 }
 
+/// How long to wait for what others have under way.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 pub(super) async fn a_database_that_is_read_only_keeps_applications_from_writing(
     fixture: EngineFixture,
 ) -> Result<()> {
@@ -141,17 +144,26 @@ pub(super) async fn a_database_that_is_read_only_keeps_applications_from_writing
         return Ok(());
     };
     assert!(!control.read_only(&cx()).await?);
-    control.set_read_only(&cx(), true).await?;
+    control.check_read_only(&cx()).await?;
+    let claim = control.claim_read_only(&cx()).await?;
+    assert!(claim.is_some(), "somebody else keeps applications from writing");
+    let before = control.before_read_only(&cx()).await?;
+    assert!(!before.contains('\n'), "{before}");
+    control.begin_read_only(&cx(), PATIENCE).await?;
     let now = control.read_only(&cx()).await;
     let own = async {
         let mut session = fixture.writer().await?;
         run(&mut *session, "UPDATE t SET note = 'by walkback'").await
     };
     let own = own.await;
-    control.set_read_only(&cx(), false).await?;
+    control.end_read_only(&cx(), Some(&before), PATIENCE).await?;
     assert!(now?, "it does not say that it is read-only");
     assert_eq!(own?, 1, "walkback itself cannot write any more");
     assert!(!control.read_only(&cx()).await?);
+    // It can be done twice, and without knowing what was before.
+    control.end_read_only(&cx(), None, PATIENCE).await?;
+    assert!(!control.read_only(&cx()).await?);
+    drop(claim);
     let mut session = fixture.writer().await?;
     run(&mut *session, "UPDATE t SET note = 'again'").await?;
     Ok(())

@@ -65,7 +65,7 @@ impl Runner {
     /// # Errors
     /// The error of the stage that failed, once all is as it was before; `NeedsRecovery` if it could not be brought back.
     pub async fn run_deploy(&self, cx: &Cx, plan: &DeployPlan, consent: &Consent) -> Result<ProcedureReport> {
-        gate::plan(self.settings(), cx, &plan.up, consent)?;
+        gate::plan(self, cx, &plan.up, consent)?;
         gate::hours(self.settings(), cx)?;
         let planned = Planned {
             to: &plan.up.to,

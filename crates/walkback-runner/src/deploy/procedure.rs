@@ -103,7 +103,7 @@ impl<'a> Procedure<'a> {
         let lock = Lock::take(runner, cx, kind).await?;
         let mut session = runner.connect(cx, Access::Write).await?;
         let dialect = runner.dialect();
-        runner.quiet()?;
+        runner.check_quiet(cx).await?;
         session.begin(cx, Begin::Write).await?;
         Journal::new(&mut *session, &*dialect).create(cx).await?;
         session.commit(cx).await?;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use walkback_core::capture::Captured;
-use walkback_core::engine::Begin;
+use walkback_core::engine::{Begin, Claim};
 use walkback_core::ledger::LedgerFormat;
 use walkback_core::statement::{Action, Location};
 use walkback_core::{
@@ -97,6 +97,10 @@ pub(crate) struct Execution<'a> {
     pub(crate) captures_own: bool,
     /// Why the tables of the migration under way cannot be moved aside, or what it changes not be captured.
     pub(crate) needs_point: Option<String>,
+    /// Whether this run keeps applications from writing.
+    pub(crate) keeps_quiet: bool,
+    /// Held as long as that.
+    pub(crate) claim: Option<Claim>,
     seq: i64,
     started: Instant,
     /// The lock of the tool whose ledger this is. Its drop needs walkback's own still.
@@ -116,7 +120,7 @@ impl Runner {
     /// `Refused` by the policy, `Locked` if somebody else runs, `CheckFailed` if the database is no longer
     /// what the plan was made for, `NeedsRecovery` if a failed migration could not be undone.
     pub async fn run(&self, cx: &Cx, plan: &Plan, consent: &Consent) -> Result<RunReport> {
-        gate::plan(self.settings(), cx, plan, consent)?;
+        gate::plan(self, cx, plan, consent)?;
         let (mut execution, steady) =
             Execution::begin(self, cx, plan.kind, consent, &rights::of_plan(plan)).await?;
         let cx = &steady;
@@ -148,7 +152,7 @@ impl<'a> Execution<'a> {
         actions: &[Action],
     ) -> Result<(Self, Cx)> {
         if !matches!(kind, RunKind::Recover | RunKind::Purge | RunKind::Stamp) {
-            runner.quiet()?;
+            runner.check_quiet(cx).await?;
         }
         let lock = Lock::take(runner, cx, kind.name()).await?;
         let mut session = runner.connect(cx, Access::Write).await?;
@@ -249,6 +253,8 @@ impl<'a> Execution<'a> {
             captured: Vec::new(),
             captures_own: false,
             needs_point: None,
+            keeps_quiet: false,
+            claim: None,
             seq: 0,
             started: Instant::now(),
             incumbent,
@@ -297,9 +303,11 @@ impl<'a> Execution<'a> {
         self.abandon_load(cx).await?;
         let detail = format!("it was killed; run `{}` put it right", self.run.id);
         for run in std::mem::take(&mut self.state.unfinished) {
+            let left = self.left_by_hooks(cx, &run).await?;
             self.journal()
                 .finish_run(cx, &run.id, RunStatus::Interrupted, &run.from, &detail, &at)
                 .await?;
+            self.report.warnings.extend(left);
         }
         Ok(())
     }
@@ -482,7 +490,8 @@ impl<'a> Execution<'a> {
                     .await?;
                 self.session.commit(cx).await?;
                 cx.step("run.finished");
-                self.end_quiet(cx).await;
+                let told = self.end_quiet(cx).await;
+                self.report.failed_after.extend(told);
                 self.report.to = to;
                 self.report.duration_ms =
                     u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -77,7 +77,12 @@ impl Execution<'_> {
                 outcome => outcome?,
             }
         }
-        self.keep_quiet(cx).await?;
+        match self.keep_quiet(cx).await {
+            Err(error) if self.runner.goes_back_anyway() => self.report.warnings.push(format!(
+                "applications were not kept from writing: {error}; went back all the same"
+            )),
+            outcome => outcome?,
+        }
         if !moments.is_empty() {
             let unfinished = std::mem::take(&mut self.state.unfinished);
             self.state = State::load(self.runner, cx, &mut *self.session).await?;
@@ -89,9 +94,10 @@ impl Execution<'_> {
     /// Runs the hooks after the work, whatever came of it, and returns what came of it.
     pub(crate) async fn after(&mut self, cx: &Cx, around: &Around, outcome: Result<()>) -> Result<()> {
         let needs_recovery = matches!(&outcome, Err(error) if error.kind() == ErrorKind::NeedsRecovery);
-        if !needs_recovery {
-            self.end_quiet(cx).await;
-        }
+        let told_of_quiet = match needs_recovery {
+            false => self.end_quiet(cx).await,
+            true => Vec::new(),
+        };
         let word = match &outcome {
             Ok(()) => "done",
             Err(error) if error.kind() == ErrorKind::NeedsRecovery => {
@@ -119,18 +125,27 @@ impl Execution<'_> {
         }
         match outcome {
             Ok(()) => {
+                self.report.failed_after.extend(told_of_quiet);
                 self.report.failed_after.extend(failures.iter().map(told));
                 Ok(())
             }
-            Err(error) => Err(failures.iter().fold(error, |error, failure| {
-                error.hint(format!("and then: {}", told(failure)))
-            })),
+            Err(error) => {
+                let failures = failures.iter().map(told);
+                let told = told_of_quiet.into_iter().chain(failures);
+                Err(told.fold(error, |error, failure| error.hint(format!("and then: {failure}"))))
+            }
         }
     }
 
     fn not_run_after(&self, around: &Around, error: Error) -> Error {
         let hooks = &self.runner.settings().hooks;
         let left = around.after.iter().flat_map(|moment| hooks.phrases(*moment));
+        let error = match self.keeps_quiet {
+            true => {
+                error.hint("applications are still kept from writing; `walkback recover` lets them again")
+            }
+            false => error,
+        };
         left.fold(error, |error, command| {
             error.hint(format!("once that is done, run what was left out: `{command}`"))
         })

@@ -41,7 +41,7 @@ pub(super) async fn check(cx: &Cx, check: &HealthCheck, surroundings: Surroundin
 async fn ask(cx: &Cx, check: &HealthCheck, surroundings: Surroundings<'_>) -> Result<(End, String)> {
     match &check.probe {
         Probe::Command(command) => shell::run(cx, command, check.timeout, surroundings).await,
-        Probe::Http(url) => tokio::select! {
+        Probe::Http { url, .. } => tokio::select! {
             answer = over_http(url, check.timeout) => Ok(match answer? {
                 Ok(said) => (End::Done, said),
                 Err(why) => (End::Failed(why.clone()), why),

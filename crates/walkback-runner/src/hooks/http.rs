@@ -32,6 +32,8 @@ fn client(timeout: Duration) -> Result<reqwest::Client> {
     reqwest::Client::builder()
         .timeout(timeout)
         .no_proxy()
+        // Where it leads to may be a page for people, which is always well.
+        .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("walkback/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| {

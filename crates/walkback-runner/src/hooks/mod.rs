@@ -152,7 +152,12 @@ impl Hook {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probe {
     /// A URL that answers with a status of success.
-    Http(String),
+    Http {
+        /// What is asked.
+        url: String,
+        /// What is shown and recorded: the URL as it is written, before variables are filled in.
+        shown: String,
+    },
     /// A command that ends with 0.
     Command(String),
 }
@@ -162,7 +167,7 @@ impl Probe {
     #[must_use]
     pub fn phrase(&self) -> String {
         match self {
-            Self::Http(url) => format!("GET {}", without_password(url)),
+            Self::Http { shown, .. } => format!("GET {}", without_password(shown)),
             Self::Command(command) => command.clone(),
         }
     }
@@ -254,8 +259,12 @@ mod tests {
 
     #[test]
     fn a_url_is_shown_without_its_password() {
-        let shown = |url: &str| Probe::Http(url.into()).phrase();
+        let shown = |shown: &str| {
+            let (url, shown) = ("http://h/secret".into(), shown.into());
+            Probe::Http { url, shown }.phrase()
+        };
         assert_eq!(shown("http://a:b@h/x?y@z"), "GET http://***@h/x?y@z");
         assert_eq!(shown("http://h:80/x@y"), "GET http://h:80/x@y");
+        assert_eq!(shown("http://h/${TOKEN}"), "GET http://h/${TOKEN}");
     }
 }

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
 use walkback_core::{Cx, Error, ErrorKind, Result};
@@ -17,6 +17,9 @@ const KEPT: u64 = 8 * 1024;
 
 /// How long a command may take to end by itself once it was asked to.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How often it is asked whether it has.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How a command ended.
 #[derive(Debug)]
@@ -108,14 +111,31 @@ impl Group {
         })
     }
 
-    /// Asks all of it to end, and ends what does not.
+    /// Asks all of it to end, and ends what does not: a shell is gone at once, and what it has started may have to tidy up.
     async fn stop(&mut self) {
         self.signal(false);
+        let until = Instant::now() + GRACE;
         let waited = tokio::time::timeout(GRACE, self.child.wait()).await;
+        while Instant::now() < until && !self.is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
         self.signal(true);
         if waited.is_err() {
             self.child.wait().await.ok();
         }
+    }
+
+    /// Returns whether nothing of it is left.
+    #[cfg(unix)]
+    fn is_empty(&self) -> bool {
+        self.leader
+            .is_none_or(|leader| rustix::process::test_kill_process_group(leader).is_err())
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unused_self, reason = "there are no groups")]
+    fn is_empty(&self) -> bool {
+        true
     }
 
     #[cfg(unix)]
@@ -162,16 +182,102 @@ fn shell(command: &str) -> Command {
 fn tail(output: &mut File, secret: Option<&str>) -> String {
     let mut bytes = Vec::new();
     let length = output.metadata().map_or(0, |metadata| metadata.len());
+    let secret = secret.unwrap_or_default().as_bytes();
+    // A password across the beginning of what is kept is seen as a whole, also where each of its bytes is written as three.
+    let before = u64::try_from(secret.len()).unwrap_or(0).saturating_mul(3);
+    let begin = length.saturating_sub(KEPT);
+    let from = begin.saturating_sub(before);
     // What cannot be read is not shown; the hook has ended all the same.
     output
-        .seek(SeekFrom::Start(length.saturating_sub(KEPT)))
+        .seek(SeekFrom::Start(from))
         .and_then(|_| output.read_to_end(&mut bytes))
         .ok();
-    let text = String::from_utf8_lossy(&bytes);
+    let cut = usize::try_from(begin - from).unwrap_or(0);
+    let text = masked(&bytes, secret, cut);
     // Databases keep no NUL in a text.
-    let text = text.trim_end().replace('\0', "\u{fffd}");
-    match secret.filter(|secret| !secret.is_empty()) {
-        Some(secret) => text.replace(secret, "***"),
-        None => text,
+    String::from_utf8_lossy(&text)
+        .trim_end()
+        .replace('\0', "\u{fffd}")
+}
+
+/// Returns what stands from `cut` on, with each occurrence of a secret replaced, also in the form that URLs have it in.
+fn masked(bytes: &[u8], secret: &[u8], cut: usize) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = bytes.get(at..).unwrap_or_default();
+        match occurrence(rest, secret) {
+            Some(length) => {
+                at += length;
+                if at > cut {
+                    text.extend_from_slice(b"***");
+                }
+            }
+            None => {
+                if at >= cut {
+                    text.extend(rest.first());
+                }
+                at += 1;
+            }
+        }
+    }
+    text
+}
+
+/// Returns how long a secret is that stands at the beginning, each of its bytes as it is or as `%2F`.
+fn occurrence(bytes: &[u8], secret: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for byte in secret {
+        let rest = bytes.get(at..)?;
+        let encoded = |rest: &[u8]| match rest {
+            [b'%', high, low, ..] => {
+                let digit = |digit: u8| char::from(digit).to_digit(16);
+                Some(digit(*high)? * 16 + digit(*low)? == u32::from(*byte))
+            }
+            _ => None,
+        };
+        at += match rest.first()? {
+            _ if encoded(rest) == Some(true) => 3,
+            first if first == byte => 1,
+            _ => return None,
+        };
+    }
+    (at > 0).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn shown(written: &str, secret: &str) -> String {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(written.as_bytes()).unwrap();
+        tail(&mut file, Some(secret))
+    }
+
+    #[test]
+    fn a_password_is_not_shown_in_any_form() {
+        assert_eq!(shown("a p/w:d b", "p/w:d"), "a *** b");
+        assert_eq!(shown("db://u:p%2Fw%3ad@h", "p/w:d"), "db://u:***@h");
+        assert_eq!(shown("db://u:%70%2F%77:d@h", "p/w:d"), "db://u:***@h");
+        assert_eq!(shown("100%", "%"), "100***");
+        assert_eq!(shown("a%2", "a/"), "a%2");
+        assert_eq!(shown("nothing", ""), "nothing");
+    }
+
+    #[test]
+    fn a_password_across_the_cut_is_not_shown_in_part() {
+        let kept = usize::try_from(KEPT).unwrap();
+        for before in 0..20 {
+            for password in ["geheim", "ge%68eim", "%67%65%68%65%69%6d"] {
+                let end = "x".repeat(kept - before);
+                let text = shown(&format!("{}{password}{end}", "y".repeat(100)), "geheim");
+                let told = text.trim_matches(['x', 'y']);
+                assert!(told.is_empty() || told == "***", "{before}: {told}");
+                assert!(text.len() <= kept + 3);
+            }
+        }
     }
 }

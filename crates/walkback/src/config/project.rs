@@ -171,7 +171,10 @@ impl Project {
                     .error("`http` of `health_check` is no URL of HTTP")
                     .hint("write it as `http = \"http://localhost:8080/health\"`"));
             }
-            check.probe = Probe::Http(text);
+            check.probe = Probe::Http {
+                url: text,
+                shown: url.value.clone(),
+            };
         }
         hooks.folder = Some(self.base.clone()).filter(|folder| !folder.as_os_str().is_empty());
         Ok(hooks)

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use walkback_core::bulk::Chunk;
 use walkback_core::capture::{Capture, Captured};
 use walkback_core::catalog::Table;
 use walkback_core::dump::Dumps;
-use walkback_core::engine::{Control, EngineInfo, HolderSession, Login, Physical, Scratch, ScratchDatabase};
+use walkback_core::engine::{
+    Claim, Control, EngineInfo, HolderSession, Login, Physical, Scratch, ScratchDatabase,
+};
 use walkback_core::grants::GrantKeeping;
 use walkback_core::witness::Witness;
 use walkback_core::{Access, Cx, Dialect, Engine, Error, Result, Session, TableName};
@@ -135,8 +138,24 @@ impl Control for Faulty {
         Ok(false)
     }
 
-    async fn set_read_only(&self, _: &Cx, _: bool) -> Result<()> {
+    async fn check_read_only(&self, _: &Cx) -> Result<()> {
         Ok(())
+    }
+
+    async fn claim_read_only(&self, _: &Cx) -> Result<Option<Claim>> {
+        Ok(Some(Claim::free()))
+    }
+
+    async fn before_read_only(&self, _: &Cx) -> Result<String> {
+        Ok(String::new())
+    }
+
+    async fn begin_read_only(&self, _: &Cx, _: Duration) -> Result<()> {
+        Ok(())
+    }
+
+    async fn end_read_only(&self, _: &Cx, _: Option<&str>, _: Duration) -> Result<Option<String>> {
+        Ok(None)
     }
 
     async fn lock_session(&self, _: &Cx, _: &str) -> Result<Option<HolderSession>> {

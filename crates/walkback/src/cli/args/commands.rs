@@ -539,9 +539,8 @@ pub(crate) struct Abort {
 /// Arguments of `unlock`.
 #[derive(Debug, Args)]
 pub(crate) struct Unlock {
-    /// Confirm by the name of the environment, where the policy says `confirm = "type-name"` and nobody can type it.
-    #[arg(long, value_name = "ENV")]
-    pub(crate) confirm_name: Option<String>,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
 }
 
 /// Arguments of `purge`.

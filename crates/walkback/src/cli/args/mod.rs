@@ -288,6 +288,7 @@ impl Command {
             Self::Load(args) => args.consent.lock_timeout,
             Self::Recover(args) => args.consent.lock_timeout,
             Self::Purge(args) => args.consent.lock_timeout,
+            Self::Unlock(args) => args.consent.lock_timeout,
             Self::Backup(Backup::Prune(args)) => args.lock_timeout,
             Self::Maintenance(Maintenance::On(args) | Maintenance::Off(args)) => args.consent.lock_timeout,
             _ => None,

@@ -27,7 +27,10 @@ pub(super) async fn run(context: &Context, command: &Maintenance) -> Result<u8> 
             )
             .await?;
     }
-    runner.set_read_only(&context.cx, wanted, &consent(rules)).await?;
+    let notice = runner.set_read_only(&context.cx, wanted, &consent(rules)).await?;
+    if let Some(notice) = notice {
+        context.out.warn(&notice);
+    }
     say(context, &place(&runner), wanted)
 }
 

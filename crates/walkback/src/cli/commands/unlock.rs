@@ -6,7 +6,7 @@ use walkback_runner::UnlockPlan;
 
 use super::change::place;
 use crate::cli::args::Unlock;
-use crate::cli::context::{Context, json};
+use crate::cli::context::{Context, consent, json};
 use crate::cli::exit;
 
 pub(super) async fn run(context: &Context, args: &Unlock) -> Result<u8> {
@@ -20,14 +20,16 @@ pub(super) async fn run(context: &Context, args: &Unlock) -> Result<u8> {
         return Ok(exit::DONE);
     };
     context.out.detail(text(&plan));
+    let consent = consent(&args.consent);
+    runner.check_change(&consent)?;
     context
         .confirm(
             &runner,
             format!("end these sessions {}", place(&runner)),
-            args.confirm_name.as_deref(),
+            args.consent.confirm_name.as_deref(),
         )
         .await?;
-    let ended = runner.unlock(&context.cx, &plan).await?;
+    let ended = runner.unlock(&context.cx, &plan, &consent).await?;
     context.out.text(match ended.sessions.len() {
         0 => "they had gone meanwhile; the lock is free".to_owned(),
         _ => "the lock is free; `walkback status` says whether there is something to recover".to_owned(),

@@ -93,7 +93,12 @@ impl<'a> Table<'a> {
         let (probe, url) = match (http, command) {
             (Some(url), None) => {
                 self.refuse_without_http(&url)?;
-                (Probe::Http(String::new()), Some(url))
+                let shown = url.value.clone();
+                let probe = Probe::Http {
+                    url: String::new(),
+                    shown,
+                };
+                (probe, Some(url))
             }
             (None, Some(command)) if !command.value.trim().is_empty() => {
                 (Probe::Command(command.value), None)
