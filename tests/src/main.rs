@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::time::Instant;
+
 use chrono::{DateTime, Utc};
 use walkback::cli::{self, Hooks};
 use walkback_core::cx::{Clock, Steps};
@@ -22,6 +24,12 @@ fn main() -> ExitCode {
         .and_then(|text| text.parse().ok())
     {
         hooks.clock = Some(Arc::new(StoppedClock(now)));
+    }
+    if let Some(begin) = std::env::var("WALKBACK_TEST_CLOCK_FROM")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
+        hooks.clock = Some(Arc::new(RunningClock(begin, Instant::now())));
     }
     if kill_at.is_some() || log.is_some() {
         hooks.steps = Some(Arc::new(KillAt {
@@ -40,6 +48,16 @@ struct StoppedClock(DateTime<Utc>);
 impl Clock for StoppedClock {
     fn now(&self) -> DateTime<Utc> {
         self.0
+    }
+}
+
+/// A clock that runs from the moment the test chose.
+#[derive(Debug)]
+struct RunningClock(DateTime<Utc>, Instant);
+
+impl Clock for RunningClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.0 + self.1.elapsed()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use walkback_tests::{Backend, Output, Sandbox};
 
-use crate::service::{Application, add_hooks, log, project, recorded};
+use crate::service::{Application, SERVICES, add_hooks, log, pending, project, recorded};
 
 /// Hooks that write what they are told into the log.
 const TELLING: &str = r#"
@@ -279,6 +279,98 @@ pub(crate) fn the_password_is_in_no_output(backend: Backend) {
         variables.iter().all(|line| !line.contains("***")),
         "a variable held it: {told}"
     );
+}
+
+pub(crate) fn a_hook_that_is_stopped_may_tidy_up(backend: Backend) {
+    let sandbox = project(
+        backend,
+        r#"before_up = [{ run = "(trap 'sleep 0.5; touch tidy; exit' TERM; while :; do sleep 0.1; done) & wait", timeout = "700ms" }]"#,
+    );
+    note(&sandbox);
+    let failed = sandbox.run(&["up", "-y"]);
+    assert_eq!(failed.code, Some(1), "{}", failed.transcript());
+    assert!(sandbox.path("tidy").exists(), "it was killed at once");
+}
+
+pub(crate) fn a_health_check_is_shown_as_it_is_written(backend: Backend) {
+    let sandbox = project(
+        backend,
+        "health_check = { http = \"http://127.0.0.1:9/?token=${HEALTH_TOKEN}\", retries = 0 }",
+    );
+    let done = sandbox.run_with(
+        &["rollback", "-y"],
+        &[("HEALTH_TOKEN", "t0psecret"), ("RUST_LOG", "trace")],
+    );
+    assert_eq!(done.code, Some(3), "{}", done.transcript());
+    assert!(!done.transcript().contains("t0psecret"), "{}", done.transcript());
+    let audit = sandbox
+        .run_with(&["audit", "--json"], &[("HEALTH_TOKEN", "t0psecret")])
+        .stdout;
+    assert!(
+        !audit.contains("t0psecret") && audit.contains("${HEALTH_TOKEN}"),
+        "{audit}"
+    );
+}
+
+/// The rows of the table for the other commands: what fails before the work stops it, what fails after it is told.
+pub(crate) fn every_command_keeps_to_the_rule_for_its_hooks(backend: Backend) {
+    let sandbox = project(backend, "");
+    let backup = sandbox.backup();
+    note(&sandbox);
+    sandbox.migration("003_table", "CREATE TABLE t (x INTEGER);", "DROP TABLE t;");
+    sandbox.ok(&["up", "-y"]);
+    for (kind, line) in [
+        ("down", &["down", "-y"][..]),
+        ("rollback", &["rollback", "-y"]),
+        ("restore", &["restore", &backup, "-y"]),
+    ] {
+        let before = sandbox.contents();
+        let told = format!("after_{kind} = [\"echo $WALKBACK_OUTCOME > told\"]");
+        add_hooks(&sandbox, &format!("before_{kind} = [\"exit 1\"]\n{told}"));
+        let failed = sandbox.run(line);
+        assert_eq!(failed.code, Some(1), "{}", failed.transcript());
+        assert!(
+            failed.stderr.contains("nothing was changed"),
+            "{}",
+            failed.transcript()
+        );
+        assert_eq!(
+            std::fs::read_to_string(sandbox.path("told")).ok().as_deref(),
+            Some("failed\n"),
+            "{kind}"
+        );
+        sandbox.assert_contents(&before, kind);
+        add_hooks(&sandbox, &format!("after_{kind} = [\"echo no cache; exit 1\"]"));
+        let done = sandbox.run(line);
+        assert_eq!(done.code, Some(3), "{}", done.transcript());
+        assert!(done.stderr.contains("no cache"), "{}", done.transcript());
+        assert!(sandbox.contents() != before, "{kind}: it stays done");
+        assert_eq!(recorded(&sandbox, kind), [format!("after_{kind} failed")]);
+    }
+}
+
+/// `restore` and `stamp` end the row of a killed deployment as well.
+pub(crate) fn whoever_ends_a_killed_deployment_names_its_services(backend: Backend) {
+    let sandbox = project(backend, SERVICES);
+    let backup = sandbox.backup();
+    pending(&sandbox);
+    for line in [&["stamp", "002", "-y"][..], &["restore", &backup, "-y"]] {
+        // At the stage of the migrations: services are stopped.
+        let killed = sandbox.run_with(
+            &["deploy", "dev", "-y"],
+            &[("WALKBACK_TEST_KILL_AT", "procedure.stage 4")],
+        );
+        assert_eq!(killed.signal, Some(9), "{}", killed.transcript());
+        let ended = sandbox.ok(line);
+        assert!(
+            ended
+                .stderr
+                .contains("`stop_services` has run and `start_services` has not"),
+            "{}",
+            ended.transcript()
+        );
+        assert!(sandbox.status()["unfinished"].is_null());
+    }
 }
 
 /// Waits until a hook has written a file.

@@ -32,15 +32,18 @@ use forward::{
 };
 use full::{a_full_rollback_brings_the_code_back_too, what_fails_in_a_full_rollback_starts_the_services};
 use hooks::{
-    a_before_hook_that_fails_leaves_everything_as_it_was,
-    a_hook_over_its_time_is_stopped_with_all_it_started, a_killed_run_tells_which_hook_it_was_at,
-    an_after_hook_that_fails_is_told_and_undoes_nothing, hooks_run_in_order_and_know_what_goes_on,
+    a_before_hook_that_fails_leaves_everything_as_it_was, a_health_check_is_shown_as_it_is_written,
+    a_hook_over_its_time_is_stopped_with_all_it_started, a_hook_that_is_stopped_may_tidy_up,
+    a_killed_run_tells_which_hook_it_was_at, an_after_hook_that_fails_is_told_and_undoes_nothing,
+    every_command_keeps_to_the_rule_for_its_hooks, hooks_run_in_order_and_know_what_goes_on,
     interrupted_hooks_are_stopped_and_services_started, restores_and_rollbacks_have_hooks_and_a_health_check,
-    the_password_is_in_no_output,
+    the_password_is_in_no_output, whoever_ends_a_killed_deployment_names_its_services,
 };
 use policy::{
-    a_policy_that_cannot_be_kept_is_refused, applications_do_not_write_while_a_run_works_however_it_ends,
+    a_deployment_that_began_within_its_hours_goes_on, a_policy_that_cannot_be_kept_is_refused,
+    applications_do_not_write_while_a_run_works_however_it_ends,
     migrations_wait_for_their_hours_and_rollbacks_do_not, only_those_who_may_change_the_database,
+    what_is_refused_is_refused_of_every_command,
 };
 use unreachable::{
     cut_off_for_a_moment_a_deployment_goes_back, services_that_do_not_start_without_a_database_are_named,
@@ -63,6 +66,12 @@ fn main() -> ExitCode {
                 a_killed_run_tells_which_hook_it_was_at,
                 restores_and_rollbacks_have_hooks_and_a_health_check,
                 the_password_is_in_no_output,
+                a_hook_that_is_stopped_may_tidy_up,
+                a_health_check_is_shown_as_it_is_written,
+                every_command_keeps_to_the_rule_for_its_hooks,
+                whoever_ends_a_killed_deployment_names_its_services,
+                what_is_refused_is_refused_of_every_command,
+                a_deployment_that_began_within_its_hours_goes_on,
                 a_deployment_does_all_of_it,
                 a_dry_run_shows_all_of_it_and_runs_nothing,
                 hooks_after_a_deployment_change_nothing,

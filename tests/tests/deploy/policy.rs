@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use walkback_tests::{Backend, Sandbox};
 
-use crate::service::{pending, project};
+use crate::forward::stop;
+use crate::service::{SERVICES, pending, project};
 
 /// Gives the environment of a project a policy.
 fn policy(sandbox: &Sandbox, policy: &str) {
@@ -94,8 +95,126 @@ fn is_read_only(sandbox: &Sandbox) -> bool {
     sandbox.ok(&["maintenance", "status", "--json"]).json()["read_only"] == true
 }
 
+pub(crate) fn what_is_refused_is_refused_of_every_command(backend: Backend) {
+    let sandbox = project(backend, "");
+    sandbox.migration(
+        "002_drop",
+        "ALTER TABLE customers DROP COLUMN tier;",
+        "ALTER TABLE customers ADD COLUMN tier INTEGER;",
+    );
+    sandbox.migration(
+        "003_note",
+        "CREATE TABLE notes (note VARCHAR(40));",
+        "DROP TABLE notes;",
+    );
+    policy(&sandbox, "destructive = \"refuse\"\nlossy = \"refuse\"");
+    let refused = sandbox.run(&["goto", "002", "-y"]);
+    assert_eq!(refused.code, Some(6), "{}", refused.transcript());
+    sandbox.ok(&["goto", "002", "-y", "--allow-destructive"]);
+    let refused = sandbox.run(&["redo", "-y"]);
+    assert_eq!(refused.code, Some(6), "{}", refused.transcript());
+    assert!(
+        refused.stderr.contains("refuses what destroys"),
+        "{}",
+        refused.transcript()
+    );
+    sandbox.ok(&["up", "-y"]);
+    // A down destroys nothing that was written since, unless it was.
+    sandbox.ok(&["down", "-y"]);
+    sandbox.ok(&["up", "-y"]);
+    sandbox.sql("INSERT INTO notes VALUES ('written since')");
+    for line in [&["down", "-y"][..], &["goto", "002", "-y"], &["redo", "-y"]] {
+        let refused = sandbox.run(line);
+        assert_eq!(refused.code, Some(6), "{}", refused.transcript());
+        assert!(
+            refused.stderr.contains("written since"),
+            "{}",
+            refused.transcript()
+        );
+    }
+    assert_eq!(sandbox.value("SELECT note FROM notes"), "written since");
+    sandbox.ok(&["down", "-y", "--allow-lossy"]);
+}
+
+/// The hours end while the services stop.
+pub(crate) fn a_deployment_that_began_within_its_hours_goes_on(backend: Backend) {
+    let sandbox = project(backend, SERVICES);
+    pending(&sandbox);
+    let text = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("a file");
+    let text = text.replace(
+        "\n[env.dev.hooks]",
+        "\n[env.dev.policy]\nallowed_hours = \"daily 00:00-12:00\"\n\n[env.dev.hooks]",
+    );
+    let text = text.replace("stop_services = [", "stop_services = [\"sleep 4\", ");
+    sandbox.write("walkback.toml", &text);
+    let clock = [("WALKBACK_TEST_CLOCK_FROM", "2040-01-09T11:59:57Z")];
+    let done = sandbox.run_with(&["deploy", "dev", "-y"], &clock);
+    assert_eq!(done.code, Some(0), "{}", done.transcript());
+    stop(&sandbox);
+}
+
+/// The mode of MySQL is that of the whole server: who has it keeps everybody else from switching it.
+fn the_mode_of_a_server_is_one_programs(backend: Backend) {
+    let sandbox = project(backend, "");
+    policy(&sandbox, "read_only_during_run = true");
+    pending(&sandbox);
+    let mut other = sandbox.session();
+    assert_eq!(other.value("SELECT GET_LOCK('walkback-read-only', 60)"), "1");
+    for line in [
+        &["up", "-y", "--lock-timeout", "1s"][..],
+        &["maintenance", "on", "-y", "--lock-timeout", "1s"],
+    ] {
+        let refused = sandbox.run(line);
+        assert!(
+            refused.code != Some(0) && refused.stderr.contains("another run on this server"),
+            "{}",
+            refused.transcript()
+        );
+    }
+    assert!(!is_read_only(&sandbox));
+    drop(other);
+    sandbox.ok(&["up", "-y"]);
+    assert!(!is_read_only(&sandbox));
+}
+
+/// What a database says of itself is set again, and who was connected meanwhile is told of.
+fn what_was_set_before_is_set_again(backend: Backend) {
+    let setting = "SELECT coalesce(array_to_string(setconfig, ','), '') FROM pg_db_role_setting s \
+                   JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = current_database()";
+    let sandbox = project(backend, "");
+    policy(&sandbox, "read_only_during_run = true");
+    let name = sandbox.value("SELECT current_database()");
+    sandbox.sql(&format!(
+        "ALTER DATABASE \"{name}\" SET default_transaction_read_only = 'false'"
+    ));
+    sandbox.migration("002_slow", "SELECT pg_sleep(4);", "");
+    let child = sandbox.spawn(&["up", "-y"]);
+    let began = Instant::now();
+    while !is_read_only(&sandbox) {
+        assert!(began.elapsed() < Duration::from_secs(30), "never read-only");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mut late = sandbox.session();
+    assert_eq!(late.value("SHOW transaction_read_only"), "on");
+    let output = child.wait_with_output().expect("it ends");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("pg_terminate_backend"), "{told}");
+    assert_eq!(sandbox.value(setting), "default_transaction_read_only=false");
+    // Yes in another word is recognised, and is a person's.
+    sandbox.sql(&format!(
+        "ALTER DATABASE \"{name}\" SET default_transaction_read_only = 'yes'"
+    ));
+    assert!(is_read_only(&sandbox));
+    sandbox.ok(&["rollback", "-y"]);
+    assert!(is_read_only(&sandbox));
+}
+
 /// One after the other: on MySQL and MariaDB the mode is that of the whole server.
 pub(crate) fn applications_do_not_write_while_a_run_works_however_it_ends(backend: Backend) {
+    match backend.is_postgres() {
+        true => what_was_set_before_is_set_again(backend),
+        false => the_mode_of_a_server_is_one_programs(backend),
+    }
     applications_do_not_write_while_a_run_works(backend);
     a_killed_run_does_not_keep_applications_from_writing(backend);
 }
