@@ -1,0 +1,62 @@
+//! The rows of runs that were killed: who ends them, and what is told of them.
+
+use walkback_core::{Cx, Result};
+
+use super::{Execution, join};
+use crate::identity;
+use crate::journal::{RunRecord, RunStatus};
+
+impl Execution<'_> {
+    /// Ends the rows of runs that were killed. Where every migration is one transaction nothing of them is
+    /// half-done, and there is nothing to repair; anything else needs `recover`.
+    pub(super) async fn close_interrupted(&mut self, cx: &Cx) -> Result<()> {
+        self.state.refuse_half_done()?;
+        let unfinished = std::mem::take(&mut self.state.unfinished);
+        if !unfinished.is_empty() {
+            self.clear_after_kill(cx).await;
+        }
+        for run in &unfinished {
+            let left = self.left_by_hooks(cx, run).await?;
+            self.close_run(cx, run).await?;
+            self.report.warnings.push(format!(
+                "run `{}` ({}) had been killed; nothing of it was half-done, and its row is closed now",
+                run.id, run.kind
+            ));
+            self.report.warnings.extend(left);
+        }
+        Ok(())
+    }
+
+    /// Ends the rows of runs that were killed, in the current transaction: what they left half-done has been
+    /// replaced, or a person says what is really there.
+    pub(crate) async fn settle_unfinished(&mut self, cx: &Cx) -> Result<()> {
+        for statement in std::mem::take(&mut self.state.half_done) {
+            self.journal()
+                .forget_statements(cx, &statement.run_id, &statement.migration)
+                .await?;
+        }
+        let at = identity::moment(cx.now());
+        self.abandon_load(cx).await?;
+        let detail = format!("it was killed; run `{}` put it right", self.run.id);
+        for run in std::mem::take(&mut self.state.unfinished) {
+            let left = self.left_by_hooks(cx, &run).await?;
+            self.journal()
+                .finish_run(cx, &run.id, RunStatus::Interrupted, &run.from, &detail, &at)
+                .await?;
+            self.report.warnings.extend(left);
+        }
+        Ok(())
+    }
+
+    /// Ends the row of a run that was killed between two migrations.
+    pub(crate) async fn close_run(&mut self, cx: &Cx, run: &RunRecord) -> Result<()> {
+        let to = join(&self.state.heads(&self.state.applied_set()));
+        let detail = format!("it was killed; run `{}` found nothing half-done", self.run.id);
+        let at = identity::moment(cx.now());
+        self.journal()
+            .finish_run(cx, &run.id, RunStatus::Interrupted, &to, &detail, &at)
+            .await?;
+        cx.step("run.closed");
+        Ok(())
+    }
+}
