@@ -66,6 +66,27 @@ pub(crate) fn what_asks_the_database_is_run_by_alembic_and_walked_back(backend: 
     assert_eq!(project.versions(), ["aaa1".to_owned()].into());
 }
 
+/// Its session is one of its own, and opens while the database is read-only for everybody else.
+pub(crate) fn alembic_writes_while_applications_may_not(backend: Backend) {
+    let project = asking(backend);
+    let sandbox = &project.sandbox;
+    let text = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("a file");
+    sandbox.write(
+        "walkback.toml",
+        &format!("{text}\n[env.dev.policy]\nread_only_during_run = true\n"),
+    );
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(people(sandbox, "surname"), "Lovelace, Hopper");
+    // So it does where the URL has options of its own, which stand before those of the surroundings.
+    sandbox.ok(&["rollback", "-y", "--allow-lossy", "-n", "1"]);
+    let sign = if sandbox.url().contains('?') { '&' } else { '?' };
+    let with_options = format!("{}{sign}options=-cwork_mem%3D8MB", sandbox.url());
+    let text = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("a file");
+    sandbox.write("walkback.toml", &text.replace(&sandbox.url(), &with_options));
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(people(sandbox, "surname"), "Lovelace, Hopper");
+}
+
 /// Alembic's transaction is its own; nobody can look into it, and nobody else may write to its tables until it ends.
 pub(crate) fn what_alembic_runs_itself_goes_back_cell_by_cell(backend: Backend) {
     let project = asking(backend);

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         &[Backend::Sqlite, Backend::Postgres, Backend::Mysql] => [mlflow_goes_up_back_and_up_again],
         &[Backend::Postgres] => [
             a_dump_comes_back_and_the_version_with_it,
+            alembic_writes_while_applications_may_not,
             what_alembic_runs_itself_goes_back_cell_by_cell,
         ],
         &[Backend::Postgres, Backend::Mysql, Backend::Mariadb] => [
