@@ -21,6 +21,37 @@ use crate::link::Link;
 /// Takes the lock of who switches the mode of the server.
 const CLAIM: &str = "SELECT GET_LOCK('walkback-read-only', 0)";
 
+/// After how many seconds of silence the server ends the session of who switches the mode.
+const SILENCE: u64 = 30;
+
+/// How often that session gives a sign of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
+/// A session that gives signs of life until this is dropped, and ends then.
+struct Alive(tokio::task::JoinHandle<()>);
+
+impl Alive {
+    fn on(line: Line) -> Self {
+        Self(tokio::spawn(async move {
+            let cx = Cx::background();
+            loop {
+                tokio::time::sleep(SIGN_OF_LIFE).await;
+                let said = line.call(&cx, |link| Box::pin(async move { link.run("DO 0").await }));
+                if let Err(error) = said.await {
+                    tracing::warn!(%error, "the session that keeps the read-only mode for this run has ended");
+                    return;
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 #[async_trait]
 impl Control for MysqlEngine {
     async fn read_only(&self, cx: &Cx) -> Result<bool> {
@@ -38,13 +69,13 @@ impl Control for MysqlEngine {
         let taken = line
             .call(cx, |link| {
                 Box::pin(async move {
-                    // It is idle as long as the run takes.
-                    link.run("SET SESSION wait_timeout = 31536000").await?;
+                    // Of a machine that is gone nothing is heard, and the server ends its session.
+                    link.run(&format!("SET SESSION wait_timeout = {SILENCE}")).await?;
                     Ok(link.one(CLAIM).await?.as_deref() == Some("1"))
                 })
             })
             .await?;
-        Ok(taken.then(|| Claim::on(line)))
+        Ok(taken.then(|| Claim::on(Alive::on(line))))
     }
 
     async fn before_read_only(&self, _: &Cx) -> Result<String> {

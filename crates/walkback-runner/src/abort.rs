@@ -157,8 +157,15 @@ impl Runner {
         }
         // While something is half-done applications stay kept from writing: `recover` lets them, once it is right.
         let mut session = self.connect(cx, Access::Read).await?;
-        let is_half_done = State::load(self, cx, &mut *session).await?.needs_recovery();
+        let state = State::load(self, cx, &mut *session).await;
         drop(session);
+        let is_half_done = state.as_ref().map_or(true, State::needs_recovery);
+        if let Err(error) = &state {
+            cx.progress().warn(&format!(
+                "whether something is half-done cannot be read: {error}; if applications are kept from writing, \
+                 `walkback maintenance off` lets them"
+            ));
+        }
         if !is_half_done
             && let Some(notice) = self.release_after_kill(cx, None).await?.and_then(|it| it.notice)
         {

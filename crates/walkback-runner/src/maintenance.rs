@@ -45,9 +45,10 @@ impl Runner {
             }
             (false, true) => {
                 let before = self.noted_before(cx).await?;
-                control
-                    .end_read_only(cx, before.as_deref(), self.settings().lock_timeout)
-                    .await
+                let patience = self.settings().lock_timeout;
+                let notice = control.end_read_only(cx, before.as_deref(), patience).await?;
+                self.forget_before(cx).await?;
+                Ok(notice)
             }
         }
     }
@@ -59,6 +60,17 @@ impl Runner {
         let mut journal = Journal::new(&mut *session, &*dialect);
         match journal.exists(cx).await? {
             true => journal.set_meta(cx, BEFORE, before).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Forgets it: who switches it on next by other means has said nothing here.
+    async fn forget_before(&self, cx: &Cx) -> Result<()> {
+        let mut session = self.connect(cx, Access::Write).await?;
+        let dialect = self.dialect();
+        let mut journal = Journal::new(&mut *session, &*dialect);
+        match journal.exists(cx).await? {
+            true => journal.forget_meta(cx, BEFORE).await,
             false => Ok(()),
         }
     }

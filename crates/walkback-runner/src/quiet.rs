@@ -71,7 +71,8 @@ impl Runner {
                 .hint(format!(
                     "waited {} s; wait longer with `--lock-timeout 5m`",
                     patience.as_secs()
-                )));
+                ))
+                .hint("a run whose machine is gone leaves the mode to others within a minute"));
             }
             if !said {
                 cx.progress()
@@ -156,12 +157,13 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Lets applications write again, by a connection of its own: that of the run may be lost. Returns what is to be told.
-    pub(crate) async fn end_quiet(&mut self, cx: &Cx) -> Vec<String> {
+    /// Lets applications write again, by a connection of its own: that of the run may be lost. Returns what has failed; whom it
+    /// does not reach is a warning.
+    pub(crate) async fn end_quiet(&mut self, cx: &Cx) -> Option<String> {
         let cx = &cx.shielded();
         if !self.keeps_quiet && !matches!(self.journal().meta(cx, MARK).await, Ok(Some(_))) {
             self.claim = None;
-            return Vec::new();
+            return None;
         }
         let mut tries = 0;
         let outcome = loop {
@@ -178,14 +180,13 @@ impl Execution<'_> {
         match outcome {
             Ok(released) => {
                 self.keeps_quiet = false;
-                released
-                    .and_then(|released| released.notice)
-                    .into_iter()
-                    .collect()
+                let notice = released.and_then(|released| released.notice);
+                self.report.warnings.extend(notice);
+                None
             }
-            Err(error) => vec![format!(
+            Err(error) => Some(format!(
                 "applications are still kept from writing: {error}; `walkback maintenance off` lets them"
-            )],
+            )),
         }
     }
 

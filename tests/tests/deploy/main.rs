@@ -41,6 +41,7 @@ use hooks::{
 };
 use policy::{
     a_deployment_that_began_within_its_hours_goes_on, a_policy_that_cannot_be_kept_is_refused,
+    a_session_that_opens_meanwhile_is_only_told_of,
     applications_do_not_write_while_a_run_works_however_it_ends,
     migrations_wait_for_their_hours_and_rollbacks_do_not, only_those_who_may_change_the_database,
     what_is_refused_is_refused_of_every_command,
@@ -98,6 +99,7 @@ fn main() -> ExitCode {
                 without_its_database_a_deployment_starts_services,
                 services_that_do_not_start_without_a_database_are_named,
             ],
+            &[Backend::Postgres] => [a_session_that_opens_meanwhile_is_only_told_of],
             &[Backend::Sqlite] => [a_policy_that_cannot_be_kept_is_refused],
         },
     )

@@ -219,6 +219,37 @@ pub(crate) fn applications_do_not_write_while_a_run_works_however_it_ends(backen
     a_killed_run_does_not_keep_applications_from_writing(backend);
 }
 
+/// A pool that opens a connection at the wrong moment is told of, and takes no good deployment back.
+pub(crate) fn a_session_that_opens_meanwhile_is_only_told_of(backend: Backend) {
+    let sandbox = project(backend, "after_up = [\"touch released\"]");
+    policy(&sandbox, "read_only_during_run = true");
+    sandbox.migration(
+        "002_more",
+        "CREATE TABLE more (id INTEGER);\nSELECT pg_sleep(3);",
+        "",
+    );
+    let child = sandbox.spawn(&["deploy", "dev", "-y"]);
+    let began = Instant::now();
+    while !is_read_only(&sandbox) {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "it was never read-only"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mut pooled = sandbox.session();
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("cannot write until opened anew"), "{said}");
+    assert!(
+        sandbox.contents().rows.contains_key("more"),
+        "it was taken back: {said}"
+    );
+    assert!(pooled.try_sql("INSERT INTO more VALUES (1)").is_err());
+    sandbox.sql("INSERT INTO more VALUES (1)");
+}
+
 fn applications_do_not_write_while_a_run_works(backend: Backend) {
     let sandbox = project(backend, "after_up = [\"touch released\"]");
     policy(&sandbox, "read_only_during_run = true");

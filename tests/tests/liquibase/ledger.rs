@@ -189,7 +189,7 @@ pub(crate) fn what_a_whole_changelog_asks_for_is_asked_before_its_first_changese
     sandbox.sql("CREATE TABLE gate (id INT)");
     let master = |expected: u8, on_fail: &str| {
         let text = format!(
-            "<databaseChangeLog>\n<preConditions{on_fail}><sqlCheck expectedResult=\"{expected}\">SELECT COUNT(*) FROM gate</sqlCheck></preConditions>\n\
+            "<databaseChangeLog>\n<preConditions{on_fail}><sqlCheck expectedResult=\"0\">SELECT COUNT(*) FROM gate WHERE id > 9</sqlCheck><sqlCheck expectedResult=\"{expected}\">SELECT COUNT(*) FROM gate</sqlCheck></preConditions>\n\
              <changeSet id=\"1\" author=\"a\"><sql>INSERT INTO gate VALUES (1)</sql><rollback>DELETE FROM gate WHERE id = 1</rollback></changeSet>\n\
              <changeSet id=\"2\" author=\"a\"><sql>INSERT INTO gate VALUES (2)</sql><rollback>DELETE FROM gate WHERE id = 2</rollback></changeSet>\n</databaseChangeLog>"
         );

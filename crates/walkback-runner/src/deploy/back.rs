@@ -35,6 +35,7 @@ impl Procedure<'_> {
             return self.left_stopped(error);
         }
         if !self.stopped {
+            self.stayed();
             return error.wrap(format!("the deployment failed at `{stage}`; nothing was changed"));
         }
         cx.progress().warn(&format!(

@@ -130,6 +130,7 @@ impl Procedure<'_> {
             return self.left_stopped(error);
         }
         self.goes_back = true;
+        self.stayed();
         let has_any = self.runner.settings().hooks.has(Moment::StartServices);
         match self.hooks(cx, Moment::StartServices, Some("failed")).await {
             Ok(()) if has_any => error.hint("the services were started again"),

@@ -153,6 +153,11 @@ impl<'a> Procedure<'a> {
         Ok((procedure, cx))
     }
 
+    /// Notes that the database is where it was: nothing was applied.
+    pub(super) fn stayed(&mut self) {
+        self.run.to.clone_from(&self.run.from);
+    }
+
     /// Returns the runner of the runs that this one is made of.
     pub(super) fn inside(&self, goes_back: bool) -> Runner {
         self.runner.inside(Outer {

@@ -12,13 +12,14 @@ impl Execution<'_> {
     /// Applies a migration if what it asks for holds; else does what its author wants then.
     pub(super) async fn up_if_it_holds(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
         for condition in &step.script.conditions {
-            if condition.once {
-                if self.asked.contains(&condition.location) {
-                    continue;
-                }
-                self.asked.push(condition.location.clone());
+            // Several may stand on one line.
+            if condition.once && self.asked.contains(condition) {
+                continue;
             }
             let found = self.ask(cx, step, condition).await?;
+            if condition.once {
+                self.asked.push(condition.clone());
+            }
             if found == condition.expected {
                 continue;
             }

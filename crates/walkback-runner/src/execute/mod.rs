@@ -20,7 +20,8 @@ use std::time::Instant;
 use walkback_core::capture::Captured;
 use walkback_core::engine::{Begin, Claim};
 use walkback_core::ledger::LedgerFormat;
-use walkback_core::statement::{Action, Location};
+use walkback_core::migration::Condition;
+use walkback_core::statement::Action;
 use walkback_core::{
     Access, Cx, Dialect, Direction, Error, ErrorKind, MigrationId, Result, Session, TableName,
 };
@@ -61,7 +62,7 @@ pub(crate) struct Execution<'a> {
     /// The point that holds what was there before the run, if one was made.
     pub(crate) safety: Option<String>,
     /// What was asked that is asked once in a run.
-    pub(crate) asked: Vec<Location>,
+    pub(crate) asked: Vec<Condition>,
     /// Whether the session waits for locks as long as the author of one script says.
     pub(crate) limited: bool,
     /// Whether all that the run had done was taken back with what failed.

@@ -96,7 +96,7 @@ impl Execution<'_> {
         let needs_recovery = matches!(&outcome, Err(error) if error.kind() == ErrorKind::NeedsRecovery);
         let told_of_quiet = match needs_recovery {
             false => self.end_quiet(cx).await,
-            true => Vec::new(),
+            true => None,
         };
         let word = match &outcome {
             Ok(()) => "done",
