@@ -2,6 +2,7 @@
 //! transaction or the rows of the catalogs say it has changed are copied last.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use walkback_core::TableName;
 use walkback_core::witness::{COPY, WHOLE, WITNESSED, Witness};
@@ -13,29 +14,21 @@ use crate::engine::PostgresEngine;
 const NAMES: &str = "pg_temp._walkback_names";
 
 impl Witness for PostgresEngine {
-    fn first(&self, tables: &[TableName]) -> Vec<String> {
+    fn first(&self, tables: &[TableName], patience: Duration) -> Vec<String> {
         // In one order everywhere, so that two who hold tables do not wait for each other.
         let names: BTreeSet<String> = tables.iter().map(quoted_table).collect();
         let names: Vec<String> = names.into_iter().collect();
-        let mut statements = Vec::new();
-        if !names.is_empty() {
-            statements.push(format!(
-                "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE",
-                names.join(", ")
-            ));
-        }
-        // The number of the transaction is that of its outermost part, and so lower than all that come in it.
-        // Whoever may make no temporary tables is not witnessed, and migrates as before.
-        statements.push(
-            "DO $walkback$ BEGIN CREATE TEMPORARY TABLE _walkback_names ON COMMIT DROP AS \
-             SELECT c.oid, n.nspname, c.relname, a.attnum, a.attname, txid_current() % 4294967296 AS number \
-             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-             WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'; \
-             EXCEPTION WHEN insufficient_privilege THEN NULL; END $walkback$"
-                .to_owned(),
-        );
-        statements
+        let lock = match names.is_empty() {
+            true => String::new(),
+            false => format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE;", names.join(", ")),
+        };
+        vec![
+            // While the point is looked at, the transaction is idle.
+            "SET LOCAL idle_in_transaction_session_timeout = 0".to_owned(),
+            FIRST
+                .replace("{lock}", &lock)
+                .replace("{patience}", &patience.as_millis().max(1).to_string()),
+        ]
     }
 
     fn last(&self, home: Option<&str>) -> Vec<String> {
@@ -56,6 +49,24 @@ impl Witness for PostgresEngine {
             .collect()
     }
 }
+
+/// Locks the tables, and notes what they and their columns are called.
+///
+/// The number of the transaction is that of its outermost part, and so lower than all that come in it. Whoever may not lock, or
+/// may make no temporary tables, is not witnessed, and migrates as before.
+const FIRST: &str = "DO $walkback$ \
+    DECLARE usual text := current_setting('lock_timeout'); \
+    BEGIN \
+        PERFORM set_config('lock_timeout', '{patience}', true); \
+        {lock} \
+        PERFORM set_config('lock_timeout', usual, true); \
+        CREATE TEMP TABLE _walkback_names ON COMMIT DROP AS \
+        SELECT c.oid, n.nspname, c.relname, a.attnum, a.attname, txid_current() % 4294967296 AS number \
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+        WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'; \
+    EXCEPTION WHEN insufficient_privilege THEN NULL; \
+    END $walkback$";
 
 /// Returns the quoted name of a table of ours.
 fn own(home: Option<&str>, name: &str) -> String {
@@ -125,8 +136,12 @@ BEGIN
             WHEN one.renamed THEN 'it or a column of it has got another name'
         END);
         IF one.relkind = 'r' AND NOT one.divided AND NOT one.renamed THEN
-            EXECUTE format('DROP TABLE IF EXISTS %I.%I', home, {copy} || counted);
-            EXECUTE format('CREATE UNLOGGED TABLE %I.%I AS TABLE %I.%I', home, {copy} || counted, one.nspname, one.relname);
+            BEGIN
+                EXECUTE format('DROP TABLE IF EXISTS %I.%I', home, {copy} || counted);
+                EXECUTE format('CREATE UNLOGGED TABLE %I.%I AS TABLE %I.%I', home, {copy} || counted, one.nspname, one.relname);
+            EXCEPTION WHEN insufficient_privilege THEN
+                UPDATE {list} SET why = 'its rows may not be read' WHERE number = counted;
+            END;
         END IF;
     END LOOP;
     INSERT INTO {list} VALUES ({whole}, NULL, NULL, NULL);

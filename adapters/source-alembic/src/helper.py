@@ -329,12 +329,15 @@ def run():
     def step(_, context):
         # The transaction that Alembic would give it, where `env.py` gives none to all of them.
         with context.begin_transaction(_per_migration=True):
-            for sql in REQUEST["first"] or []:
+            watched = bool(REQUEST["first"])
+            # Where each statement is a transaction of its own nothing can be held.
+            holds = watched and context.connection.get_isolation_level() != "AUTOCOMMIT"
+            for sql in (REQUEST["first"] if holds else []):
                 execute(context, sql)
-            if REQUEST["first"] and not goes_on():
+            if watched and not goes_on():
                 raise Stopped("it was not to go on")
             getattr(revision.module, REQUEST["direction"])()
-            for sql in REQUEST["last"] or []:
+            for sql in (REQUEST["last"] if holds else []):
                 execute(context, sql)
             if execute(context, REQUEST["proof"]).rowcount != 1:
                 raise Elsewhere(f"`env.py` connects to another database: {context.connection.engine.url!r}")
@@ -350,7 +353,8 @@ def run():
     except Stopped as error:
         fail("stopped", error)
     except sa.exc.DBAPIError as error:
-        fail("database", error, revision)
+        state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+        fail("locked" if state == "55P03" else "database", error, revision)
     except Exception as error:
         fail("revision", error, revision)
     if not ran:

@@ -201,6 +201,8 @@ fn failed(program: &Path, failure: Option<Failure>, said: &str) -> Error {
             .hint("set `python` in the section `[source]` of walkback.toml, such as `python = \"venv/bin/python\"`")
             .hint(format!("or install it: `{} -m pip install alembic`", program.display())),
         "database" => Error::new(ErrorKind::Database, message),
+        "locked" => Error::new(ErrorKind::Locked, message)
+            .hint("nothing was changed; another session holds a lock: run it again, or wait longer with `--lock-timeout 5m`"),
         "stopped" => Error::new(ErrorKind::Locked, message).hint("nothing was changed; run it again"),
         "elsewhere" => Error::config(message)
             .hint("let `env.py` take the URL from `config.get_main_option(\"sqlalchemy.url\")`: walkback sets it there")

@@ -4,6 +4,8 @@
 //! tool runs statements of ours in it: first those that keep others from writing, and last those that copy the tables
 //! which it has changed. The copies are read after the commit, and dropped.
 
+use std::time::Duration;
+
 use crate::name::TableName;
 
 /// The table that lists the copies, beside the journal: a number, the schema and the name of the table, and why it
@@ -24,8 +26,8 @@ pub const WHOLE: i64 = 0;
 /// - Where the transaction is another one than that of `first`, `last` leaves nothing.
 /// - Rows and copies are gone if the transaction is rolled back. A list without the row [`WHOLE`] says nothing.
 pub trait Witness: Send + Sync {
-    /// Returns what is to be run first, in a transaction.
-    fn first(&self, tables: &[TableName]) -> Vec<String>;
+    /// Returns what is to be run first, in a transaction. Locks are waited for so long and no longer.
+    fn first(&self, tables: &[TableName], patience: Duration) -> Vec<String>;
 
     /// Returns what is to be run last, in the same transaction. `home` names the journal's schema.
     fn last(&self, home: Option<&str>) -> Vec<String>;

@@ -430,6 +430,7 @@ impl Execution<'_> {
             let now = self.runner.schema(cx, &mut *self.session).await?;
             let touched = match only {
                 Some(tables) => Some(tables),
+                None if let Some(seen) = self.witnessed(cx, &now).await? => Some(seen.touched),
                 None => {
                     self.touched_by(cx, run, migration, &manifest.schema, &now)
                         .await?

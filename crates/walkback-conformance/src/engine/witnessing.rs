@@ -1,6 +1,7 @@
 //! Keeping what a transaction changes that is not ours.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use walkback_core::engine::{Begin, SessionExt as _};
 use walkback_core::witness::{COPY, WHOLE, WITNESSED};
@@ -27,7 +28,7 @@ pub(super) async fn what_another_transaction_changes_is_copied_before_it_ends(
     let schema = session.schema(&cx()).await?;
     let names: Vec<_> = schema.tables.iter().map(|table| table.name.clone()).collect();
     session.begin(&cx(), Begin::Write).await?;
-    for sql in witness.first(&names) {
+    for sql in witness.first(&names, Duration::from_secs(5)) {
         run(&mut *session, &sql).await?;
     }
     for change in [

@@ -39,6 +39,8 @@ impl Execution<'_> {
         let before = self.runner.schema(cx, &mut *self.session).await?;
         let start = (0, Derivation::default());
         let (derivation, outcome) = self.one_by_one(cx, step, &before, start).await;
+        // A script of another tool may have found that the first one was no longer true.
+        let point = self.held.as_ref().map(|held| held.id.clone()).or(point);
         let outcome = match outcome {
             Ok(after) => {
                 let outcome = Outcome {
@@ -46,10 +48,7 @@ impl Execution<'_> {
                     after,
                     derivation,
                 };
-                // A script of another tool may have found that the first one was no longer true.
-                let held = self.held.as_ref().map(|held| held.id.clone());
-                self.finish_loose(cx, step, held.or_else(|| point.clone()), outcome)
-                    .await
+                self.finish_loose(cx, step, point.clone(), outcome).await
             }
             Err(error) => Err(error),
         };
@@ -74,7 +73,17 @@ impl Execution<'_> {
             if let Some(witnessed) = self.witnessed(cx, &outcome.after).await? {
                 // Nobody has written meanwhile.
                 self.held = None;
-                after = Box::pin(self.keep_witnessed(cx, step, &witnessed, &outcome.after)).await?;
+                let kept = Box::pin(self.keep_witnessed(cx, step, &witnessed, &outcome.after)).await;
+                after = match kept {
+                    // The migration is done, and the point before it is there.
+                    Err(error) if error.kind() != ErrorKind::Interrupted => {
+                        self.report
+                            .warnings
+                            .push(format!("{error}; `{}` goes back from its point only", step.name));
+                        None
+                    }
+                    kept => kept?,
+                };
                 self.told = Some(witnessed.touched);
             }
             let recorded = self.record_applied(cx, step, (point, after), outcome).await;

@@ -44,7 +44,11 @@ impl Progress {
         }
         let same = |(at, row): (usize, &StatementRow)| {
             let planned = step.statements.get(at);
-            planned.is_some_and(|planned| planned.external.is_none() && planned.sql == row.statement)
+            planned.is_some_and(|planned| {
+                // What another tool ran is not run again half-way.
+                let is_ours = planned.external.is_none() || row.state == StatementState::Done;
+                is_ours && planned.sql == row.statement
+            })
         };
         if !rows.iter().enumerate().all(same) {
             return Err("the script is no longer the one that was begun".to_owned());

@@ -50,10 +50,14 @@ impl Execution<'_> {
         let (Some(witness), Some(held), true) = (engine.witness(), &self.held, is_watched) else {
             return source.run(cx, &run).await;
         };
+        let patience = step
+            .script
+            .lock_timeout
+            .unwrap_or(self.runner.settings().lock_timeout);
         let tables: Vec<_> = held.tables.iter().map(|entry| entry.table.clone()).collect();
         let (pause, mut asked) = Pause::new();
         let run = run.watched(Watched {
-            first: witness.first(&tables),
+            first: witness.first(&tables, patience),
             last: witness.last(self.home().as_deref()),
             pause,
         });
@@ -86,7 +90,7 @@ impl Execution<'_> {
     }
 
     /// Reads what the transaction of a script has left of itself, if it has.
-    pub(super) async fn witnessed(&mut self, cx: &Cx, after: &Schema) -> Result<Option<Witnessed>> {
+    pub(crate) async fn witnessed(&mut self, cx: &Cx, after: &Schema) -> Result<Option<Witnessed>> {
         let home = self.home();
         let list = TableName {
             schema: home.clone(),

@@ -195,7 +195,7 @@ impl Capture for Faulty {
 }
 
 impl Witness for Faulty {
-    fn first(&self, _: &[TableName]) -> Vec<String> {
+    fn first(&self, _: &[TableName], _: Duration) -> Vec<String> {
         Vec::new()
     }
 
