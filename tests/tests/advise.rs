@@ -65,13 +65,17 @@ fn wrong_data_goes_back_cell_by_cell(backend: Backend) {
         "60",
         "what was written since stays"
     );
+    for symptom in ["corrupt", "slow", "incomplete", "application"] {
+        let said = advice(&sandbox, symptom);
+        assert_eq!(said["kind"], "nothing", "a rollback would bring it back: {said}");
+    }
 }
 
 fn what_is_slow_loses_its_new_indexes(backend: Backend) {
     let sandbox = project(backend);
     sandbox.migration(
         "002_indexes",
-        "CREATE INDEX slow_one ON a (n); CREATE TABLE b (id INTEGER PRIMARY KEY, n INTEGER); CREATE INDEX own ON b (n);",
+        "CREATE INDEX slow_one ON a (n); CREATE UNIQUE INDEX keeps_out ON a (id, n); CREATE TABLE b (id INTEGER PRIMARY KEY, n INTEGER); CREATE INDEX own ON b (n);",
         "",
     );
     sandbox.ok(&["up", "-y"]);
@@ -201,6 +205,12 @@ fn a_production_environment_is_looked_over(backend: Backend) {
         (output.code, states)
     };
     assert_eq!(state("backup"), (Some(3), vec!["fail".to_owned()]));
+    if backend == Backend::Sqlite {
+        // One store may hold the backups of several databases.
+        sandbox.ok(&["-u", "sqlite:other.db", "up", "-y"]);
+        sandbox.ok(&["-u", "sqlite:other.db", "backup", "create"]);
+        assert_eq!(state("backup"), (Some(3), vec!["fail".to_owned()]));
+    }
     sandbox.ok(&["backup", "create"]);
     assert_eq!(state("backup"), (Some(0), vec!["ok".to_owned()]));
 

@@ -17,6 +17,8 @@ fn main() -> ExitCode {
                 the_action_deploys_and_goes_back_by_itself,
             ],
             &[Backend::Sqlite] => [
+                without_an_input_a_pipeline_loses_and_destroys_nothing,
+                a_sync_that_stops_half_way_says_so,
                 a_pipeline_gives_the_consent_that_a_person_would_give,
                 the_checks_of_a_pipeline_leave_reports,
                 the_jobs_of_gitlab_do_what_the_action_does,
@@ -220,6 +222,51 @@ fn the_action_deploys_and_goes_back_by_itself(backend: Backend) {
     sandbox.assert_contents(&before, "walked back");
 }
 
+fn without_an_input_a_pipeline_loses_and_destroys_nothing(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration("002_more", "CREATE TABLE b (id INTEGER PRIMARY KEY);", "");
+    sandbox.ok(&["up", "-y"]);
+    sandbox.sql("INSERT INTO b VALUES (1), (2)");
+    let before = sandbox.contents();
+    sandbox.remove("migrations/002_more");
+    let sync = [("command", "sync"), ("environment", "dev")];
+    let output = action(&sandbox, &sync);
+    assert_eq!(output.code, Some(6), "{}", output.transcript());
+    assert!(
+        output.stderr.contains("take back 2 rows"),
+        "{}",
+        output.transcript()
+    );
+    sandbox.assert_contents(&before, "nothing was lost");
+    let allowed = [sync[0], sync[1], ("allow_lossy", "true")];
+    assert_eq!(action(&sandbox, &allowed).code, Some(0));
+    // A folder without any migration is another folder than the one that was meant.
+    sandbox.remove("migrations/001_begin");
+    let output = action(&sandbox, &allowed);
+    assert_eq!(output.code, Some(6), "{}", output.transcript());
+    assert!(
+        output.stderr.contains("no migration at all"),
+        "{}",
+        output.transcript()
+    );
+    assert!(sandbox.contents().rows.contains_key("a"));
+}
+
+fn a_sync_that_stops_half_way_says_so(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration("002_more", "CREATE TABLE b (id INTEGER PRIMARY KEY);", "");
+    sandbox.ok(&["up", "-y"]);
+    sandbox.remove("migrations/002_more");
+    sandbox.migration("003_destroys", "DROP TABLE a;", "");
+    let output = action(&sandbox, &[("command", "sync"), ("environment", "dev")]);
+    assert_eq!(output.code, Some(6), "{}", output.transcript());
+    let said = "what the checkout lacks was walked back, and what is pending was not applied";
+    assert!(output.stderr.contains(said), "{}", output.transcript());
+    let contents = sandbox.contents();
+    let tables: Vec<&str> = contents.rows.keys().map(String::as_str).collect();
+    assert_eq!(tables, ["a"]);
+}
+
 fn a_pipeline_gives_the_consent_that_a_person_would_give(backend: Backend) {
     let sandbox = project(backend);
     sandbox.ok(&["up", "-y"]);
@@ -235,13 +282,12 @@ fn a_pipeline_gives_the_consent_that_a_person_would_give(backend: Backend) {
     sandbox.migration("002_destroys", "DROP TABLE a;", "");
     let before = sandbox.contents();
     let mut inputs = vec![("command", "deploy"), ("environment", "dev")];
+    policy("ask");
     let steps = [
-        ("ask", "change_ticket_id", "CHG-7", "needs a ticket"),
-        ("ask", "approved", "true", "confirm"),
-        ("refuse", "allow_destructive", "true", "refuses what destroys"),
+        ("change_ticket_id", "CHG-7", "needs a ticket"),
+        ("allow_destructive", "true", "refuses what destroys"),
     ];
-    for (destructive, input, value, missing) in steps {
-        policy(destructive);
+    for (input, value, missing) in steps {
         let output = action(&sandbox, &inputs);
         assert_eq!(output.code, Some(6), "without {input}: {}", output.transcript());
         assert!(output.stderr.contains(missing), "{}", output.transcript());
@@ -255,6 +301,16 @@ fn a_pipeline_gives_the_consent_that_a_person_would_give(backend: Backend) {
     let output = action(&sandbox, &inputs);
     assert_eq!(output.code, Some(0), "{}", output.transcript());
     assert!(!sandbox.contents().rows.contains_key("a"));
+    let mut back = vec![
+        ("command", "rollback"),
+        ("environment", "dev"),
+        ("change_ticket_id", "CHG-8"),
+    ];
+    let output = action(&sandbox, &back);
+    assert_eq!(output.code, Some(6), "nobody approved: {}", output.transcript());
+    back.push(("approved", "true"));
+    assert_eq!(action(&sandbox, &back).code, Some(0));
+    sandbox.assert_contents(&before, "walked back");
     let audit = sandbox.ok(&["audit"]);
     assert!(audit.stdout.contains("CHG-7"), "{}", audit.transcript());
 }

@@ -5,11 +5,11 @@
 
 use serde::Serialize;
 use walkback_core::{Access, Cx, DialectKind, Result};
-use walkback_vault::PointKind;
 
 use crate::changes::OnConflict;
 use crate::hooks::Moment;
 use crate::loss::Loss;
+use crate::point::is_own_backup;
 use crate::recover::RecoverDirection;
 use crate::rollback::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
 use crate::runner::Runner;
@@ -87,7 +87,16 @@ impl Runner {
                 &["walkback status"],
             ));
         }
+        let back = status.last_run.as_ref().filter(|run| goes_back(&run.kind));
         match symptom {
+            _ if let Some(run) = back => Ok(advice.answer(
+                "nothing",
+                format!(
+                    "the last run ({}) has walked back already; `walkback rollback` would bring back what it took away",
+                    run.kind
+                ),
+                &["walkback status", "walkback history"],
+            )),
             Symptom::Partial if !status.pending.is_empty() => Ok(advice.answer(
                 "forward",
                 "nothing is half-done: what failed was undone, and what is pending is applied by the next `up`",
@@ -166,10 +175,12 @@ impl Runner {
                 let commands = ["walkback rollback --dry-run", "walkback rollback", &restore];
                 return Ok(advice.answer(plan.kind.word(), why, &commands));
             }
-            let verify = format!("walkback backup verify {backup}");
+            let restored = self.plan_restore(cx, &backup, &[], None).await?;
+            advice.loses.clone_from(&restored.loss);
+            let look = format!("walkback restore {backup} --dry-run");
             let restore = format!("walkback restore {backup}");
             let why = "nothing was kept of the last run itself";
-            return Ok(advice.answer("backup", why, &[&verify, &restore]));
+            return Ok(advice.answer("backup", why, &[&look, &restore]));
         }
         let plan = self.last_run(cx, RollbackKind::Auto).await?;
         advice.loses = plan.loss().cloned().collect();
@@ -186,9 +197,7 @@ impl Runner {
             return Ok(None);
         };
         let points = vault.list(cx).await?;
-        let backups = points
-            .iter()
-            .filter(|point| point.kind == Some(PointKind::Backup) && point.info.is_ok());
+        let backups = points.iter().filter(|point| is_own_backup(self, point));
         Ok(backups
             .max_by_key(|point| point.modified)
             .map(|point| point.id.clone()))
@@ -223,7 +232,7 @@ impl Runner {
             let commands = ["walkback rollback --dry-run", "walkback rollback"];
             return Ok(advice.answer(plan.kind.word(), why, &commands));
         }
-        let why = "an index goes and comes without touching a row; the rest of the migration stays";
+        let why = "an index goes without touching a row, and the rest of the migration stays: write the statements into a new one";
         Ok(advice.answer("indexes", why, &["walkback new drop_slow_index", "walkback up"]))
     }
 
@@ -243,6 +252,11 @@ impl Runner {
         let commands = ["walkback rollback --dry-run", "walkback rollback"];
         Ok(advice.answer(plan.kind.word(), why, &commands))
     }
+}
+
+/// Returns whether a kind of run takes something back, and is itself taken back by a rollback.
+fn goes_back(kind: &str) -> bool {
+    matches!(kind, "rollback" | "down" | "restore" | "full-rollback")
 }
 
 fn found(status: &Status) -> Vec<String> {

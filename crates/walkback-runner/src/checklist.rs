@@ -2,11 +2,12 @@
 
 use chrono::TimeDelta;
 use walkback_core::Cx;
-use walkback_vault::{PointKind, VaultSet};
+use walkback_vault::VaultSet;
 
 use crate::doctor::{Check, CheckState};
 use crate::hooks::Moment;
 use crate::plan::Verdict;
+use crate::point::is_own_backup;
 use crate::runner::Runner;
 use crate::settings::{Confirmation, Decision};
 
@@ -86,7 +87,7 @@ impl Runner {
         };
         let newest = points
             .iter()
-            .filter(|point| point.kind == Some(PointKind::Backup))
+            .filter(|point| is_own_backup(self, point))
             .max_by_key(|point| point.modified);
         let Some(newest) = newest else {
             return Check {

@@ -22,6 +22,14 @@ struct Changed {
     after: Option<BTreeMap<String, String>>,
 }
 
+impl Changed {
+    /// Returns whether its definition afterwards has these words.
+    fn defines(&self, words: &str) -> bool {
+        let mut facts = self.after.iter().flat_map(BTreeMap::values);
+        facts.any(|fact| fact.to_ascii_uppercase().contains(words))
+    }
+}
+
 impl SchemaDelta {
     /// Returns whether nothing in the schema has changed.
     pub(crate) fn is_empty(&self) -> bool {
@@ -59,9 +67,23 @@ impl SchemaDelta {
             .0
             .iter()
             .filter(|changed| changed.kind == ObjectKind::Index && changed.before.is_none());
+        // A unique one keeps rows out, and one of a foreign key may be the only one that serves it.
+        let is_unique = |changed: &Changed| {
+            let facts = changed.after.as_ref();
+            let said = facts.and_then(|facts| facts.get("unique")).map(String::as_str);
+            said == Some("yes") || changed.defines("UNIQUE ")
+        };
+        let refers = |table: &TableName| {
+            let mut constraints = self
+                .0
+                .iter()
+                .filter(|changed| changed.kind == ObjectKind::Constraint);
+            constraints.any(|changed| changed.on.as_ref() == Some(table) && changed.defines("FOREIGN KEY"))
+        };
         indexes
+            .filter(move |changed| !is_unique(changed))
             .filter_map(|changed| changed.on.as_ref().map(|on| (&changed.name, on)))
-            .filter(move |(_, on)| !made(on))
+            .filter(move |(_, on)| !made(on) && !refers(on))
     }
 
     /// Returns the names of the tables that the migration changed or dropped.

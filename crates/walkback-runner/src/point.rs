@@ -4,7 +4,7 @@ use walkback_core::bulk::TableSlice;
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::grants::Grant;
 use walkback_core::{Capability, Cx, ErrorKind, Result};
-use walkback_vault::{Database, LedgerState, PointKind, PointMeta, VaultSet, Written};
+use walkback_vault::{Database, LedgerState, PointKind, PointMeta, PointSummary, VaultSet, Written};
 
 use crate::identity;
 use crate::journal::PointRow;
@@ -72,6 +72,15 @@ pub(crate) fn meta(
     meta.grants.clone_from(&request.grants);
     meta.before = request.before.map(str::to_owned);
     meta
+}
+
+/// Returns whether a point in a store, which may hold those of several databases, is a backup of the one of a runner, as far as
+/// its name tells.
+pub(crate) fn is_own_backup(runner: &Runner, point: &PointSummary) -> bool {
+    let is_own = point.info.as_ref().is_ok_and(|info| {
+        info.database.name == database_name(runner) && info.database.dialect == runner.dialect().kind()
+    });
+    is_own && point.kind == Some(PointKind::Backup)
 }
 
 /// Returns the name under which the points of this database are kept: without host, folder or user.

@@ -14,7 +14,7 @@ use crate::lock::Lock;
 use crate::plan::{Plan, Planner, RunKind};
 use crate::protect::Hidden;
 use crate::rollback::RollbackPlan;
-use crate::settings::{Consent, Settings};
+use crate::settings::{Consent, Decision, Settings};
 use crate::state::State;
 
 /// How far to go up.
@@ -98,6 +98,18 @@ impl Runner {
             settings,
             outer: None,
         }
+    }
+
+    /// Returns a runner that refuses what its policy would ask about: nobody is there to answer, and flags say what is allowed.
+    #[must_use]
+    pub fn unattended(mut self) -> Self {
+        let policy = &mut self.settings.policy;
+        for decision in [&mut policy.destructive, &mut policy.lossy] {
+            if *decision == Decision::Ask {
+                *decision = Decision::Refuse;
+            }
+        }
+        self
     }
 
     /// Returns a runner whose runs are part of another, under its lock.

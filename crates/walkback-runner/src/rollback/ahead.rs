@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use walkback_core::{MigrationId, Result};
+use walkback_core::{Error, ErrorKind, MigrationId, Result};
 
 use crate::state::State;
 
@@ -13,6 +13,14 @@ impl State {
     /// `NotFound` if nothing is known of one that is applied.
     pub(super) fn beyond_checkout(&self) -> Result<Vec<MigrationId>> {
         let applied = self.applied_set();
+        if self.in_checkout.is_empty() && !applied.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "the checkout has no migration at all, and all would go",
+            )
+            .hint("is this the right folder? `walkback status` shows where migrations are looked for")
+            .hint("`walkback rollback --to base` walks back everything, if that is meant"));
+        }
         let mut beyond = BTreeSet::new();
         let mut ids = Vec::new();
         for migration in self.graph.iter().filter(|one| applied.contains(&one.id)) {

@@ -108,7 +108,11 @@ impl Context {
         for warning in project.warnings()? {
             self.out.warn(warning);
         }
-        project.runner(&walkback_adapters::registry()?, actor())
+        let runner = project.runner(&walkback_adapters::registry()?, actor())?;
+        Ok(match self.global.unattended {
+            true => runner.unattended(),
+            false => runner,
+        })
     }
 
     /// Prints the one object of `--json`: the command, then these fields.
@@ -132,7 +136,7 @@ impl Context {
             what,
             environment: &settings.environment,
             confirmation: settings.policy.confirm,
-            yes: self.global.yes,
+            yes: self.global.yes || self.global.unattended,
             name,
             interactive: !self.global.json && confirm::is_interactive(),
         };

@@ -86,6 +86,10 @@ pub(crate) struct Global {
     /// Answer every question with yes.
     #[arg(short, long, global = true, help_heading = "Global options")]
     pub(crate) yes: bool,
+    /// Nobody is there to ask: yes to each question, but refuse what would be asked because it destroys or loses something;
+    /// `--allow-destructive` and `--allow-lossy` say what may be.
+    #[arg(long, global = true, conflicts_with = "yes", help_heading = "Global options")]
+    pub(crate) unattended: bool,
     /// Log what happens to stderr; twice for more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub(crate) verbose: u8,

@@ -34,7 +34,13 @@ pub(super) async fn run(context: &Context, args: &Advise) -> Result<u8> {
         None => asked(context).await?,
     };
     let runner = context.runner()?;
-    let advice = Box::pin(runner.advise(&context.cx, of(symptom))).await?;
+    let mut advice = Box::pin(runner.advise(&context.cx, of(symptom))).await?;
+    if let Some(environment) = &context.global.env {
+        // What is typed is to meet the database that was looked at.
+        for command in &mut advice.commands {
+            *command = format!("{command} --env {environment}");
+        }
+    }
     context.out.text(text(&advice));
     context.object([("advice", json(&advice))])?;
     Ok(exit::DONE)

@@ -27,7 +27,17 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Result<u8> {
     }
     let undone = walk_back(context, &runner, args, &back).await?;
     // What the checkout has is known only now: what was walked back may be part of it.
-    let (plan, applied) = Box::pin(apply(context, &runner, args)).await?;
+    let (plan, applied) = Box::pin(apply(context, &runner, args))
+        .await
+        .map_err(|error| match &undone {
+            Some(report) => error
+                .wrap("what the checkout lacks was walked back, and what is pending was not applied")
+                .hint(format!(
+                    "`walkback rollback` takes back what run `{}` has done; `walkback sync` goes on",
+                    report.run
+                )),
+            None => error,
+        })?;
     if undone.is_none() && applied.is_none() {
         let at = heads(&back.from);
         context
