@@ -22,6 +22,8 @@ impl Execution<'_> {
             outer.begun.note(&run.kind, &run.id);
         }
         cx.step("run.recorded");
+        tracing::info!(run = %run.id, kind = %run.kind, environment = %run.environment, actor = %run.actor, ticket = ?run.ticket,
+            from = %run.from, to = %run.to, "a run begins");
         Ok(())
     }
 

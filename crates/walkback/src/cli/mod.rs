@@ -22,7 +22,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind as ClapKind;
 use walkback_core::{Error, ErrorKind, Result};
 
-use args::{Cli, ColorWhen};
+use args::{Cli, ColorWhen, LogFormat};
 use context::Context;
 pub use context::Hooks;
 use output::Output;
@@ -40,7 +40,7 @@ pub fn main(hooks: Hooks) -> ExitCode {
     };
     choose_colors(cli.global.color);
     let context = Context::new(cli.global, &cli.command, &hooks);
-    let outcome = log_to_stderr(context.global.verbose)
+    let outcome = log_to_stderr(context.global.verbose, context.global.log_format)
         .and_then(|()| runtime())
         .and_then(|runtime| {
             let outcome = runtime.block_on(async {
@@ -100,12 +100,17 @@ fn choose_colors(when: ColorWhen) {
     .write_global();
 }
 
-/// Logs to stderr: with `-v`, or what `WALKBACK_LOG` says in the syntax of `tracing`.
-fn log_to_stderr(verbosity: u8) -> Result<()> {
-    let filter = match (verbosity, std::env::var("WALKBACK_LOG")) {
-        (0, Err(_)) => return Ok(()),
-        (0, Ok(filter)) if filter.is_empty() => return Ok(()),
-        (0, Ok(filter)) => filter,
+/// Logs to stderr: with `-v`, what `WALKBACK_LOG` says in the syntax of `tracing`, or what programs are to read.
+fn log_to_stderr(verbosity: u8, format: Option<LogFormat>) -> Result<()> {
+    let is_json = match format {
+        Some(format) => format == LogFormat::Json,
+        None => log_format_of_environment()?,
+    };
+    let said = std::env::var("WALKBACK_LOG").ok().filter(|said| !said.is_empty());
+    let filter = match (verbosity, said) {
+        (0, None) if is_json => "walkback=info".to_owned(),
+        (0, None) => return Ok(()),
+        (0, Some(filter)) => filter,
         (1, _) => "walkback=info".to_owned(),
         (2, _) => "walkback=debug".to_owned(),
         _ => "trace".to_owned(),
@@ -115,12 +120,28 @@ fn log_to_stderr(verbosity: u8) -> Result<()> {
             .with_source(error)
             .hint("write it as `walkback=debug`")
     })?;
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .try_init()
-        .map_err(|error| Error::internal("logging cannot be set up").with_source(error))
+        .with_ansi(false);
+    let begun = if is_json {
+        log.json().flatten_event(true).try_init()
+    } else {
+        log.try_init()
+    };
+    begun.map_err(|error| Error::internal("logging cannot be set up").with_source(error))
+}
+
+/// Returns whether `WALKBACK_LOG_FORMAT` says `json`.
+fn log_format_of_environment() -> Result<bool> {
+    match std::env::var("WALKBACK_LOG_FORMAT").as_deref() {
+        Ok("json") => Ok(true),
+        Err(_) | Ok("" | "text") => Ok(false),
+        Ok(other) => Err(Error::config(format!(
+            "`WALKBACK_LOG_FORMAT={other}` is not a format of the log"
+        ))
+        .hint("it is `text` or `json`")),
+    }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -36,7 +36,7 @@ pub(crate) struct Cli {
 const AFTER_HELP: &str = "\
 A flag wins over a variable, and a variable over `walkback.toml`; `.env` beside it is read.
 Variables: WALKBACK_CONFIG, WALKBACK_ENV, WALKBACK_URL, DATABASE_URL, WALKBACK_LOCK_TIMEOUT,
-           WALKBACK_LOG, NO_COLOR
+           WALKBACK_LOG, WALKBACK_LOG_FORMAT, NO_COLOR
 
 Exit codes:
     0  done
@@ -93,6 +93,9 @@ pub(crate) struct Global {
     /// Log what happens to stderr; twice for more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub(crate) verbose: u8,
+    /// How the log is written: `json` is one object a line, and logs also without `-v`.
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Global options")]
+    pub(crate) log_format: Option<LogFormat>,
     /// No progress, no notes and no plan; only the outcome, warnings and errors.
     #[arg(
         short,
@@ -114,6 +117,15 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) color: ColorWhen,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
 }
 
 /// When to use colours. They never carry meaning.
