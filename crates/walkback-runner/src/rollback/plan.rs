@@ -6,6 +6,7 @@ use walkback_core::catalog::{Schema, Table};
 use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result, Session, TableName};
 
 use super::renamed::Renamed;
+use super::whole::held;
 use super::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
 use crate::changes::{Changed, ChangesPlan, OnConflict};
 use crate::deploy::FULL_ROLLBACK;
@@ -112,7 +113,9 @@ impl Runner {
         let manifest = planning.manifest(backup).await?;
         let only = (!tables.is_empty()).then(|| tables.iter().map(TableName::new).collect::<Vec<_>>());
         let exchange = Exchange::restoring(only.as_deref(), &manifest, &planning.schema)?;
-        let mut plan = planning.restore_plan(&manifest, &exchange, None).await?;
+        let mut plan = planning
+            .restore_plan(&manifest, &exchange, held(&manifest))
+            .await?;
         let replaced = exchange.replace.iter().map(|entry| &entry.table);
         plan.changed_since = since::changes(&manifest, &planning.schema, replaced);
         plan.applied_after = match (set_version, &only) {

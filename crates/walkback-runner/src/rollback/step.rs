@@ -234,7 +234,8 @@ impl Planning<'_> {
         let now = self.projected(after);
         let exchange = Exchange::undoing(&stored.delta, stored.touched.as_deref(), before, &now)?;
         let merged = Merged::all(before, after, &exchange, &now)?;
-        let mut restore = self.restore_plan(before, &exchange, Some(&stored.id)).await?;
+        let left = self.after(&stored.id).await?;
+        let mut restore = self.restore_plan(before, &exchange, left).await?;
         restore.applied_after.retain(|id| *id != stored.id);
         let mut loss = std::mem::take(&mut restore.loss);
         let is_written_to: Vec<_> = loss.iter().map(|loss| loss.table.clone()).collect();
@@ -302,7 +303,8 @@ impl Planning<'_> {
             }
         })?;
         let exchange = Exchange::undoing(&stored.delta, stored.touched.as_deref(), &manifest, &self.schema)?;
-        let mut restore = self.restore_plan(&manifest, &exchange, Some(&stored.id)).await?;
+        let left = self.after(&stored.id).await?;
+        let mut restore = self.restore_plan(&manifest, &exchange, left).await?;
         restore.applied_after.retain(|id| *id != stored.id);
         let loss = std::mem::take(&mut restore.loss);
         self.project(&exchange, &manifest);

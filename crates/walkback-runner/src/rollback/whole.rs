@@ -115,7 +115,8 @@ impl Planning<'_> {
         kind: RollbackKind,
         why: &str,
     ) -> Result<RollbackPlan> {
-        let mut restore = self.restore_plan(manifest, exchange, None).await?;
+        let after = self.held_or_left(manifest).await?;
+        let mut restore = self.restore_plan(manifest, exchange, after).await?;
         restore.applied_after = manifest.ledger.applied.iter().map(MigrationId::new).collect();
         let applied = self.state.applied_set();
         let after = restore.applied_after.iter().cloned().collect();
@@ -136,17 +137,31 @@ impl Planning<'_> {
         })
     }
 
-    /// Describes an exchange, with what it takes away: for a migration, what was written since it had run.
+    /// Returns the tables as a point holds them. Where it was made before the newest migration and goes back behind no other,
+    /// those that the migration changed are as it left them: its own work is not what is lost.
+    async fn held_or_left(&mut self, manifest: &Manifest) -> Result<BTreeMap<String, TableThen>> {
+        let mut then = held(manifest);
+        let mut since = self.state.applied_set();
+        let is_older = manifest
+            .ledger
+            .applied
+            .iter()
+            .all(|id| since.remove(&MigrationId::new(id)));
+        let newest = since.first().and_then(|id| self.state.stored.get(id));
+        let is_its_own = newest.is_some_and(|stored| stored.point.as_deref() == Some(manifest.id.as_str()));
+        if let Some(stored) = newest.filter(|_| is_older && is_its_own && since.len() == 1) {
+            then.extend(self.after(&stored.id).await?);
+        }
+        Ok(then)
+    }
+
+    /// Describes an exchange, with what it takes away: what was written since its tables were as in `after`.
     pub(super) async fn restore_plan(
         &mut self,
         manifest: &Manifest,
         exchange: &Exchange,
-        migration: Option<&MigrationId>,
+        after: BTreeMap<String, TableThen>,
     ) -> Result<RestorePlan> {
-        let after = match migration {
-            Some(id) => self.after(id).await?,
-            None => held(manifest),
-        };
         let replaced = exchange.replace.iter().map(|entry| &entry.table);
         let mut loss = Vec::new();
         for table in replaced.chain(&exchange.drop_tables) {
@@ -249,7 +264,7 @@ fn target_of(manifest: &Manifest) -> &str {
 }
 
 /// Returns the tables as a point holds them.
-fn held(manifest: &Manifest) -> BTreeMap<String, TableThen> {
+pub(super) fn held(manifest: &Manifest) -> BTreeMap<String, TableThen> {
     let then = |entry: &TableEntry| {
         let print = entry.fingerprint.clone()?;
         Some((
