@@ -146,6 +146,7 @@ impl State {
         if !self.has_no_ledger || self.schema.tables.is_empty() {
             return None;
         }
+        let one = self.schema.tables.len() == 1;
         let last = self.left_by_last_run.as_ref().filter(|heads| !heads.is_empty());
         let heads = last.map(|heads| {
             heads
@@ -155,9 +156,14 @@ impl State {
                 .join("`, then `walkback stamp ")
         });
         Some(format!(
-            "the database holds {} tables and no ledger: if these migrations made them, say how far they are applied with \
+            "the database holds {} and no ledger: if these migrations made {}, say how far they are applied with \
              `walkback stamp {}`",
-            self.schema.tables.len(),
+            if one {
+                "a table".to_owned()
+            } else {
+                format!("{} tables", self.schema.tables.len())
+            },
+            if one { "it" } else { "them" },
             heads.as_deref().unwrap_or("<TARGET>")
         ))
     }

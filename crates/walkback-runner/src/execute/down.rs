@@ -27,12 +27,19 @@ impl Execution<'_> {
 
     /// Says what else walks a migration back whose down does not run.
     fn with_other_way(&self, step: &PlannedStep, error: Error) -> Error {
-        let stored = self.state.stored.get(&step.id);
-        let has_point = stored.is_some_and(|stored| stored.point.is_some());
-        if error.kind() != ErrorKind::Database || !has_point {
+        if error.kind() != ErrorKind::Database {
             return error;
         }
-        error.hint("`walkback rollback -n 1` walks it back without its down, from the point made before it")
+        let stored = self.state.stored.get(&step.id);
+        if stored.is_some_and(|stored| stored.point.is_some()) {
+            return error.hint(
+                "`walkback rollback -n 1` walks it back without its down, from the point made before it",
+            );
+        }
+        if self.has_other_means(&step.id).unwrap_or(false) {
+            return error.hint("`walkback rollback -n 1` walks it back without its down, by a derived one");
+        }
+        error
     }
 
     /// Runs a down script and compares the schema with what was there before the migration. With `strict`, a

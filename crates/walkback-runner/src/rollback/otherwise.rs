@@ -16,7 +16,7 @@ use crate::plan::Planner;
 
 impl Execution<'_> {
     /// Returns whether a migration can be walked back without its author's script.
-    pub(super) fn has_other_means(&self, id: &MigrationId) -> Result<bool> {
+    pub(crate) fn has_other_means(&self, id: &MigrationId) -> Result<bool> {
         let Some(stored) = self.state.stored.get(id) else {
             return Ok(false);
         };
