@@ -1,8 +1,6 @@
 //! Migrations that go up only, on MySQL and MariaDB, undone by restoring a dump.
 
-use std::process::Command;
-
-use walkback_tests::{Backend, Sandbox};
+use walkback_tests::{Backend, mysqldump};
 
 use crate::project::{lock_holder, project, rows};
 
@@ -33,7 +31,7 @@ pub(crate) fn migrations_without_a_down_are_undone_by_a_dump(backend: Backend) {
     );
     sandbox.ok(&["up", "-y", "--to", "ops:2"]);
     let (before, then) = (sandbox.contents(), rows(&sandbox));
-    dump(&sandbox, "before.sql");
+    mysqldump(&sandbox, "before.sql");
     sandbox.ok(&["up", "-y"]);
     assert_eq!(rows(&sandbox).len(), 4);
 
@@ -69,36 +67,4 @@ pub(crate) fn migrations_without_a_down_are_undone_by_a_dump(backend: Backend) {
     sandbox.ok(&["rollback", "--to", "ops:2", "-y"]);
     sandbox.assert_contents(&before, "after the points were restored");
     assert_eq!(rows(&sandbox), then);
-}
-
-fn dump(sandbox: &Sandbox, name: &str) {
-    let url = sandbox.url();
-    let (_, rest) = url.split_once("://").expect("a scheme");
-    let (account, rest) = rest.rsplit_once('@').expect("an account");
-    let (user, password) = account.split_once(':').expect("a password");
-    let (server, _) = rest.split_once('/').expect("a database");
-    let (host, port) = server.split_once(':').expect("a port");
-    let output = Command::new("mysqldump")
-        .args([
-            "--single-transaction",
-            "--routines",
-            "--events",
-            "--triggers",
-            "--protocol=tcp",
-        ])
-        .args([
-            format!("--host={host}"),
-            format!("--port={port}"),
-            format!("--user={user}"),
-        ])
-        .env("MYSQL_PWD", password)
-        .arg(format!("--result-file={}", sandbox.path(name).display()))
-        .arg(sandbox.server().name())
-        .output()
-        .expect("mysqldump starts");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }

@@ -28,9 +28,9 @@ fn every_journey_that_the_page_names_is_there() {
 fn a_step_that_is_built_names_its_journey() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let page = fs::read_to_string(root.join("docs/src/procedures.md")).expect("there is a page");
-    let rows = page
-        .lines()
-        .filter(|line| line.starts_with("| ") && !line.starts_with("| step"));
+    let rows = page.lines().filter(|line| {
+        line.starts_with("| ") && !line.starts_with("| step") && !line.starts_with("| procedure")
+    });
     for row in rows {
         let cells: Vec<&str> = row.trim_matches('|').split(" |").map(str::trim).collect();
         let is_shown = cells.last().is_some_and(|last| last.starts_with('`'));
