@@ -131,7 +131,8 @@ impl Runner {
         vault.collect_garbage(cx).await.map(|_| ())
     }
 
-    async fn scope_of(&self, cx: &Cx, tables: &[String]) -> Result<PointScope> {
+    /// Returns what a point holds of these tables, or of all.
+    pub(crate) async fn scope_of(&self, cx: &Cx, tables: &[String]) -> Result<PointScope> {
         if tables.is_empty() {
             return Ok(PointScope::Everything);
         }
@@ -148,7 +149,7 @@ impl Runner {
         found.collect::<Result<_>>().map(PointScope::Tables)
     }
 
-    async fn keep(&self, cx: &Cx, request: PointRequest<'_>) -> Result<Manifest> {
+    pub(crate) async fn keep(&self, cx: &Cx, request: PointRequest<'_>) -> Result<Manifest> {
         let state = self.state(cx).await?;
         let written = point::make(self, cx, &state, request).await?;
         Ok(written.manifest)

@@ -189,9 +189,10 @@ impl Execution<'_> {
         self.runner.settings().jobs > 1 && self.session.capability().shared_snapshot && bytes >= WORTHWHILE
     }
 
-    /// Loads shadows with several sessions; each that is loaded gets its indexes, and is read back and compared.
+    /// Loads shadows with several sessions; each that is loaded gets its indexes, and is read back and compared. It is not
+    /// shared meanwhile, so that a run may go on on another thread.
     async fn load_side_by_side(
-        &self,
+        &mut self,
         cx: &Cx,
         manifest: &Manifest,
         shadows: &[Shadow],

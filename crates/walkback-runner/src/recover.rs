@@ -14,6 +14,7 @@ use crate::plan::{PlannedStep, Planner, RunKind};
 use crate::records::LoadRecovery;
 use crate::report::RunReport;
 use crate::runner::Runner;
+use crate::scope::ScopeRecovery;
 use crate::settings::Consent;
 use crate::state::State;
 
@@ -50,6 +51,8 @@ pub struct RecoverPlan {
     migration: Option<MigrationId>,
     #[serde(skip)]
     load: Option<LoadRecovery>,
+    #[serde(skip)]
+    scope: Option<ScopeRecovery>,
 }
 
 impl RecoverPlan {
@@ -61,6 +64,18 @@ impl RecoverPlan {
         let (direction, reason, other) = recovery.choose(wanted)?;
         (self.direction, self.reason, self.other) = (direction, reason, Some(other));
         self.load = Some(recovery);
+        Ok(self)
+    }
+
+    /// Plans to put a scope right.
+    fn of_scope(mut self, recovery: ScopeRecovery, wanted: Option<RecoverDirection>) -> Result<Self> {
+        recovery.run().clone_into(&mut self.run);
+        self.half_done = true;
+        self.found.push(recovery.found());
+        let (direction, reason, other) = recovery.choose(wanted)?;
+        (self.direction, self.reason, self.other) = (direction, reason, Some(other));
+        self.point = recovery.point().map(str::to_owned);
+        self.scope = Some(recovery);
         Ok(self)
     }
 
@@ -174,6 +189,7 @@ impl Runner {
             other: None,
             migration: None,
             load: None,
+            scope: None,
         };
         let dialect = self.dialect();
         for run in &state.unfinished {
@@ -183,6 +199,12 @@ impl Runner {
         }
         if let Some(load) = state.load.clone() {
             return plan.of_load(LoadRecovery::of(load), wanted).map(Some);
+        }
+        if let Some(scope) = ScopeRecovery::of(&state.half_done) {
+            let points = Journal::new(&mut *session, &*dialect)
+                .points_of(cx, scope.run())
+                .await?;
+            return plan.of_scope(scope.with_points(&points), wanted).map(Some);
         }
         let Some(first) = state.half_done.first() else {
             plan.found
@@ -303,7 +325,10 @@ impl Execution<'_> {
             .first()
             .map(|statement| MigrationId::new(&statement.migration));
         let is_other_load = self.state.load.is_some() && plan.load.is_none();
-        if half_done != plan.migration || is_other_load {
+        let scope = ScopeRecovery::of(&self.state.half_done);
+        let planned = plan.scope.as_ref().map(ScopeRecovery::run);
+        let is_other_scope = scope.as_ref().map(ScopeRecovery::run) != planned;
+        if scope.is_none() && half_done != plan.migration || is_other_load || is_other_scope {
             return Err(Error::new(
                 ErrorKind::CheckFailed,
                 "the database is no longer what this plan was made for",
@@ -313,6 +338,8 @@ impl Execution<'_> {
         if let Some(recovery) = &plan.load {
             self.recover_load(cx, recovery, plan.direction).await?;
             cx.step("recover.loaded");
+        } else if let Some(scope) = &plan.scope {
+            Box::pin(self.recover_scope(cx, scope, plan.direction)).await?;
         } else if let Some(migration) = &plan.migration
             && plan.direction == RecoverDirection::Forward
         {

@@ -17,6 +17,7 @@ use crate::ledger::{Applied, Ledger};
 use crate::protect::mark_gone;
 use crate::report::Named;
 use crate::runner::{DownTarget, Runner, UpTarget};
+use crate::scope::ScopeRecovery;
 use crate::shown::Shown;
 
 /// The graph, the ledger and the journal at one moment.
@@ -280,6 +281,9 @@ impl State {
     /// Refuses to go on while a run has left something half-done.
     pub(crate) fn refuse_half_done(&self) -> Result<()> {
         self.refuse_half_loaded()?;
+        if let Some(scope) = ScopeRecovery::of(&self.half_done) {
+            return Err(scope.refusal());
+        }
         let Some(statement) = self.half_done.first() else {
             return Ok(());
         };

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use walkback_core::bulk::ChunkStream;
 use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 
@@ -95,7 +97,7 @@ impl VaultSet {
             return only.list(cx).await;
         }
         let mut merged: BTreeMap<String, PointSummary> = BTreeMap::new();
-        let lists = self.each(cx, async |vault: &Vault| vault.list(cx).await).await?;
+        let lists = self.each(cx, |vault| vault.list(cx).boxed()).await?;
         for (vault, points) in lists {
             for mut point in points {
                 let error = point.info.as_ref().err().map(|error| error.message().to_owned());
@@ -244,9 +246,7 @@ impl VaultSet {
 
     /// Returns the full id of a point, and the vaults that have it.
     async fn find(&self, cx: &Cx, id: &str) -> Result<(String, Vec<&Vault>)> {
-        let lists = self
-            .each(cx, async |vault: &Vault| vault.point_files(cx).await)
-            .await?;
+        let lists = self.each(cx, |vault| vault.point_files(cx).boxed()).await?;
         let mut files: BTreeMap<String, PointFile> = BTreeMap::new();
         for file in lists.iter().flat_map(|(_, files)| files) {
             files.entry(file.id.clone()).or_insert_with(|| file.clone());
@@ -262,7 +262,11 @@ impl VaultSet {
     }
 
     /// Asks every vault. One that does not answer is warned of, and an error if none does.
-    async fn each<T>(&self, cx: &Cx, ask: impl AsyncFn(&Vault) -> Result<T>) -> Result<Vec<(&Vault, T)>> {
+    async fn each<'v: 'c, 'c, T>(
+        &'v self,
+        cx: &'c Cx,
+        ask: impl Fn(&'v Vault) -> BoxFuture<'c, Result<T>>,
+    ) -> Result<Vec<(&'v Vault, T)>> {
         let mut answers = Vec::new();
         let mut failed = Vec::new();
         for vault in &self.vaults {

@@ -45,7 +45,8 @@ pub use walkback_core::{
 };
 pub use walkback_runner::vault;
 pub use walkback_runner::{
-    Actor, Confirmation, Consent, Decision, DownTarget, LoadFormat, LoadOptions, LoadPlan, LoadReport,
-    MaxFailures, Plan, Policy, RestorePlan, RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat,
-    RunReport, Runner, Settings, Status, UpTarget, Verdict,
+    Actor, Committed, Confirmation, Consent, Decision, DownTarget, LoadFormat, LoadOptions, LoadPlan,
+    LoadReport, MaxFailures, MigrationTransaction, Plan, Policy, RestorePlan, RollbackKind, RollbackManager,
+    RollbackPlan, RollbackRequest, RollbackWhat, RunRecord, RunReport, RunStatus, Runner, ScopeSession,
+    Settings, Status, UpTarget, Verdict,
 };

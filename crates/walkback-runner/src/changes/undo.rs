@@ -37,6 +37,8 @@ pub(crate) enum Whose<'a> {
     Migration(&'a MigrationId),
     /// A rollback's: these are applied afterwards.
     Rollback(&'a [MigrationId]),
+    /// A scope's: no migration comes or goes.
+    Scope,
 }
 
 impl Execution<'_> {
@@ -55,7 +57,7 @@ impl Execution<'_> {
             policy: how.0,
             only_added: how.1,
             words: match whose {
-                Whose::Migration(_) => &OF_MIGRATION,
+                Whose::Migration(_) | Whose::Scope => &OF_MIGRATION,
                 Whose::Rollback(_) => &OF_ROLLBACK,
             },
         };
@@ -99,6 +101,7 @@ impl Execution<'_> {
             match whose {
                 Whose::Migration(id) => self.record_undone(cx, id).await?,
                 Whose::Rollback(applied) => self.set_ledger(cx, applied).await?,
+                Whose::Scope => {}
             }
             Ok(tables)
         };

@@ -457,6 +457,7 @@ impl<'a> Execution<'a> {
             Err(error) => {
                 let status = match error.kind() {
                     ErrorKind::Interrupted => RunStatus::Undone,
+                    _ if self.report.kind.is_all_or_nothing() => RunStatus::Undone,
                     _ => RunStatus::Failed,
                 };
                 let written = self

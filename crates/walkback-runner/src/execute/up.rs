@@ -180,7 +180,7 @@ impl Execution<'_> {
 
     /// Keeps everybody else from writing to the tables of a point until the transaction ends, where the server
     /// can do that.
-    async fn hold(&mut self, cx: &Cx, point: Option<&Manifest>) -> Result<()> {
+    pub(crate) async fn hold(&mut self, cx: &Cx, point: Option<&Manifest>) -> Result<()> {
         let Some(point) = point.filter(|_| self.session.capability().holds_tables) else {
             return Ok(());
         };
@@ -189,7 +189,7 @@ impl Execution<'_> {
     }
 
     /// Returns whether the tables of a point are still as it holds them.
-    async fn is_true(&mut self, cx: &Cx, point: &Manifest) -> Result<bool> {
+    pub(crate) async fn is_true(&mut self, cx: &Cx, point: &Manifest) -> Result<bool> {
         let schema = self.runner.schema(cx, &mut *self.session).await?;
         for entry in &point.tables {
             let now = self.print(cx, &schema, &entry.table, &entry.columns).await?;

@@ -137,6 +137,22 @@ impl Journal<'_> {
         .await
     }
 
+    /// Ends a run whose program has dropped it, unless it has come to its end.
+    pub(crate) async fn end_dropped(&mut self, cx: &Cx, id: &str, detail: &str, at: &str) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} SET status = ?, detail = ?, finished_at = ? WHERE id = ? AND status = ?",
+            tables::RUNS
+        );
+        let params = [
+            RunStatus::Undone.word().into(),
+            detail.into(),
+            at.into(),
+            id.into(),
+            RunStatus::Running.word().into(),
+        ];
+        self.write(cx, &sql, &params).await
+    }
+
     /// Notes how far a run has come that is made of others.
     pub(crate) async fn note_stage(&mut self, cx: &Cx, id: &str, detail: &str) -> Result<()> {
         let sql = format!("UPDATE {} SET detail = ? WHERE id = ?", tables::RUNS);

@@ -43,6 +43,8 @@ pub enum RunKind {
     Purge,
     /// Loads records from a file into a table.
     Load,
+    /// Runs the work of a program within a scope.
+    Scope,
 }
 
 impl RunKind {
@@ -60,6 +62,7 @@ impl RunKind {
             Self::Recover => "recover",
             Self::Purge => "purge",
             Self::Load => "load",
+            Self::Scope => "scope",
         }
     }
 }

@@ -73,6 +73,7 @@ impl Planning<'_> {
             on_conflict: OnConflict::default(),
             warnings: Vec::new(),
             only_scripts: false,
+            of_scope: false,
             applied: applied.into_iter().collect(),
             applied_after: Vec::new(),
         })

@@ -8,6 +8,7 @@ mod otherwise;
 mod plan;
 mod renamed;
 mod run;
+mod scope;
 mod step;
 mod whole;
 
@@ -140,6 +141,9 @@ pub struct RollbackPlan {
     /// Whether nothing but the scripts was asked for (`--type down`).
     #[serde(skip)]
     pub(crate) only_scripts: bool,
+    /// Whether it is a scope that is taken back.
+    #[serde(skip)]
+    pub(crate) of_scope: bool,
     #[serde(skip)]
     pub(crate) applied: Vec<MigrationId>,
     /// What is applied afterwards, where what a rollback had changed is taken back.

@@ -47,8 +47,16 @@ impl Runner {
             RollbackWhat::Point(id) => planning.load_named(id).await?,
             _ => None,
         };
+        let scope = match &request.what {
+            RollbackWhat::Point(id) if load.is_none() => planning.scope_before(id).await?,
+            _ => None,
+        };
         let mut plan = match &request.what {
             _ if load.is_some() => planning.back_to_load(load.as_ref(), request.kind),
+            _ if scope.is_some() => match &scope {
+                Some(scope) => planning.back_to_scope(scope, request.kind).await,
+                None => Err(Error::internal("no scope was found to be taken back")),
+            },
             RollbackWhat::Backup(id) => planning.back_to_backup(id).await,
             RollbackWhat::Point(id)
                 if matches!(
@@ -190,6 +198,9 @@ impl Planning<'_> {
         if run.kind == RunKind::Load.name() {
             return self.back_before_load(&run.id, kind).await;
         }
+        if run.kind == RunKind::Scope.name() {
+            return self.back_before_scope(run, kind).await;
+        }
         let moved = run.from != run.to;
         let done = run.status == RunStatus::Done;
         if run.kind == "stamp" {
@@ -202,7 +213,8 @@ impl Planning<'_> {
         let own = points.iter().rfind(|point| point.kind == "changes").cloned();
         points.retain(|point: &PointRow| point.kind == "safety");
         let is_rollback = run.kind == RunKind::Rollback.name() && kind == RollbackKind::Auto;
-        if let (Some(own), true, true) = (own, is_rollback && points.is_empty(), moved) {
+        // That of a scope moves no migration.
+        if let (Some(own), true, true) = (own, is_rollback && points.is_empty(), done || moved) {
             return self.back_to_changes(run, &own.id).await.map(Some);
         }
         if let (Some(point), true, true) = (points.first(), kind == RollbackKind::Auto, done || moved) {
@@ -267,6 +279,7 @@ impl Planning<'_> {
             on_conflict: OnConflict::default(),
             warnings: Vec::new(),
             only_scripts: false,
+            of_scope: false,
             applied: applied.into_iter().collect(),
             applied_after,
         })
@@ -315,6 +328,7 @@ impl Planning<'_> {
             on_conflict: OnConflict::default(),
             warnings: Vec::new(),
             only_scripts: kind == RollbackKind::Down,
+            of_scope: false,
             applied: applied.into_iter().collect(),
             applied_after: Vec::new(),
         })
@@ -398,6 +412,7 @@ fn plan_transaction(state: &State) -> Result<RollbackPlan> {
         on_conflict: OnConflict::default(),
         warnings: Vec::new(),
         only_scripts: false,
+        of_scope: false,
         applied: applied.into_iter().collect(),
         applied_after: Vec::new(),
     })

@@ -162,6 +162,7 @@ impl Execution<'_> {
     async fn undo_captured(&mut self, cx: &Cx, plan: &RollbackPlan, changes: &ChangesPlan) -> Result<()> {
         let whose = match &plan.steps[..] {
             [step] => Whose::Migration(&step.id),
+            _ if plan.of_scope => Whose::Scope,
             _ => Whose::Rollback(&plan.applied_after),
         };
         let only_added = plan.kind == RollbackKind::Partial;
