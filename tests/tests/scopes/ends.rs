@@ -25,7 +25,7 @@ fn assert_nothing_left(sandbox: &Sandbox, contents: &walkback_tests::Contents, s
     assert_eq!(rows(sandbox), AFTER);
 }
 
-pub fn what_is_committed_can_be_taken_back(backend: Backend) {
+pub(crate) fn what_is_committed_can_be_taken_back(backend: Backend) {
     let sandbox = project(backend);
     let committed = block_on(async {
         let manager = manager(&sandbox);
@@ -89,7 +89,7 @@ pub fn what_is_committed_can_be_taken_back(backend: Backend) {
     assert_eq!(sandbox.status()["applied"], 1);
 }
 
-pub fn an_error_takes_everything_back(backend: Backend) {
+pub(crate) fn an_error_takes_everything_back(backend: Backend) {
     let sandbox = project(backend);
     let before = sandbox.contents();
     block_on(async {
@@ -120,7 +120,7 @@ pub fn an_error_takes_everything_back(backend: Backend) {
     assert_nothing_left(&sandbox, &before, "undone");
 }
 
-pub fn an_error_takes_definitions_back(backend: Backend) {
+pub(crate) fn an_error_takes_definitions_back(backend: Backend) {
     let sandbox = project(backend);
     let before = sandbox.contents();
     block_on(async {
@@ -141,7 +141,7 @@ pub fn an_error_takes_definitions_back(backend: Backend) {
     sandbox.assert_sound();
 }
 
-pub fn a_panic_takes_everything_back(backend: Backend) {
+pub(crate) fn a_panic_takes_everything_back(backend: Backend) {
     let sandbox = project(backend);
     let before = sandbox.contents();
     let finished = Arc::new(scope(&manager(&sandbox)));
@@ -173,7 +173,7 @@ async fn never_ends(scope: &MigrationTransaction) -> Result<()> {
     scope.run(work).await.map(drop)
 }
 
-pub fn a_dropped_future_takes_everything_back(backend: Backend) {
+pub(crate) fn a_dropped_future_takes_everything_back(backend: Backend) {
     let sandbox = project(backend);
     let before = sandbox.contents();
     let scope = scope(&manager(&sandbox));
@@ -189,7 +189,7 @@ pub fn a_dropped_future_takes_everything_back(backend: Backend) {
     assert_nothing_left(&sandbox, &before, "undone");
 }
 
-pub fn an_aborted_task_takes_everything_back(backend: Backend) {
+pub(crate) fn an_aborted_task_takes_everything_back(backend: Backend) {
     let sandbox = project(backend);
     let before = sandbox.contents();
     let scope = Arc::new(scope(&manager(&sandbox)));
@@ -205,7 +205,7 @@ pub fn an_aborted_task_takes_everything_back(backend: Backend) {
     assert_nothing_left(&sandbox, &before, "undone");
 }
 
-pub fn what_stops_the_context_takes_everything_back(backend: Backend) {
+pub(crate) fn what_stops_the_context_takes_everything_back(backend: Backend) {
     let sandbox = project(backend);
     let before = sandbox.contents();
     let cx = Cx::background();

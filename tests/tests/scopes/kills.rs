@@ -37,7 +37,7 @@ fn kill_everywhere(backend: Backend, work: &str, mut check: impl FnMut(&Sandbox,
     kills
 }
 
-pub fn a_killed_scope_has_happened_or_has_not(backend: Backend) {
+pub(crate) fn a_killed_scope_has_happened_or_has_not(backend: Backend) {
     for work in ["rows", "definitions"] {
         let before = project(backend).contents();
         let after = done(backend, work);
@@ -76,7 +76,7 @@ pub fn a_killed_scope_has_happened_or_has_not(backend: Backend) {
     }
 }
 
-pub fn nothing_is_half_done_where_definitions_are_in_the_transaction(backend: Backend) {
+pub(crate) fn nothing_is_half_done_where_definitions_are_in_the_transaction(backend: Backend) {
     let sandbox = project(backend);
     let before = sandbox.contents();
     // The last step before the commit.
@@ -110,7 +110,7 @@ fn half_done(backend: Backend) -> Sandbox {
     unreachable!("steps do not end");
 }
 
-pub fn a_scope_over_something_half_done_is_refused(backend: Backend) {
+pub(crate) fn a_scope_over_something_half_done_is_refused(backend: Backend) {
     let sandbox = half_done(backend);
     let error = block_on(async {
         scope(&manager(&sandbox))
@@ -136,7 +136,7 @@ pub fn a_scope_over_something_half_done_is_refused(backend: Backend) {
     assert_eq!(sandbox.status()["needs_recovery"], false);
 }
 
-pub fn a_scope_killed_half_way_may_be_left_as_it_is(backend: Backend) {
+pub(crate) fn a_scope_killed_half_way_may_be_left_as_it_is(backend: Backend) {
     let sandbox = half_done(backend);
     let found = sandbox.contents();
     let output = sandbox.ok(&["recover", "--forward", "-y"]);
@@ -147,7 +147,7 @@ pub fn a_scope_killed_half_way_may_be_left_as_it_is(backend: Backend) {
     sandbox.ok(&["up", "-y"]);
 }
 
-pub fn two_scopes_have_one_lock(backend: Backend) {
+pub(crate) fn two_scopes_have_one_lock(backend: Backend) {
     let sandbox = project(backend);
     block_on(async {
         let (first, second) = (scope(&manager(&sandbox)), scope(&manager(&sandbox)));

@@ -6,72 +6,51 @@ use walkback_tests::Backend;
 use crate::work::{block_on, change_rows, manager, scope};
 use crate::{BEFORE, TABLE, project, rows};
 
-pub fn a_point_of_the_manager_is_gone_back_to(backend: Backend) {
+pub(crate) fn a_point_of_the_manager_is_gone_back_to(backend: Backend) {
     let sandbox = project(backend);
     let (table, column) = (backend.quoted(TABLE), backend.quoted("select"));
-    block_on(async {
-        let manager = manager(&sandbox).with_consent(Consent {
-            lossy: true,
-            ..Consent::default()
-        });
-        let point = manager
-            .create("fix names", &[TABLE], Some("before the fix"))
-            .await
-            .expect("a point");
-        assert!(point.id.starts_with("rb_fix_names_"), "{}", point.id);
-        assert_eq!(point.tables.len(), 1);
-        let reports = manager.verify(&point.id).await.expect("it is there");
-        assert!(!reports.is_empty());
-        let missing = manager
-            .create("fix", &["no such table"], None)
-            .await
-            .expect_err("no such table");
-        assert_eq!(missing.kind(), ErrorKind::NotFound);
-        for kind in [RollbackKind::Full, RollbackKind::Backup] {
-            sandbox.sql(&format!(
-                "UPDATE {table} SET {column} = 'x'; INSERT INTO {table} VALUES (7, 'new')"
-            ));
-            let losses = manager.losses(&point.id, kind).await.expect("they are counted");
-            assert!(
-                losses.iter().map(|loss| loss.rows).sum::<u64>() >= 1,
-                "{losses:?}"
-            );
-            let report = manager.execute(&point.id, kind).await.expect("it goes back");
-            assert_eq!(report.restored_from.as_deref(), Some(point.id.as_str()));
-            assert_eq!(rows(&sandbox), BEFORE);
-        }
-        let error = manager
-            .execute(&point.id, RollbackKind::Transaction)
-            .await
-            .expect_err("nothing is open");
-        assert_eq!(error.kind(), ErrorKind::NotFound);
-        // Only what a scope has added goes.
-        let committed = scope(&manager)
-            .run(|tx| async move { change_rows(&tx).await })
-            .await
-            .expect("the work");
-        let point = committed.point.expect("a point");
-        manager
-            .execute(&point, RollbackKind::Partial)
-            .await
-            .expect("it goes back in part");
-        assert_eq!(rows(&sandbox), "1=ANN 3=it's");
-        let kinds: Vec<_> = manager
-            .history(None)
-            .await
-            .expect("a history")
-            .into_iter()
-            .map(|run| run.kind)
-            .collect();
-        assert_eq!(
-            kinds[..4],
-            ["rollback", "scope", "restore", "rollback"],
-            "{kinds:?}"
-        );
+    let manager = manager(&sandbox).with_consent(Consent {
+        lossy: true,
+        ..Consent::default()
     });
+    let point = block_on(manager.create("fix names", &[TABLE], Some("before the fix"))).expect("a point");
+    assert!(point.id.starts_with("rb_fix_names_"), "{}", point.id);
+    assert_eq!(point.tables.len(), 1);
+    assert!(
+        !block_on(manager.verify(&point.id))
+            .expect("it is there")
+            .is_empty()
+    );
+    let missing = block_on(manager.create("fix", &["no such table"], None)).expect_err("no such table");
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    for kind in [RollbackKind::Full, RollbackKind::Backup] {
+        sandbox.sql(&format!("UPDATE {table} SET {column} = 'x'"));
+        sandbox.sql(&format!("INSERT INTO {table} VALUES (7, 'new')"));
+        let losses = block_on(manager.losses(&point.id, kind)).expect("they are counted");
+        let lost: u64 = losses.iter().map(|loss| loss.rows).sum();
+        assert!(lost >= 1, "{losses:?}");
+        let report = block_on(manager.execute(&point.id, kind)).expect("it goes back");
+        assert_eq!(report.restored_from.as_deref(), Some(point.id.as_str()));
+        assert_eq!(rows(&sandbox), BEFORE);
+    }
+    let error = block_on(manager.execute(&point.id, RollbackKind::Transaction)).expect_err("nothing is open");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    // Only what a scope has added goes.
+    let committed =
+        block_on(scope(&manager).run(|tx| async move { change_rows(&tx).await })).expect("the work");
+    let point = committed.point.expect("a point");
+    block_on(manager.execute(&point, RollbackKind::Partial)).expect("it goes back in part");
+    assert_eq!(rows(&sandbox), "1=ANN 3=it's");
+    let history = block_on(manager.history(None)).expect("a history").into_iter();
+    let kinds: Vec<_> = history.map(|run| run.kind).collect();
+    assert_eq!(
+        kinds[..4],
+        ["rollback", "scope", "restore", "rollback"],
+        "{kinds:?}"
+    );
 }
 
-pub fn what_the_point_does_not_hold_is_refused(backend: Backend) {
+pub(crate) fn what_the_point_does_not_hold_is_refused(backend: Backend) {
     let sandbox = project(backend);
     let before = sandbox.contents();
     block_on(async {
@@ -97,7 +76,7 @@ pub fn what_the_point_does_not_hold_is_refused(backend: Backend) {
     sandbox.assert_contents(&before, "after the rollback");
 }
 
-pub fn what_ends_the_transaction_is_refused(backend: Backend) {
+pub(crate) fn what_ends_the_transaction_is_refused(backend: Backend) {
     let sandbox = project(backend);
     let before = sandbox.contents();
     block_on(async {

@@ -17,7 +17,7 @@ const WORK: &str = "SCOPE_TEST_WORK";
 const KILL_AT: &str = "SCOPE_TEST_KILL_AT";
 
 /// Returns a manager of the database of a sandbox.
-pub fn manager(sandbox: &Sandbox) -> RollbackManager {
+pub(crate) fn manager(sandbox: &Sandbox) -> RollbackManager {
     manager_in(&sandbox.path("."))
 }
 
@@ -37,7 +37,7 @@ fn manager_in(folder: &Path) -> RollbackManager {
     RollbackManager::new(project.runner(&registry, actor).expect("the project is complete"))
 }
 
-pub fn scope(manager: &RollbackManager) -> MigrationTransaction {
+pub(crate) fn scope(manager: &RollbackManager) -> MigrationTransaction {
     manager
         .transaction("tidy or\"ders")
         .tables([TABLE])
@@ -46,7 +46,7 @@ pub fn scope(manager: &RollbackManager) -> MigrationTransaction {
 }
 
 /// Changes, removes and adds a row, with bound values.
-pub async fn change_rows(tx: &ScopeSession) -> Result<()> {
+pub(crate) async fn change_rows(tx: &ScopeSession) -> Result<()> {
     let (table, column) = (tx.quote(TABLE), tx.quote("select"));
     let (first, second) = (tx.placeholder(1), tx.placeholder(2));
     let update = format!("UPDATE {table} SET {column} = {first} WHERE {column} = {second}");
@@ -61,7 +61,7 @@ pub async fn change_rows(tx: &ScopeSession) -> Result<()> {
 }
 
 /// Changes definitions in between: a table and a column are added.
-pub async fn change_definitions(tx: &ScopeSession) -> Result<()> {
+pub(crate) async fn change_definitions(tx: &ScopeSession) -> Result<()> {
     let table = tx.quote(TABLE);
     let made = tx.quote("new \"table");
     tx.execute(
@@ -79,7 +79,7 @@ pub async fn change_definitions(tx: &ScopeSession) -> Result<()> {
 }
 
 /// Runs a scope of this sort in a process of its own, which kills itself at a step.
-pub fn run_killed(sandbox: &Sandbox, work: &str, step: u64) -> Output {
+pub(crate) fn run_killed(sandbox: &Sandbox, work: &str, step: u64) -> Output {
     Command::new(std::env::current_exe().expect("this program has a path"))
         .current_dir(sandbox.path("."))
         .env(WORK, work)
@@ -89,7 +89,7 @@ pub fn run_killed(sandbox: &Sandbox, work: &str, step: u64) -> Output {
 }
 
 /// Does the work that the parent wants, if this is the child.
-pub fn of_child() -> Option<ExitCode> {
+pub(crate) fn of_child() -> Option<ExitCode> {
     let work = std::env::var(WORK).ok()?;
     let kill_at = std::env::var(KILL_AT).ok()?.parse().ok()?;
     let steps = Arc::new(KillAt(kill_at, AtomicU64::new(0)));
@@ -111,7 +111,7 @@ pub fn of_child() -> Option<ExitCode> {
     })
 }
 
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -135,7 +135,7 @@ impl Steps for KillAt {
 }
 
 /// Waits until the journal says that no run is under way.
-pub fn wait_until_ended(sandbox: &Sandbox, backend: Backend) {
+pub(crate) fn wait_until_ended(sandbox: &Sandbox, backend: Backend) {
     for _ in 0..100 {
         if sandbox.status()["unfinished"].is_null() {
             return;
