@@ -4,16 +4,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use walkback_core::{Direction, Error, MigrationId, Result};
+use walkback_core::{Direction, Error, MigrationId, Phase, Result};
 
 use crate::error::at;
 
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "parents",
     "label",
     "depends_on",
     "transaction",
     "irreversible",
+    "phase",
     "protect",
     "lock_timeout",
     "statement_timeout",
@@ -42,6 +43,7 @@ pub(crate) struct Header {
     pub(crate) depends_on: Option<Vec<MigrationId>>,
     pub(crate) transaction: Option<bool>,
     pub(crate) irreversible: Option<String>,
+    pub(crate) phase: Option<Phase>,
     pub(crate) protect: Option<String>,
     pub(crate) lock_timeout: Option<Duration>,
     pub(crate) statement_timeout: Option<Duration>,
@@ -316,6 +318,10 @@ impl Header {
             }
             "protect" if PROTECT.contains(&value.as_str()) => put(&mut self.protect, value, again),
             "protect" => Err(wrong(file, line, key, &value, &PROTECT)),
+            "phase" => match Phase::from_word(&value) {
+                Some(phase) => put(&mut self.phase, phase, again),
+                None => Err(wrong(file, line, key, &value, &["expand", "contract"])),
+            },
             "lock_timeout" => put(&mut self.lock_timeout, time(file, line, key, &value)?, again),
             "statement_timeout" => put(&mut self.statement_timeout, time(file, line, key, &value)?, again),
             _ if value.trim().is_empty() => Err(at(file, line, "`irreversible` gives no reason")

@@ -205,6 +205,7 @@ fn load(cx: &Cx, layout: &Layout, dialect: DialectKind) -> Result<Loaded> {
         migration.labels = header.labels.unwrap_or_default();
         migration.depends_on = header.depends_on.unwrap_or_default();
         migration.irreversible = header.irreversible;
+        migration.phase = header.phase;
         let downs = find_downs(files, dialect)?;
         migration.has_down = downs.written.is_some();
         if !migration.has_down {

@@ -43,7 +43,7 @@ pub use dialect::{Dialect, DialectKind};
 pub use engine::{Access, Engine, Session};
 pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use graph::MigrationGraph;
-pub use migration::{Direction, Migration, MigrationId, Script};
+pub use migration::{Direction, Migration, MigrationId, Phase, Script};
 pub use name::TableName;
 pub use registry::Registry;
 pub use source::MigrationSource;

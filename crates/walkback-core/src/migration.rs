@@ -51,6 +51,41 @@ impl fmt::Display for Direction {
     }
 }
 
+/// Which part of a change in two parts a migration is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It adds what the new code needs, and leaves what the old code needs.
+    Expand,
+    /// It takes away what only the old code needed.
+    Contract,
+}
+
+impl Phase {
+    /// Returns the word in scripts and on the command line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Expand => "expand",
+            Self::Contract => "contract",
+        }
+    }
+
+    /// Returns the phase that a word stands for.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Expand, Self::Contract]
+            .into_iter()
+            .find(|phase| phase.word() == word)
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
 /// One step of the schema or the data: its identity and place in the graph, without its scripts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -77,6 +112,9 @@ pub struct Migration {
     pub empty_down: Option<PathBuf>,
     /// Why its author says that it cannot be walked back.
     pub irreversible: Option<String>,
+    /// Which part of a change in two parts it is, if its author says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// What its up script is known by, where that is told without reading the script: see [`SqlScript::known_as`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub up_hash: Option<String>,
@@ -96,6 +134,7 @@ impl Migration {
             has_down: false,
             empty_down: None,
             irreversible: None,
+            phase: None,
             up_hash: None,
         }
     }

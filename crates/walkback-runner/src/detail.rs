@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use walkback_core::{Cx, Direction, Migration, MigrationId, Result};
+use walkback_core::{Cx, Direction, Migration, MigrationId, Phase, Result};
 
 use crate::plan::{PlannedStatement, Planner, ReadScript, ScriptOrigin, Verdict};
 use crate::report::Named;
@@ -38,6 +38,9 @@ pub struct HistoryEntry {
     pub run: Option<String>,
     /// What its way back is worth, if walkback applied it.
     pub verdict: Option<Verdict>,
+    /// Which part of a change in two parts it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// The branches it is on.
     pub labels: Vec<String>,
     /// What it follows.
@@ -139,6 +142,7 @@ impl Runner {
                 applied_at: row.applied_at.clone(),
                 run: row.run_id.clone(),
                 verdict: None,
+                phase: None,
                 labels: Vec::new(),
                 parents: Vec::new(),
                 head: true,
@@ -250,6 +254,7 @@ fn entry(state: &State, migration: &Migration) -> HistoryEntry {
             .and_then(|row| row.run_id.clone())
             .or_else(|| stored.map(|stored| stored.run_id.clone())),
         verdict: stored.map(|stored| stored.verdict.clone()),
+        phase: migration.phase,
         labels: state
             .graph
             .labels_of(&migration.id)

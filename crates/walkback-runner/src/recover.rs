@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use walkback_core::Access;
-use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Result, Session};
+use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Phase, Result, Session};
 
 use crate::execute::{BEGUN_BACK, ByJournal, Execution, Progress, has_ways_back};
 use crate::gate;
@@ -356,6 +356,12 @@ impl Execution<'_> {
             self.report
                 .warnings
                 .push(format!("`{migration}` is undone {how}"));
+            if self.state.phase_of(migration) == Some(Phase::Contract) {
+                self.report.warnings.push(
+                    "what was expanded before it is complete and usable; `walkback up --phase contract` tries it again"
+                        .to_owned(),
+                );
+            }
         }
         self.clear_after_kill(cx).await;
         let unfinished = std::mem::take(&mut self.state.unfinished);

@@ -1,7 +1,7 @@
 //! What a run did, for the caller.
 
 use serde::Serialize;
-use walkback_core::MigrationId;
+use walkback_core::{MigrationId, Phase};
 
 use crate::changes::{Rescued, TableChanges};
 use crate::journal::HookRecord;
@@ -15,6 +15,9 @@ pub struct Named {
     pub id: MigrationId,
     /// Its name for a person.
     pub name: String,
+    /// Which part of a change in two parts it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
 }
 
 /// What a run did.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use walkback_core::catalog::Schema;
 use walkback_core::ledger::LedgerFormat;
 use walkback_core::{
-    Access, Cx, Dialect, Engine, Error, ErrorKind, MigrationSource, Result, Session, TableName,
+    Access, Cx, Dialect, Engine, Error, ErrorKind, MigrationSource, Phase, Result, Session, TableName,
 };
 use walkback_vault::VaultSet;
 
@@ -26,6 +26,8 @@ pub enum UpTarget {
     To(String),
     /// So many migrations.
     Count(usize),
+    /// As far as one part of a change in two parts: to the first migration that contracts, or from there on.
+    Phase(Phase),
 }
 
 /// How far to go down.
@@ -167,7 +169,13 @@ impl Runner {
     pub async fn plan_up(&self, cx: &Cx, target: UpTarget) -> Result<Plan> {
         let state = self.settled_state(cx).await?;
         let ids = state.ups(&target)?;
-        Planner::new(self, &state).plan(cx, RunKind::Up, &[], &ids).await
+        let plan = Planner::new(self, &state)
+            .plan(cx, RunKind::Up, &[], &ids)
+            .await?;
+        Ok(match target {
+            UpTarget::Phase(phase) => plan.of_phase(&state, phase),
+            UpTarget::Heads | UpTarget::To(_) | UpTarget::Count(_) => plan,
+        })
     }
 
     /// Plans to run downs, newest first. Nothing is written.

@@ -7,7 +7,7 @@ use walkback_core::catalog::Schema;
 use walkback_core::graph::Target;
 use walkback_core::ledger::{LedgerFormat, LedgerRows};
 use walkback_core::{
-    Capability, Cx, Error, ErrorKind, Migration, MigrationGraph, MigrationId, Result, Session,
+    Capability, Cx, Error, ErrorKind, Migration, MigrationGraph, MigrationId, Phase, Result, Session,
 };
 
 use crate::journal::{
@@ -182,7 +182,16 @@ impl State {
                 .filter(|slug| !slug.is_empty())
                 .map_or_else(|| id.0.clone(), |slug| format!("{id}_{slug}")),
         };
-        Named { id: id.clone(), name }
+        Named {
+            id: id.clone(),
+            name,
+            phase: self.phase_of(id),
+        }
+    }
+
+    /// Returns which part of a change in two parts a migration is.
+    pub(crate) fn phase_of(&self, id: &MigrationId) -> Option<Phase> {
+        self.graph.get(id).and_then(|migration| migration.phase)
     }
 
     /// Returns what is applied and not in the checkout, oldest first.
@@ -199,6 +208,10 @@ impl State {
         match target {
             UpTarget::Heads => self.graph.plan_up(&applied, &Target::heads()),
             UpTarget::To(target) => self.graph.plan_up(&applied, &target.parse::<Target>()?),
+            UpTarget::Phase(phase) => {
+                let ids = self.graph.plan_up(&applied, &Target::heads())?;
+                self.of_phase(*phase, ids)
+            }
             UpTarget::Count(count) => {
                 let mut ids = self.graph.plan_up(&applied, &Target::heads())?;
                 ids.truncate(*count);

@@ -107,6 +107,7 @@ impl Runner {
                 .map(|one| Named {
                     id: one.id.clone(),
                     name: one.name(),
+                    phase: one.phase,
                 })
                 .collect::<Vec<_>>()
         };

@@ -320,7 +320,10 @@ impl<'a> Execution<'a> {
             cx.check()?;
             self.limit_waiting(cx, step).await?;
             match step.direction {
-                Direction::Up => Box::pin(self.up_if_it_holds(cx, step)).await?,
+                Direction::Up => {
+                    let applied = Box::pin(self.up_if_it_holds(cx, step)).await;
+                    applied.map_err(|error| step.explain_phase(error))?;
+                }
                 Direction::Down => {
                     self.keep_moved_back(cx).await?;
                     let mut tries = self.tries();

@@ -1,5 +1,6 @@
 //! Reading the migrations of a source, and looking at each by all rules.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use walkback_core::graph::MigrationGraph;
 use walkback_core::statement::Location;
 use walkback_core::{
     Cx, Dialect, DialectKind, Direction, Engine, Error, ErrorKind, Migration, MigrationId, MigrationSource,
-    Result, Script,
+    Phase, Result, Script,
 };
 
 use super::allow::Allowed;
@@ -66,7 +67,7 @@ impl Linter {
             migrations.push(LintedMigration {
                 id: migration.id.clone(),
                 name: migration.name(),
-                findings: self.look_at(cx, migration).await?,
+                findings: self.look_at(cx, &loaded.graph, migration).await?,
             });
         }
         if let Some(engine) = &self.engine {
@@ -82,7 +83,7 @@ impl Linter {
         })
     }
 
-    async fn look_at(&self, cx: &Cx, migration: &Migration) -> Result<Vec<Finding>> {
+    async fn look_at(&self, cx: &Cx, graph: &MigrationGraph, migration: &Migration) -> Result<Vec<Finding>> {
         let up = self.read(cx, migration, Direction::Up).await?;
         let down = self.read(cx, migration, Direction::Down).await?;
         let mut findings = Vec::new();
@@ -93,6 +94,7 @@ impl Linter {
                 migration,
                 dialect: &*self.dialect,
                 up,
+                has_expanded: has_expanded(graph, migration),
                 down: down.script.as_ref(),
                 down_at: down.at.as_ref(),
             });
@@ -150,6 +152,16 @@ impl Side {
         (found.direction == direction && self.allowed.covers(found))
             || (of_missing_down && self.allowed.covers_all(found.rule))
     }
+}
+
+/// Returns whether a migration that this one follows expands.
+fn has_expanded(graph: &MigrationGraph, migration: &Migration) -> bool {
+    let before = graph.ancestors(&BTreeSet::from([migration.id.clone()]));
+    let mut before = before
+        .iter()
+        .filter(|id| **id != migration.id)
+        .filter_map(|id| graph.get(id));
+    before.any(|one| one.phase == Some(Phase::Expand))
 }
 
 fn wanted(graph: &MigrationGraph, ids: &[String]) -> Result<Vec<MigrationId>> {

@@ -25,11 +25,15 @@ pub enum Rule {
     NotRerunnable,
     /// Nobody can read what a statement does.
     UnknownStatement,
+    /// A migration that expands takes away or narrows what the old code needs.
+    ExpandNarrows,
+    /// A migration contracts, and none before it expands.
+    ContractAlone,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::UnreadableScript,
         Self::UselessAllow,
         Self::EmptyDown,
@@ -38,6 +42,8 @@ impl Rule {
         Self::LocksTable,
         Self::NotRerunnable,
         Self::UnknownStatement,
+        Self::ExpandNarrows,
+        Self::ContractAlone,
     ];
 
     /// Returns its name.
@@ -52,6 +58,8 @@ impl Rule {
             Self::LocksTable => "locks-table",
             Self::NotRerunnable => "not-rerunnable",
             Self::UnknownStatement => "unknown-statement",
+            Self::ExpandNarrows => "expand-narrows",
+            Self::ContractAlone => "contract-alone",
         }
     }
 

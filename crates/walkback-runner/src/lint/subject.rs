@@ -11,6 +11,8 @@ pub(super) struct Subject<'s> {
     pub(super) migration: &'s Migration,
     pub(super) dialect: &'s dyn Dialect,
     pub(super) up: &'s ReadScript,
+    /// Whether a migration that it follows, however many are between, expands.
+    pub(super) has_expanded: bool,
     /// The down its author wrote.
     pub(super) down: Option<&'s ReadScript>,
     /// Where that begins, for what is to be said of all of it.

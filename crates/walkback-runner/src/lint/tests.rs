@@ -14,6 +14,7 @@ struct Case {
     migration: Migration,
     up: SqlScript,
     down: Option<SqlScript>,
+    has_expanded: bool,
 }
 
 impl Case {
@@ -23,6 +24,7 @@ impl Case {
             migration: Migration::new("1", "a", "up.sql"),
             up: SqlScript::new(up, "up.sql"),
             down: (!down.is_empty()).then(|| SqlScript::new(down, "down.sql")),
+            has_expanded: false,
         }
     }
 
@@ -45,6 +47,7 @@ impl Case {
             migration: &self.migration,
             dialect: &dialect,
             up: &up,
+            has_expanded: self.has_expanded,
             down: down.as_ref(),
             down_at: self.down.as_ref().map(|sql| &sql.location),
         };
@@ -371,4 +374,67 @@ fn an_allow_speaks_of_its_script_or_of_the_statement_behind_it() {
         "{:?}",
         wrong.useless
     );
+}
+
+#[test]
+fn what_expands_takes_nothing_away_from_old_code() {
+    let expands = |case: &mut Case| case.migration.phase = Some(walkback_core::Phase::Expand);
+    let narrow = |kind, up: &str| {
+        let found = Case::new(kind, up, "SELECT 1;").with(expands).found();
+        let mut found = found.into_iter();
+        found.find(|found| found.starts_with("expand-narrows"))
+    };
+    let error = Some("expand-narrows up.sql:1 error".to_owned());
+    for kind in ALL {
+        for sql in [
+            "DROP TABLE t;",
+            "ALTER TABLE t DROP COLUMN a;",
+            "ALTER TABLE t RENAME COLUMN a TO b;",
+            "ALTER TABLE t RENAME TO u;",
+            "DELETE FROM t;",
+            "DROP VIEW v;",
+            "ALTER TABLE t ADD COLUMN a INTEGER NOT NULL;",
+        ] {
+            assert_eq!(narrow(kind, sql), error, "{kind} {sql}");
+        }
+        for sql in [
+            "ALTER TABLE t ADD COLUMN a INTEGER NOT NULL DEFAULT 1;",
+            "ALTER TABLE t ADD COLUMN a INTEGER;",
+            "CREATE INDEX i ON t (a);",
+            "UPDATE t SET a = 1;",
+            "CREATE TABLE n (a INTEGER); ALTER TABLE n ADD COLUMN b INTEGER NOT NULL; DROP TABLE n;",
+        ] {
+            assert_eq!(narrow(kind, sql), None, "{kind} {sql}");
+        }
+        // Without the mark it is nobody's business.
+        let plain = Case::new(kind, "DROP TABLE t;", "SELECT 1;").found();
+        assert!(
+            plain.iter().all(|found| !found.starts_with("expand")),
+            "{plain:?}"
+        );
+    }
+    let postgres = |sql| narrow(DialectKind::Postgres, sql);
+    assert_eq!(postgres("ALTER TABLE t ALTER COLUMN a SET NOT NULL;"), error);
+    let warning = Some("expand-narrows up.sql:1 warning".to_owned());
+    assert_eq!(postgres("ALTER TABLE t ALTER COLUMN a TYPE smallint;"), warning);
+    assert_eq!(postgres("ALTER TABLE t ALTER COLUMN a DROP NOT NULL;"), None);
+    assert_eq!(
+        narrow(DialectKind::Mysql, "ALTER TABLE t MODIFY a SMALLINT;"),
+        warning
+    );
+    assert_eq!(narrow(DialectKind::Mysql, "ALTER TABLE t CHANGE a b INT;"), error);
+}
+
+#[test]
+fn what_contracts_has_something_before_it_that_expands() {
+    let contracts = |case: &mut Case| case.migration.phase = Some(walkback_core::Phase::Contract);
+    for kind in ALL {
+        let case = Case::new(kind, "DROP TABLE t;", "SELECT 1;").with(contracts);
+        assert!(
+            case.found()
+                .contains(&"contract-alone up.sql:1 warning".to_owned())
+        );
+        let case = case.with(|case| case.has_expanded = true);
+        assert!(case.found().iter().all(|found| !found.starts_with("contract")));
+    }
 }

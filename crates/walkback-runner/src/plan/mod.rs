@@ -1,17 +1,19 @@
 //! Plans: what a run would do, as data, before it does anything.
 
 mod build;
+mod phase;
 mod scope;
 mod script;
 mod verdict;
 
 use serde::{Deserialize, Serialize};
 use walkback_core::statement::{Effect, Location, Severity};
-use walkback_core::{Direction, MigrationId, TableName};
+use walkback_core::{Direction, MigrationId, Phase, TableName};
 
 use crate::changes::Waiting;
 use crate::loss::Loss;
 use crate::protect::{Protect, StatementProtection};
+use crate::report::Named;
 
 pub(crate) use build::Planner;
 pub(crate) use script::ReadScript;
@@ -100,6 +102,12 @@ pub struct Plan {
     pub rescues: Vec<Waiting>,
     /// What a person should know before it runs.
     pub warnings: Vec<String>,
+    /// The part of changes in two parts that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// What is pending still when that part is done, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Named>,
     /// Runs that were killed and left nothing half-done: this one closes their rows in the journal.
     pub closes: Vec<String>,
     /// What is applied now: the plan is good for this state only.
@@ -125,6 +133,9 @@ pub struct PlannedStep {
     pub statements: Vec<PlannedStatement>,
     /// What its way back is worth.
     pub verdict: Verdict,
+    /// Which part of a change in two parts it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// The script, as it will be recorded.
     #[serde(skip)]
     pub(crate) script: ReadScript,

@@ -1,7 +1,9 @@
 //! The rules, one file each.
 
+mod contract_alone;
 mod down_loses_data;
 mod empty_down;
+mod expand_narrows;
 mod irreversible;
 mod locks_table;
 mod not_rerunnable;
@@ -26,6 +28,8 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
         locks_table::check,
         not_rerunnable::check,
         unknown_statement::check,
+        expand_narrows::check,
+        contract_alone::check,
     ]
     .iter()
     .flat_map(|rule| rule(subject))

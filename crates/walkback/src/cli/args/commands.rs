@@ -174,15 +174,6 @@ pub(crate) enum GraphFormat {
     Dot,
 }
 
-/// Arguments of `up`.
-#[derive(Debug, Args)]
-pub(crate) struct Up {
-    #[command(flatten)]
-    pub(crate) target: TargetArgs,
-    #[command(flatten)]
-    pub(crate) run: RunArgs,
-}
-
 /// Arguments of `deploy`.
 #[derive(Debug, Args)]
 pub(crate) struct Deploy {

@@ -3,6 +3,7 @@
 mod commands;
 mod lint;
 mod load;
+mod up;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use commands::*;
 pub(crate) use lint::{Lint, LintDialect};
 pub(crate) use load::{Load, RecordFormat};
+pub(crate) use up::Up;
 
 /// The whole command line.
 #[derive(Debug, Parser)]

@@ -50,6 +50,7 @@ pub(super) const fn state(state: MigrationState) -> &'static str {
 
 fn marks(entry: &HistoryEntry) -> String {
     let mut marks: Vec<String> = entry.labels.clone();
+    marks.extend(entry.phase.map(|phase| phase.to_string()));
     let facts = [
         (entry.parents.len() > 1, "merge"),
         (entry.head, "head"),

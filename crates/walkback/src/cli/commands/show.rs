@@ -77,6 +77,10 @@ fn text(migration: &MigrationDetail) -> String {
     );
     field("labels", entry.labels.join(", "));
     field(
+        "phase",
+        entry.phase.map(|phase| phase.to_string()).unwrap_or_default(),
+    );
+    field(
         "way back",
         entry
             .verdict

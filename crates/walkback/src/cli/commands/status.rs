@@ -140,7 +140,11 @@ fn run_line(run: &RunRecord) -> String {
 }
 
 fn listed(title: &str, migrations: &[Named]) -> String {
-    titled(title, migrations.iter().map(|one| one.name.clone()))
+    let line = |one: &Named| match one.phase {
+        Some(phase) => format!("{} ({phase})", one.name),
+        None => one.name.clone(),
+    };
+    titled(title, migrations.iter().map(line))
 }
 
 fn titled(title: &str, lines: impl IntoIterator<Item = String>) -> String {

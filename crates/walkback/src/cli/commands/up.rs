@@ -9,7 +9,8 @@ use crate::cli::context::Context;
 
 pub(super) async fn run(context: &Context, args: &Up) -> Result<u8> {
     let runner = context.runner()?;
-    let plan = runner.plan_up(&context.cx, target(&args.target)).await?;
+    let target = args.phase.map_or_else(|| target(&args.target), UpTarget::Phase);
+    let plan = runner.plan_up(&context.cx, target).await?;
     let changes = !plan.is_empty() && !args.run.dry_run && !args.run.sql;
     let code = change::run(context, &runner, plan, &args.run).await?;
     if changes {

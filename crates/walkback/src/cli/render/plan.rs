@@ -67,6 +67,10 @@ fn step(step: &PlannedStep, width: usize) -> String {
         Direction::Up => step.verdict.to_string(),
         Direction::Down => origin(step.origin).to_owned(),
     };
+    let worth = match step.phase {
+        Some(phase) => format!("{worth}, {phase}"),
+        None => worth,
+    };
     writeln!(
         text,
         "  {:<4}  {:<width$}  {worth}",

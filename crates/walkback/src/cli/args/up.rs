@@ -1,0 +1,23 @@
+//! The arguments of `up`.
+
+use clap::Args;
+use walkback_core::Phase;
+
+use super::commands::{RunArgs, TargetArgs};
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// One part of changes in two parts: `expand` goes as far as the first migration that is marked as `contract`,
+    /// `contract` applies those that are, if nothing before them is pending.
+    #[arg(long, value_name = "PHASE", value_parser = phase, conflicts_with_all = ["target", "to", "count"])]
+    pub(crate) phase: Option<Phase>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+fn phase(text: &str) -> Result<Phase, String> {
+    Phase::from_word(text).ok_or_else(|| "it is `expand` or `contract`".to_owned())
+}
