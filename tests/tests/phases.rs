@@ -14,6 +14,7 @@ fn main() -> ExitCode {
                 a_contraction_that_fails_leaves_what_is_expanded,
                 a_contraction_that_is_killed_leaves_what_is_expanded,
                 a_phase_is_expand_or_contract,
+                a_deployment_expands_and_leaves_the_contraction,
             ],
             MYSQL => [a_contraction_that_fails_half_way_is_taken_back_without_its_transaction],
         },
@@ -218,6 +219,34 @@ fn a_contraction_that_fails_half_way_is_taken_back_without_its_transaction(backe
     );
     sandbox.assert_contents(&before, "after the contraction failed");
     assert_expanded(&sandbox);
+}
+
+fn a_deployment_expands_and_leaves_the_contraction(backend: Backend) {
+    let sandbox = project(backend);
+    let before = sandbox.contents();
+    let output = sandbox.ok(&["deploy", "dev", "--phase", "expand", "-y"]);
+    assert!(
+        output.transcript().contains("walkback up --phase contract"),
+        "{}",
+        output.transcript()
+    );
+    assert_expanded(&sandbox);
+    sandbox.sql("DELETE FROM people WHERE id > 2");
+    sandbox.ok(&["deploy", "dev", "--phase", "contract", "-y"]);
+    assert_eq!(sandbox.status()["applied"], 3);
+    sandbox.ok(&["rollback", "--to", "001", "-y"]);
+    sandbox.assert_contents(&before, "after the rollback");
+    // One that fails goes back as a whole, and does not say otherwise.
+    let fails = "-- walkback: phase=contract\nALTER TABLE people DROP COLUMN name;\nINSERT INTO people (id) VALUES (1);";
+    sandbox.migration("003_drop", fails, "");
+    let output = sandbox.run(&["deploy", "dev", "-y"]);
+    assert_ne!(output.code, Some(0), "{}", output.transcript());
+    assert!(
+        !output.stderr.contains("nothing needs to be walked back"),
+        "{}",
+        output.transcript()
+    );
+    sandbox.assert_contents(&before, "after the deployment went back");
 }
 
 fn a_phase_is_expand_or_contract(backend: Backend) {

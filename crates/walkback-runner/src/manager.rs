@@ -28,8 +28,8 @@ pub struct RollbackManager {
 /// What [`RollbackManager::execute`] would do. Nothing in it has happened.
 #[derive(Debug)]
 enum Way {
-    Rollback(RollbackPlan),
-    Restore(RestorePlan),
+    Rollback(Box<RollbackPlan>),
+    Restore(Box<RestorePlan>),
 }
 
 impl RollbackManager {
@@ -134,7 +134,7 @@ impl RollbackManager {
                 ));
             }
             let plan = self.runner.plan_restore(&self.cx, &manifest.id, &held, None);
-            return Box::pin(plan).await.map(Way::Restore);
+            return Ok(Way::Restore(Box::new(Box::pin(plan).await?)));
         }
         let request = RollbackRequest {
             what: RollbackWhat::Point(id.to_owned()),
@@ -142,7 +142,7 @@ impl RollbackManager {
             on_conflict: OnConflict::default(),
         };
         let plan = Box::pin(self.runner.plan_rollback(&self.cx, &request)).await?;
-        Ok(Way::Rollback(plan))
+        Ok(Way::Rollback(Box::new(plan)))
     }
 
     /// Reads all of a point in every store that has it, and compares it with its checksums.

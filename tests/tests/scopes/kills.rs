@@ -149,6 +149,7 @@ pub(crate) fn a_scope_killed_half_way_may_be_left_as_it_is(backend: Backend) {
 
 pub(crate) fn two_scopes_have_one_lock(backend: Backend) {
     let sandbox = project(backend);
+    let before = sandbox.contents();
     block_on(async {
         let (first, second) = (scope(&manager(&sandbox)), scope(&manager(&sandbox)));
         let other = || async {
@@ -158,7 +159,7 @@ pub(crate) fn two_scopes_have_one_lock(backend: Backend) {
         let committed = first
             .run(|tx| async move {
                 change_definitions(&tx).await?;
-                Ok(other().await)
+                Ok(Box::pin(other()).await)
             })
             .await
             .expect("the first does its work");
@@ -168,4 +169,8 @@ pub(crate) fn two_scopes_have_one_lock(backend: Backend) {
         assert!(!committed.is_surgical);
     });
     assert_eq!(rows(&sandbox), AFTER);
+    // What it has defined goes back by its point.
+    let output = sandbox.ok(&["rollback", "-y"]);
+    sandbox.assert_contents(&before, &output.transcript());
+    sandbox.assert_sound();
 }

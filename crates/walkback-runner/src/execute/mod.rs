@@ -322,7 +322,11 @@ impl<'a> Execution<'a> {
             match step.direction {
                 Direction::Up => {
                     let applied = Box::pin(self.up_if_it_holds(cx, step)).await;
-                    applied.map_err(|error| step.explain_phase(error))?;
+                    applied.map_err(|error| match self.runner.outer() {
+                        // A deployment that fails goes back as a whole.
+                        Some(_) => error,
+                        None => step.explain_phase(error),
+                    })?;
                 }
                 Direction::Down => {
                     self.keep_moved_back(cx).await?;

@@ -23,11 +23,18 @@ impl Planning<'_> {
         if !Journal::new(self.session, &*dialect).exists(self.cx).await? {
             return Ok(None);
         }
-        let runs = Journal::new(self.session, &*dialect).runs(self.cx, None).await?;
-        for run in runs.iter().filter(|run| is_scope(run)) {
+        let mut runs = Journal::new(self.session, &*dialect).runs(self.cx, None).await?;
+        runs.retain(is_scope);
+        if runs.is_empty() {
+            return Ok(None);
+        }
+        // It may be the beginning of an id. What the vault has to say of one that is none is said where it is opened.
+        let Ok(point) = self.manifest(id).await else {
+            return Ok(None);
+        };
+        for run in &runs {
             let scope = self.scope_of_run(run).await?;
-            // As the vault does, it takes the beginning of an id for it.
-            if let Some(scope) = scope.filter(|scope| scope.before.starts_with(id)) {
+            if let Some(scope) = scope.filter(|scope| scope.before == point.id) {
                 return Ok(Some(scope));
             }
         }

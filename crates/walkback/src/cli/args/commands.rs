@@ -183,6 +183,9 @@ pub(crate) struct Deploy {
     /// How far: an id, a unique prefix, `head`, `+N`, `label@head`; all pending migrations if nothing is said.
     #[arg(long, value_name = "TARGET", allow_negative_numbers = true)]
     pub(crate) to: Option<String>,
+    /// One part of changes in two parts: `expand` with the new code, `contract` when no old code runs any more.
+    #[arg(long, value_name = "PHASE", value_parser = super::up::phase, conflicts_with = "to")]
+    pub(crate) phase: Option<walkback_core::Phase>,
     /// Show the stages and the plan, and run nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

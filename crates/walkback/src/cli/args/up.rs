@@ -18,6 +18,7 @@ pub(crate) struct Up {
     pub(crate) run: RunArgs,
 }
 
-fn phase(text: &str) -> Result<Phase, String> {
+/// Reads the name of a phase.
+pub(super) fn phase(text: &str) -> Result<Phase, String> {
     Phase::from_word(text).ok_or_else(|| "it is `expand` or `contract`".to_owned())
 }

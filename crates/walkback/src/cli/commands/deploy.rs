@@ -26,7 +26,8 @@ pub(super) async fn run(context: &Context, args: &Deploy) -> Result<u8> {
         ));
     }
     let runner = context.runner()?;
-    let target = args.to.clone().map_or(UpTarget::Heads, UpTarget::To);
+    let all = || args.to.clone().map_or(UpTarget::Heads, UpTarget::To);
+    let target = args.phase.map_or_else(all, UpTarget::Phase);
     let plan = Box::pin(runner.plan_deploy(&context.cx, target)).await?;
     let mut shown = format!("deploy {}\n{}", place(&runner), stages("stages", &plan.stages));
     write!(shown, "\n{}", stages("if one of them fails", &plan.back)).ok();
