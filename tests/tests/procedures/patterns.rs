@@ -22,6 +22,7 @@ pub(crate) fn what_the_three_patterns_and_the_emergencies_ask_for(backend: Backe
     deleted_softly_and_purged(&project);
     stopped_while_it_runs(sandbox);
     decided_by_the_tree(sandbox);
+    expanded_and_not_contracted(sandbox);
     checked_for_production(&project);
 }
 
@@ -199,6 +200,33 @@ fn follow(sandbox: &Sandbox, symptom: &str, kind: &str) {
     }
 }
 
+/// The contract phase fails: what is expanded stays in use, and nothing needs to go back.
+fn expanded_and_not_contracted(sandbox: &Sandbox) {
+    sandbox.migration(
+        "006_expand",
+        "-- walkback: phase=expand\nALTER TABLE users ADD COLUMN full_name VARCHAR(40);\n\
+         UPDATE users SET full_name = name;",
+        "",
+    );
+    sandbox.migration(
+        "007_contract",
+        "-- walkback: phase=contract\nALTER TABLE users DROP COLUMN legacy;\nINSERT INTO users (id) VALUES (1);",
+        "",
+    );
+    sandbox.ok(&["up", "--phase", "expand", "-e", "dev", "-y"]);
+    let expanded = sandbox.contents();
+    let failed = sandbox.run(&["up", "--phase", "contract", "-e", "dev", "-y"]);
+    assert_eq!(failed.code, Some(1), "{}", failed.transcript());
+    assert!(
+        failed.stderr.contains("nothing needs to be walked back"),
+        "{}",
+        failed.transcript()
+    );
+    sandbox.assert_contents(&expanded, "the expanded state is as it was");
+    sandbox.sql("UPDATE users SET full_name = 'Ann', legacy = 'still there' WHERE id = 1");
+    sandbox.remove("migrations/007_contract");
+}
+
 /// The list before production: a backup in both places, rules, ways back that were tried.
 fn checked_for_production(project: &Project) {
     project.configure(
@@ -220,7 +248,7 @@ fn checked_for_production(project: &Project) {
     project.production(&["backup", "create"]);
     assert_eq!(checks(), (Some(0), Vec::new()));
     project.sandbox.migration(
-        "006_lies",
+        "008_lies",
         "CREATE TABLE more (i INTEGER PRIMARY KEY);",
         "DROP TABLE nowhere;",
     );
