@@ -93,6 +93,17 @@ impl Runner {
         }
         let ended = self.end_of(cx, &mut *session, run.as_ref()).await?;
         drop(session);
+        let whom = run
+            .as_ref()
+            .map_or("a run that had changed nothing".to_owned(), |run| {
+                format!("run `{}`", run.id)
+            });
+        let how = ended.as_ref().map_or("it has no end yet".to_owned(), |run| {
+            format!("it ended as `{}`", run.status.word())
+        });
+        let detail = format!("asked {whom} to stop; {how}");
+        self.note_in_audit(cx, "abort", &Consent::default(), &detail)
+            .await;
         // The next run may have the lock already; the one that was asked has stopped all the same.
         let needs_recovery = self.state(cx).await.is_ok_and(|state| state.needs_recovery());
         Ok(Some(AbortReport {
@@ -138,7 +149,11 @@ impl Runner {
     /// As [`Runner::plan_unlock`], if the run has been heard of meanwhile; `Refused` by the policy; `PermissionDenied` if the user of the connection may
     /// not end them.
     pub async fn unlock(&self, cx: &Cx, plan: &UnlockPlan, consent: &Consent) -> Result<UnlockPlan> {
-        gate::change(self.settings(), consent)?;
+        let admitted = gate::change(self.settings(), consent);
+        self.noting_refusal(cx, "unlock", consent, admitted).await?;
+        let named: Vec<_> = plan.sessions.iter().map(|held| held.who.clone()).collect();
+        let detail = format!("ends the sessions of a run that is gone: {}", named.join("; "));
+        self.note_in_audit(cx, "unlock", consent, &detail).await;
         let mut ended = Vec::new();
         for planned in plan.sessions.iter().filter(|planned| planned.lock == NAME) {
             // Whoever holds it now has to be the same, and silent still.

@@ -6,6 +6,7 @@ use walkback_vault::{Manifest, PointKind, PointSummary, StoreReport};
 use crate::plan::PointScope;
 use crate::point::{self, PointRequest};
 use crate::runner::Runner;
+use crate::settings::Consent;
 
 impl Runner {
     /// Backs up chosen tables, or the whole database, in one consistent snapshot, while others go on writing. With
@@ -112,7 +113,10 @@ impl Runner {
     pub async fn point_remove(&self, cx: &Cx, id: &str, even_if_needed: bool) -> Result<()> {
         let vault = self.needed_vault()?;
         let manifest = match vault.open(cx, id).await {
-            Err(error) if even_if_needed && is_unreadable(&error) => return vault.remove(cx, id).await,
+            Err(error) if even_if_needed && is_unreadable(&error) => {
+                self.note_removal(cx, id).await;
+                return vault.remove(cx, id).await;
+            }
             other => other?,
         };
         let state = self.state(cx).await?;
@@ -127,8 +131,15 @@ impl Runner {
             )
             .hint("without it that migration can be walked back by a script at best; add `--force` if that is meant"));
         }
+        self.note_removal(cx, &manifest.id).await;
         vault.remove(cx, &manifest.id).await?;
         vault.collect_garbage(cx).await.map(|_| ())
+    }
+
+    async fn note_removal(&self, cx: &Cx, id: &str) {
+        let detail = format!("removes `{id}` from the stores");
+        self.note_in_audit(cx, "point remove", &Consent::default(), &detail)
+            .await;
     }
 
     /// Returns what a point holds of these tables, or of all.

@@ -8,6 +8,7 @@
 
 mod abort;
 mod advise;
+mod audit;
 mod backup;
 mod changes;
 mod checklist;
@@ -63,6 +64,7 @@ mod watch;
 
 pub use abort::{AbortReport, SilentSession, UnlockPlan};
 pub use advise::{Advice, Symptom};
+pub use audit::{AuditFinding, AuditVerification, AuditedStore};
 pub use changes::{ChangesPlan, Conflict, KeptWrites, OnConflict, PutAside, Rescued, TableChanges, Waiting};
 pub use deploy::{DeployPlan, PlannedStage, ProcedureReport, Stage};
 pub use derive::{CatalogOrigin, DerivedDown, DerivedStep};
@@ -72,7 +74,7 @@ pub use dump::{DumpCompression, DumpInfo, DumpReport, Imported};
 pub use export::{ExportFormat, ExportReport};
 pub use hooks::{HealthCheck, Hook, Hooks, Moment, Probe};
 pub use hours::Hours;
-pub use journal::{HookRecord, RunRecord, RunStatus};
+pub use journal::{AuditEntry, HookRecord, RunRecord, RunStatus};
 pub use lint::{Finding, Level, LintReport, LintedMigration, Linter, Rule};
 pub use loss::Loss;
 pub use manager::RollbackManager;

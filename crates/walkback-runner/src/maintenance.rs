@@ -29,7 +29,8 @@ impl Runner {
     /// `PermissionDenied` if the user of the connection may not.
     pub async fn set_read_only(&self, cx: &Cx, read_only: bool, consent: &Consent) -> Result<Option<String>> {
         let control = self.control()?;
-        gate::change(self.settings(), consent)?;
+        let admitted = gate::change(self.settings(), consent);
+        self.noting_refusal(cx, "maintenance", consent, admitted).await?;
         let _lock = Lock::take(self, cx, "maintenance").await?;
         let claim = self.claim_quiet(cx, control).await?;
         // From here on it is a person's, and no run's to end.
@@ -41,6 +42,8 @@ impl Runner {
             (true, false) => {
                 self.note_before(cx, &control.before_read_only(cx).await?).await?;
                 control.begin_read_only(cx, self.settings().lock_timeout).await?;
+                let said = "keeps applications from writing";
+                self.note_in_audit(cx, "maintenance", consent, said).await;
                 Ok(notice)
             }
             (false, true) => {
@@ -48,6 +51,8 @@ impl Runner {
                 let patience = self.settings().lock_timeout;
                 let notice = control.end_read_only(cx, before.as_deref(), patience).await?;
                 self.forget_before(cx).await?;
+                let said = "lets applications write again";
+                self.note_in_audit(cx, "maintenance", consent, said).await;
                 Ok(notice)
             }
         }

@@ -108,7 +108,8 @@ impl Runner {
     /// # Errors
     /// `Refused` by the policy, `Locked` if somebody else runs.
     pub async fn run_purge(&self, cx: &Cx, plan: &PurgePlan, consent: &Consent) -> Result<RunReport> {
-        gate::change(self.settings(), consent)?;
+        let admitted = gate::change(self.settings(), consent);
+        self.noting_refusal(cx, "purge", consent, admitted).await?;
         let drops: Vec<_> = plan
             .drop
             .iter()

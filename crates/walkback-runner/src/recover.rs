@@ -307,7 +307,8 @@ impl Runner {
     /// # Errors
     /// As [`Runner::run`].
     pub async fn run_recover(&self, cx: &Cx, plan: &RecoverPlan, consent: &Consent) -> Result<RunReport> {
-        gate::change(self.settings(), consent)?;
+        let admitted = gate::change(self.settings(), consent);
+        self.noting_refusal(cx, "recover", consent, admitted).await?;
         let (mut execution, steady) = Execution::begin(self, cx, RunKind::Recover, consent, &[]).await?;
         let cx = &steady;
         let heads = execution.state.heads(&execution.state.applied_set());

@@ -217,28 +217,32 @@ impl Runner {
         self.with_loss(cx, &state, plan).await
     }
 
-    /// Says whether the policy lets a plan through, so that nobody confirms what is refused afterwards.
+    /// Says whether the policy lets a plan through, so that nobody confirms what is refused afterwards. A refusal is in the
+    /// audit.
     ///
     /// # Errors
     /// `Refused`, with what is missing.
-    pub fn check(&self, cx: &Cx, plan: &Plan, consent: &Consent) -> Result<()> {
-        gate::plan(self, cx, plan, consent)
+    pub async fn check(&self, cx: &Cx, plan: &Plan, consent: &Consent) -> Result<()> {
+        let admitted = gate::plan(self, cx, plan, consent);
+        self.noting_refusal(cx, plan.kind.name(), consent, admitted).await
     }
 
     /// Says whether the policy lets a rollback through.
     ///
     /// # Errors
     /// `Refused`, with what is missing.
-    pub fn check_rollback(&self, plan: &RollbackPlan, consent: &Consent) -> Result<()> {
-        gate::rollback(&self.settings, plan, consent)
+    pub async fn check_rollback(&self, cx: &Cx, plan: &RollbackPlan, consent: &Consent) -> Result<()> {
+        let admitted = gate::rollback(&self.settings, plan, consent);
+        self.noting_refusal(cx, "rollback", consent, admitted).await
     }
 
-    /// Says whether the policy lets anything else that changes the database through.
+    /// Says whether the policy lets anything else that changes the database through: `kind` is the name of the command.
     ///
     /// # Errors
     /// `Refused`, with what is missing.
-    pub fn check_change(&self, consent: &Consent) -> Result<()> {
-        gate::change(&self.settings, consent)
+    pub async fn check_change(&self, cx: &Cx, kind: &str, consent: &Consent) -> Result<()> {
+        let admitted = gate::change(&self.settings, consent);
+        self.noting_refusal(cx, kind, consent, admitted).await
     }
 
     /// Returns the vault, or says how to get one.

@@ -111,6 +111,8 @@ pub struct Settings {
     pub retention: Rules,
     /// Whether the vault is pruned after each run that adds to it.
     pub prunes_itself: bool,
+    /// Whether the stores get a copy of the audit. A scratch database has nothing that is worth one.
+    pub copies_audit: bool,
     /// Commands that run round a run, and the check whether the application is well.
     pub hooks: Hooks,
 }
@@ -130,6 +132,7 @@ impl Settings {
             protect: Protect::default(),
             retention: Rules::default(),
             prunes_itself: false,
+            copies_audit: true,
             hooks: Hooks::default(),
         }
     }

@@ -76,7 +76,8 @@ impl Runner {
     /// # Errors
     /// `Refused` by the policy, `Locked` if somebody else runs.
     pub async fn run_stamp(&self, cx: &Cx, plan: &StampPlan, consent: &Consent) -> Result<RunReport> {
-        gate::change(self.settings(), consent)?;
+        let admitted = gate::change(self.settings(), consent);
+        self.noting_refusal(cx, "stamp", consent, admitted).await?;
         let (mut execution, steady) = Execution::begin(self, cx, RunKind::Stamp, consent, &[]).await?;
         let cx = &steady;
         // What the ledger says has nothing to do with the rows of a load.

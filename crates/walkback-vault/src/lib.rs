@@ -4,6 +4,7 @@
 //! <prefix>/objects/<2 hex>/<hash>     a chunk of rows: immutable, compressed, named after its content
 //! <prefix>/points/<point id>.json     a manifest: written last; its existence means the point is complete
 //! <prefix>/removed/<point id>.json    the manifest of a removed point, kept for the grace period
+//! <prefix>/audit/<chain>/<date>.jsonl what was done to a database: lines that are only ever added
 //! <prefix>/keys/<public key>.age      where a passphrase is set: the key of the vault, opened by the passphrase
 //! ```
 //!
@@ -23,6 +24,7 @@
 
 #![deny(missing_docs)]
 
+mod audit;
 mod chunk;
 mod crypt;
 mod error;

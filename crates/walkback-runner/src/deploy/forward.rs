@@ -65,8 +65,9 @@ impl Runner {
     /// # Errors
     /// The error of the stage that failed, once all is as it was before; `NeedsRecovery` if it could not be brought back.
     pub async fn run_deploy(&self, cx: &Cx, plan: &DeployPlan, consent: &Consent) -> Result<ProcedureReport> {
-        gate::plan(self, cx, &plan.up, consent)?;
-        gate::hours(self.settings(), cx)?;
+        let admitted =
+            gate::plan(self, cx, &plan.up, consent).and_then(|()| gate::hours(self.settings(), cx));
+        self.noting_refusal(cx, DEPLOY, consent, admitted).await?;
         let planned = Planned {
             to: &plan.up.to,
             holds: &|state| plan.still_holds(state),

@@ -50,7 +50,8 @@ impl Runner {
         plan: &RollbackPlan,
         consent: &Consent,
     ) -> Result<ProcedureReport> {
-        gate::rollback(self.settings(), plan, consent)?;
+        let admitted = gate::rollback(self.settings(), plan, consent);
+        self.noting_refusal(cx, FULL_ROLLBACK, consent, admitted).await?;
         self.needed_vault()?;
         let planned = Planned {
             to: &plan.to,

@@ -7,9 +7,10 @@ use walkback_core::engine::Begin;
 use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result};
 
 use super::{BACKUP, ProcedureReport, Stage};
+use crate::audit::lost_in_words;
 use crate::execute::join;
 use crate::hooks::{Caller, Moment, Note, Notes};
-use crate::journal::{Journal, RunRecord, RunStatus};
+use crate::journal::{Journal, RunEnd, RunRecord, RunStatus};
 use crate::lock::Lock;
 use crate::runner::{Begun, Outer, Runner};
 use crate::settings::Consent;
@@ -122,7 +123,7 @@ impl<'a> Procedure<'a> {
         (planned.holds)(&state)?;
         let from = state.heads(&state.applied_set());
         let run = row(runner, consent, &outer.run, kind, &cx, (&from, planned.to));
-        journal.begin_run(&cx, &run, env!("CARGO_PKG_VERSION")).await?;
+        journal.begin_run(&cx, &run, &runner.author(), None).await?;
         cx.step("procedure.recorded");
         let report = ProcedureReport {
             run: run.id.clone(),
@@ -292,10 +293,19 @@ impl<'a> Procedure<'a> {
         let mut session = self.runner.connect(cx, Access::Write).await?;
         let dialect = self.runner.dialect();
         let at = identity::moment(cx.now());
+        let end = RunEnd {
+            id: &self.run.id,
+            status,
+            to: &self.run.to,
+            detail,
+            lost: lost_in_words(&self.report.lost),
+            at: &at,
+        };
         Journal::new(&mut *session, &*dialect)
-            .finish_run(cx, &self.run.id, status, &self.run.to, detail, &at)
+            .finish_run_alone(cx, &self.runner.author(), end)
             .await?;
         cx.step("procedure.finished");
+        self.runner.copy_audit(cx, &mut *session, None).await;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use walkback_core::{Cx, Result};
 
 use super::{Execution, join};
 use crate::identity;
-use crate::journal::{RunRecord, RunStatus};
+use crate::journal::{RunEnd, RunRecord, RunStatus};
 
 impl Execution<'_> {
     /// Ends the rows of runs that were killed. Where every migration is one transaction nothing of them is
@@ -40,9 +40,16 @@ impl Execution<'_> {
         let detail = format!("it was killed; run `{}` put it right", self.run.id);
         for run in std::mem::take(&mut self.state.unfinished) {
             let left = self.left_by_hooks(cx, &run).await?;
-            self.journal()
-                .finish_run(cx, &run.id, RunStatus::Interrupted, &run.from, &detail, &at)
-                .await?;
+            let by = self.runner.author();
+            let end = RunEnd {
+                id: &run.id,
+                status: RunStatus::Interrupted,
+                to: &run.from,
+                detail: &detail,
+                lost: None,
+                at: &at,
+            };
+            Box::pin(self.journal().finish_run(cx, &by, end)).await?;
             self.report.warnings.extend(left);
         }
         Ok(())
@@ -53,9 +60,16 @@ impl Execution<'_> {
         let to = join(&self.state.heads(&self.state.applied_set()));
         let detail = format!("it was killed; run `{}` found nothing half-done", self.run.id);
         let at = identity::moment(cx.now());
-        self.journal()
-            .finish_run(cx, &run.id, RunStatus::Interrupted, &to, &detail, &at)
-            .await?;
+        let by = self.runner.author();
+        let end = RunEnd {
+            id: &run.id,
+            status: RunStatus::Interrupted,
+            to: &to,
+            detail: &detail,
+            lost: None,
+            at: &at,
+        };
+        Box::pin(self.journal().finish_run_alone(cx, &by, end)).await?;
         cx.step("run.closed");
         Ok(())
     }

@@ -27,10 +27,11 @@ use walkback_core::{
 };
 use walkback_vault::{Manifest, PointKind, TableEntry};
 
+use crate::audit::lost_in_words;
 use crate::changes::Unplaced;
 use crate::hooks::Around;
 use crate::incumbent::Incumbent;
-use crate::journal::{DeprecatedRow, Journal, RunRecord, RunStatus};
+use crate::journal::{DeprecatedRow, Journal, RunEnd, RunRecord, RunStatus};
 use crate::ledger::Ledger;
 use crate::lock::Lock;
 use crate::plan::{Plan, PlannedStep, PointScope, RunKind};
@@ -101,6 +102,10 @@ pub(crate) struct Execution<'a> {
     pub(crate) needs_point: Option<String>,
     /// Whether this run keeps applications from writing.
     pub(crate) keeps_quiet: bool,
+    /// What it takes away that was written since, in words, for the audit.
+    pub(crate) lost: Option<String>,
+    /// Who has approved it, in words, for the audit.
+    pub(crate) approved: Option<String>,
     /// Held as long as that.
     pub(crate) claim: Option<Claim>,
     seq: i64,
@@ -122,13 +127,15 @@ impl Runner {
     /// `Refused` by the policy, `Locked` if somebody else runs, `CheckFailed` if the database is no longer
     /// what the plan was made for, `NeedsRecovery` if a failed migration could not be undone.
     pub async fn run(&self, cx: &Cx, plan: &Plan, consent: &Consent) -> Result<RunReport> {
-        gate::plan(self, cx, plan, consent)?;
+        let admitted = gate::plan(self, cx, plan, consent);
+        Box::pin(self.noting_refusal(cx, plan.kind.name(), consent, admitted)).await?;
         let (mut execution, steady) =
             Execution::begin(self, cx, plan.kind, consent, &rights::of_plan(plan)).await?;
         let cx = &steady;
         let steps = execution.still_to_do(plan)?;
         // Another run may have done some of it while this one waited.
         let from = execution.state.heads(&execution.state.applied_set());
+        execution.lost = lost_in_words(&plan.loss);
         execution.record(cx, &from, &plan.to).await?;
         let around = Around::steps(&steps);
         let outcome = match execution.before(cx, &around).await {
@@ -257,6 +264,8 @@ impl<'a> Execution<'a> {
             needs_point: None,
             keeps_quiet: false,
             claim: None,
+            lost: None,
+            approved: None,
             seq: 0,
             started: Instant::now(),
             incumbent,
@@ -447,12 +456,20 @@ impl<'a> Execution<'a> {
                 let detail = summary(&self.report);
                 self.session.begin(cx, Begin::Write).await?;
                 self.remember_schema(cx).await?;
-                self.journal()
-                    .finish_run(cx, &id, RunStatus::Done, &join(&to), &detail, &at)
-                    .await?;
+                let by = self.runner.author();
+                let end = RunEnd {
+                    id: &id,
+                    status: RunStatus::Done,
+                    to: &join(&to),
+                    detail: &detail,
+                    lost: self.lost.clone(),
+                    at: &at,
+                };
+                Box::pin(self.journal().finish_run(cx, &by, end)).await?;
                 self.session.commit(cx).await?;
                 cx.step("run.finished");
                 let told = self.end_quiet(cx).await;
+                Box::pin(self.copy_audit(cx)).await;
                 self.report.failed_after.extend(told);
                 self.report.to = to;
                 self.report.duration_ms =
@@ -467,15 +484,34 @@ impl<'a> Execution<'a> {
                     _ if self.report.kind.is_all_or_nothing() => RunStatus::Undone,
                     _ => RunStatus::Failed,
                 };
-                let written = self
-                    .journal()
-                    .finish_run(cx, &id, status, &join(&to), &error.to_string(), &at)
-                    .await;
-                if let Err(second) = written {
-                    tracing::warn!(error = ?second, "the end of the run could not be recorded");
+                let by = self.runner.author();
+                let end = RunEnd {
+                    id: &id,
+                    status,
+                    to: &join(&to),
+                    detail: &error.to_string(),
+                    lost: None,
+                    at: &at,
+                };
+                match Box::pin(self.journal().finish_run_alone(cx, &by, end)).await {
+                    Ok(()) => Box::pin(self.copy_audit(cx)).await,
+                    Err(second) => {
+                        tracing::warn!(error = ?second, "the end of the run could not be recorded");
+                    }
                 }
                 Err(self.with_what_was_done(error))
             }
+        }
+    }
+
+    /// Adds to the copies of the audit what this run has added to it.
+    async fn copy_audit(&mut self, cx: &Cx) {
+        // A run that others are part of does it once, at its end.
+        if self.runner.outer().is_none() {
+            let home = self.state.schema.home.clone();
+            self.runner
+                .copy_audit(cx, &mut *self.session, home.as_deref())
+                .await;
         }
     }
 

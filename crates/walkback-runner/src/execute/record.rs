@@ -15,9 +15,8 @@ impl Execution<'_> {
         self.run.from = join(from);
         self.run.to = join(to);
         let run = self.run.clone();
-        self.journal()
-            .begin_run(cx, &run, env!("CARGO_PKG_VERSION"))
-            .await?;
+        let (by, approved) = (self.runner.author(), self.approved.clone());
+        Box::pin(self.journal().begin_run(cx, &run, &by, approved)).await?;
         if let Some(outer) = self.runner.outer() {
             outer.begun.note(&run.kind, &run.id);
         }

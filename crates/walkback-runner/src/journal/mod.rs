@@ -14,9 +14,11 @@
 //! | `_walkback_hooks` | one command that ran round a run, how it ended and what it wrote |
 //! | `_walkback_undo` | the way back of one statement outside a transaction, noted before it was sent |
 //! | `_walkback_loads` | one load of a file: how far it is, and what it was told |
+//! | `_walkback_audit` | one thing that was done or refused, chained to the one before by its hash |
 //! | `_walkback_load_rows` | one row that a load inserted: its key, and a hash of it as it was then |
 
 mod after;
+mod audit;
 mod changes;
 mod deprecated;
 mod hooks;
@@ -36,6 +38,8 @@ use walkback_core::value::{Row, Value};
 use walkback_core::{Cx, Dialect, Result, Session, TableName};
 
 pub(crate) use after::TableThen;
+pub use audit::AuditEntry;
+pub(crate) use audit::{AuditHead, AuditNote, Author, Event, FIRST};
 pub(crate) use deprecated::DeprecatedRow;
 pub use hooks::HookRecord;
 pub(crate) use kept::KeptRow;
@@ -44,6 +48,7 @@ pub(crate) use loads::{LoadRow, LoadState};
 pub(crate) use migrations::StoredMigration;
 pub(crate) use points::PointRow;
 pub(crate) use rescues::RescueRow;
+pub(crate) use runs::RunEnd;
 pub use runs::{RunRecord, RunStatus};
 pub(crate) use statements::{StatementRow, StatementState};
 pub(crate) use undo::UndoRow;
@@ -105,7 +110,18 @@ impl<'a> Journal<'a> {
         if self.meta(cx, "journal").await?.is_none() {
             self.set_meta(cx, "journal", "1").await?;
         }
-        Ok(())
+        self.begin_audit(cx).await
+    }
+
+    /// Ends a transaction with what became of the work in it.
+    async fn end(&mut self, cx: &Cx, outcome: Result<()>) -> Result<()> {
+        match outcome {
+            Ok(()) => self.session.commit(cx).await,
+            Err(error) => {
+                self.session.rollback(&cx.shielded()).await.ok();
+                Err(error)
+            }
+        }
     }
 
     pub(crate) async fn meta(&mut self, cx: &Cx, name: &str) -> Result<Option<String>> {

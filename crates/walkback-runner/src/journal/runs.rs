@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use walkback_core::engine::Begin;
 use walkback_core::value::Value;
 use walkback_core::{Cx, Result};
 
-use super::{HookRecord, Journal, required, tables, text};
+use super::{AuditNote, Author, Event, HookRecord, Journal, required, tables, text};
 
 /// What became of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,11 +83,43 @@ pub struct RunRecord {
     pub hooks: Vec<HookRecord>,
 }
 
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub(crate) struct RunEnd<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) status: RunStatus,
+    /// The heads that were reached.
+    pub(crate) to: &'a str,
+    pub(crate) detail: &'a str,
+    /// What it took away that was written since, in words.
+    pub(crate) lost: Option<String>,
+    pub(crate) at: &'a str,
+}
+
 const COLUMNS: &str = "id, kind, status, environment, started_at, finished_at, actor, from_heads, to_heads, \
                        ticket, reason, detail";
 
 impl Journal<'_> {
-    pub(crate) async fn begin_run(&mut self, cx: &Cx, run: &RunRecord, version: &str) -> Result<()> {
+    /// Writes the row of a run that begins, and the entry of the audit, together.
+    pub(crate) async fn begin_run(
+        &mut self,
+        cx: &Cx,
+        run: &RunRecord,
+        by: &Author<'_>,
+        approved: Option<String>,
+    ) -> Result<()> {
+        self.session.begin(cx, Begin::Write).await?;
+        let outcome = self.begin_run_inside(cx, run, by, approved).await;
+        self.end(cx, outcome).await
+    }
+
+    async fn begin_run_inside(
+        &mut self,
+        cx: &Cx,
+        run: &RunRecord,
+        by: &Author<'_>,
+        approved: Option<String>,
+    ) -> Result<()> {
         let sql = format!(
             "INSERT INTO {} ({COLUMNS}, tool_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             tables::RUNS
@@ -104,37 +137,48 @@ impl Journal<'_> {
             run.ticket.clone().into(),
             run.reason.clone().into(),
             run.detail.clone().into(),
-            version.into(),
+            env!("CARGO_PKG_VERSION").into(),
         ];
-        self.write(cx, &sql, &params).await
+        self.write(cx, &sql, &params).await?;
+        let note = AuditNote {
+            approved,
+            ..AuditNote::of_run(Event::Begun, run)
+        };
+        self.append_audit(cx, by, note).await
     }
 
-    /// Ends a run with its outcome. `to` replaces the heads that were hoped for by those that were reached.
-    pub(crate) async fn finish_run(
-        &mut self,
-        cx: &Cx,
-        id: &str,
-        status: RunStatus,
-        to: &str,
-        detail: &str,
-        finished_at: &str,
-    ) -> Result<()> {
+    /// Ends a run with its outcome, in the current transaction. `to` replaces the heads that were hoped for by those that
+    /// were reached.
+    pub(crate) async fn finish_run(&mut self, cx: &Cx, by: &Author<'_>, end: RunEnd<'_>) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET status = ?, to_heads = ?, detail = ?, finished_at = ? WHERE id = ?",
             tables::RUNS
         );
-        self.write(
-            cx,
-            &sql,
-            &[
-                status.word().into(),
-                to.into(),
-                detail.into(),
-                finished_at.into(),
-                id.into(),
-            ],
-        )
-        .await
+        let params: [Value; 5] = [
+            end.status.word().into(),
+            end.to.into(),
+            end.detail.into(),
+            end.at.into(),
+            end.id.into(),
+        ];
+        self.write(cx, &sql, &params).await?;
+        let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = ?", tables::RUNS);
+        for run in self.records(cx, &sql, &[end.id.into()]).await? {
+            let note = AuditNote {
+                outcome: Some(end.status.word().to_owned()),
+                lost: end.lost.clone(),
+                ..AuditNote::of_run(Event::Ended, &run)
+            };
+            self.append_audit(cx, by, note).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends a run with its outcome, in a transaction of its own.
+    pub(crate) async fn finish_run_alone(&mut self, cx: &Cx, by: &Author<'_>, end: RunEnd<'_>) -> Result<()> {
+        self.session.begin(cx, Begin::Write).await?;
+        let outcome = self.finish_run(cx, by, end).await;
+        self.end(cx, outcome).await
     }
 
     /// Ends a run whose program has dropped it, unless it has come to its end.

@@ -17,6 +17,7 @@ pub(crate) const DEPRECATED: &str = "_walkback_deprecated";
 pub(crate) const LOADS: &str = "_walkback_loads";
 pub(crate) const LOAD_ROWS: &str = "_walkback_load_rows";
 pub(crate) const HOOKS: &str = "_walkback_hooks";
+pub(crate) const AUDIT: &str = "_walkback_audit";
 
 /// A table of the journal. Its first `key` columns are its primary key; all other columns may be `NULL`.
 pub(crate) struct JournalTable {
@@ -210,6 +211,33 @@ pub(crate) const ALL: &[JournalTable] = &[
             ("output", Text),
             ("began_at", Key(40)),
             ("ended_at", Key(40)),
+        ],
+    },
+    JournalTable {
+        name: AUDIT,
+        key: 1,
+        columns: &[
+            ("seq", Integer),
+            ("chain", Key(64)),
+            ("noted_at", Key(40)),
+            ("event", Key(16)),
+            ("run_id", Key(64)),
+            ("kind", Key(32)),
+            ("outcome", Key(16)),
+            ("user_name", Text),
+            ("host_name", Text),
+            ("process_id", Integer),
+            ("environment", Text),
+            ("database_name", Text),
+            ("ticket", Text),
+            ("reason", Text),
+            ("from_heads", Text),
+            ("to_heads", Text),
+            ("lost", Text),
+            ("detail", Text),
+            ("approved", Text),
+            ("previous_hash", Key(64)),
+            ("entry_hash", Key(64)),
         ],
     },
     JournalTable {

@@ -9,6 +9,7 @@ use walkback_vault::{Candidate, Collected, PointKind, Rules, SurveyedPoint, Vaul
 use crate::identity;
 use crate::lock::Lock;
 use crate::runner::Runner;
+use crate::settings::Consent;
 use crate::state::State;
 use needs::Needs;
 
@@ -117,6 +118,12 @@ impl Runner {
         let state = State::load(self, cx, &mut *session).await?;
         let needs = Needs::read(self, cx, &mut *session, &state).await?;
         drop(session);
+        let going: usize = plan.stores.iter().map(|store| store.remove.len()).sum();
+        if going > 0 {
+            let detail = format!("removes {going} backups and points that the rules do not keep");
+            self.note_in_audit(cx, "backup prune", &Consent::default(), &detail)
+                .await;
+        }
         let mut all_removed = Vec::new();
         for (vault, planned) in self.pruned_vaults()?.into_iter().zip(&plan.stores) {
             let outcome = remove_from(cx, vault, plan, planned, &needs, &mut all_removed).await;

@@ -7,7 +7,7 @@ use super::rejects::{self, Rejects};
 use crate::changes::OnConflict;
 use crate::execute::{Execution, join};
 use crate::identity;
-use crate::journal::{LoadRow, RunStatus};
+use crate::journal::{LoadRow, RunEnd, RunStatus};
 use crate::recover::RecoverDirection;
 
 /// A load that was killed, and what can be done about it.
@@ -121,9 +121,16 @@ impl Execution<'_> {
         let to = join(&self.state.heads(&self.state.applied_set()));
         let detail = format!("it was killed; run `{}` put it right", self.run.id);
         let at = identity::moment(cx.now());
-        self.journal()
-            .finish_run(&cx.shielded(), &load.run_id, status, &to, &detail, &at)
-            .await?;
+        let by = self.runner.author();
+        let end = RunEnd {
+            id: &load.run_id,
+            status,
+            to: &to,
+            detail: &detail,
+            lost: None,
+            at: &at,
+        };
+        self.journal().finish_run_alone(&cx.shielded(), &by, end).await?;
         cx.step("run.closed");
         self.state.unfinished.retain(|run| run.id != load.run_id);
         outcome

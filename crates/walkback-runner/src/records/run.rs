@@ -34,8 +34,8 @@ impl Runner {
     /// # Errors
     /// As [`Runner::run`]; `CheckFailed` if the file or the table is not what the plan was made for.
     pub async fn run_load(&self, cx: &Cx, plan: &LoadPlan, consent: &Consent) -> Result<LoadReport> {
-        gate::change(self.settings(), consent)?;
-        gate::hours(self.settings(), cx)?;
+        let admitted = gate::change(self.settings(), consent).and_then(|()| gate::hours(self.settings(), cx));
+        self.noting_refusal(cx, "load", consent, admitted).await?;
         let table = plan.table.clone();
         let actions = [
             Action::Insert {

@@ -6,6 +6,7 @@ use walkback_core::catalog::{Object, Schema};
 use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
 
 use super::{RollbackKind, RollbackPlan, RollbackStep};
+use crate::audit::lost_in_words;
 use crate::changes::{ChangesPlan, Whose};
 use crate::execute::{Execution, is_of_another_session};
 use crate::gate;
@@ -33,11 +34,13 @@ impl Runner {
     /// # Errors
     /// As [`Runner::run`], and `Damaged` if a point cannot be read; nothing has changed then.
     pub async fn run_rollback(&self, cx: &Cx, plan: &RollbackPlan, consent: &Consent) -> Result<RunReport> {
-        gate::rollback(self.settings(), plan, consent)?;
+        let admitted = gate::rollback(self.settings(), plan, consent);
+        Box::pin(self.noting_refusal(cx, "rollback", consent, admitted)).await?;
         let (mut execution, steady) =
             Execution::begin(self, cx, RunKind::Rollback, consent, &rights::of_rollback(plan)).await?;
         let cx = &steady;
         execution.still_as_planned(&plan.applied)?;
+        execution.lost = lost_in_words(plan.loss());
         execution.record(cx, &plan.from, &plan.to).await?;
         let around = Around::rollback();
         let outcome = match execution.before(cx, &around).await {
@@ -56,7 +59,8 @@ impl Runner {
     /// # Errors
     /// As [`Runner::run_rollback`].
     pub async fn run_restore(&self, cx: &Cx, plan: &RestorePlan, consent: &Consent) -> Result<RunReport> {
-        gate::change(self.settings(), consent)?;
+        let admitted = gate::change(self.settings(), consent);
+        Box::pin(self.noting_refusal(cx, "restore", consent, admitted)).await?;
         let (mut execution, steady) =
             Execution::begin(self, cx, RunKind::Restore, consent, &rights::of_restore(plan)).await?;
         let cx = &steady;
@@ -65,6 +69,7 @@ impl Runner {
         let to = execution
             .state
             .heads(&plan.applied_after.iter().cloned().collect());
+        execution.lost = lost_in_words(&plan.loss);
         execution.record(cx, &from, &to).await?;
         let around = Around::restore();
         let outcome = match execution.before(cx, &around).await {

@@ -138,6 +138,7 @@ impl Runner {
         let database = scratch.create(cx).await?;
         let mut settings = Settings::new("scratch", self.settings().actor.clone());
         settings.policy = Policy::default();
+        settings.copies_audit = false;
         let vault = self.vault().cloned();
         let runner = Self::new(database.engine(), Arc::clone(self.source()), vault, settings);
         let restored = Restored {
@@ -146,12 +147,18 @@ impl Runner {
             _database: database,
         };
         let Restored { runner, manifest, .. } = &restored;
-        let (mut execution, steady) =
-            Execution::begin(runner, cx, RunKind::Restore, &Consent::default(), &[]).await?;
+        let (mut execution, steady) = Box::pin(Execution::begin(
+            runner,
+            cx,
+            RunKind::Restore,
+            &Consent::default(),
+            &[],
+        ))
+        .await?;
         let cx = &steady;
         execution.record(cx, &[], &[]).await?;
-        let outcome = execution.restore_into_empty(cx, manifest).await;
-        execution.conclude(cx, outcome).await?;
+        let outcome = Box::pin(execution.restore_into_empty(cx, manifest)).await;
+        Box::pin(execution.conclude(cx, outcome)).await?;
         Ok(restored)
     }
 }

@@ -64,7 +64,7 @@ pub(crate) struct TargetArgs {
     pub(crate) count: Option<usize>,
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
         Ok(0) => Err("it must be at least 1".to_owned()),
         Ok(number) => Ok(number),
@@ -566,14 +566,6 @@ pub(crate) enum Maintenance {
 pub(crate) struct MaintenanceSwitch {
     #[command(flatten)]
     pub(crate) consent: ConsentArgs,
-}
-
-/// Arguments of `audit`.
-#[derive(Debug, Args)]
-pub(crate) struct Audit {
-    /// How many runs.
-    #[arg(short = 'n', long = "limit", value_name = "N", default_value = "20", value_parser = at_least_one)]
-    pub(crate) limit: usize,
 }
 
 /// Arguments of `completions`.

@@ -1,5 +1,6 @@
 //! The command line: what may be typed.
 
+mod audit;
 mod commands;
 mod lint;
 mod load;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use audit::Audit;
 pub(crate) use commands::*;
 pub(crate) use lint::{Lint, LintDialect};
 pub(crate) use load::{Load, RecordFormat};

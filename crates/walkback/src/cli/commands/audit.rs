@@ -1,9 +1,9 @@
-//! `audit`: the runs that changed the database.
+//! `audit`: the runs that changed the database, and whether what is told of them is whole.
 
 use std::fmt::Write as _;
 
 use walkback_core::Result;
-use walkback_runner::RunRecord;
+use walkback_runner::{AuditFinding, AuditVerification, RunRecord, Runner};
 
 use crate::cli::args::Audit;
 use crate::cli::context::{Context, json};
@@ -12,6 +12,9 @@ use crate::cli::render::table::{moment, table};
 
 pub(super) async fn run(context: &Context, args: &Audit) -> Result<u8> {
     let runner = context.runner()?;
+    if args.verify {
+        return verify(context, &runner).await;
+    }
     let runs = runner.audit(&context.cx, Some(args.limit)).await?;
     if runs.is_empty() {
         context.out.text("no run has changed this database");
@@ -23,6 +26,46 @@ pub(super) async fn run(context: &Context, args: &Audit) -> Result<u8> {
     }
     context.object([("runs", json(&runs))])?;
     Ok(exit::DONE)
+}
+
+/// Checks the chain of entries, in the database and in the stores.
+async fn verify(context: &Context, runner: &Runner) -> Result<u8> {
+    let found = runner.verify_audit(&context.cx).await?;
+    let is_whole = found.findings.is_empty();
+    context.out.text(match is_whole {
+        true => whole(&found),
+        false => format!("the audit is not what was written:\n{}", wrong(&found.findings)),
+    });
+    context.object([("verified", Ok(is_whole.into())), ("audit", json(&found))])?;
+    Ok(if is_whole { exit::DONE } else { exit::CHECK_FAILED })
+}
+
+fn whole(found: &AuditVerification) -> String {
+    let Some(chain) = &found.chain else {
+        return "there is no audit yet: nothing has changed this database".to_owned();
+    };
+    let mut text = format!(
+        "the audit is whole: chain `{chain}` with {} entries in the database",
+        found.entries
+    );
+    for store in &found.stores {
+        write!(text, ", {} in `{}`", store.entries, store.store).ok();
+        if store.waiting > 0 {
+            write!(text, " ({} more with the next run that ends)", store.waiting).ok();
+        }
+    }
+    text
+}
+
+fn wrong(findings: &[AuditFinding]) -> String {
+    let lines = findings.iter().map(|found| {
+        let place = match found.place.as_str() {
+            "database" => "database".to_owned(),
+            store => format!("store `{store}`"),
+        };
+        format!("  {place}: {}", found.what)
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn text(runs: &[RunRecord]) -> String {

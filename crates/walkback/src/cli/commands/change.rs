@@ -54,7 +54,7 @@ pub(super) async fn show_and_run(
 ) -> Result<RunReport> {
     context.out.detail(render_plan::plan(plan, &place(runner)));
     warn_all(context, &plan.warnings);
-    runner.check(&context.cx, plan, consent)?;
+    runner.check(&context.cx, plan, consent).await?;
     if let Some(what) = wants_confirmation(plan, &runner.settings().policy, consent) {
         context.confirm(runner, what, confirm_name).await?;
     }

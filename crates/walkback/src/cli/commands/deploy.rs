@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context, args: &Deploy) -> Result<u8> {
     context.out.detail(shown);
     change::warn_all(context, &plan.up.warnings);
     let consent = consent(&args.consent);
-    runner.check(&context.cx, &plan.up, &consent)?;
+    runner.check(&context.cx, &plan.up, &consent).await?;
     if let Some(what) = change::wants_confirmation(&plan.up, &runner.settings().policy, &consent) {
         context
             .confirm(&runner, what, args.consent.confirm_name.as_deref())

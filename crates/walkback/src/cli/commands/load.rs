@@ -25,7 +25,7 @@ pub(super) async fn run(context: &Context, args: &Load) -> Result<u8> {
     context.out.detail(render::plan(&plan, &place(&runner)));
     change::warn_all(context, &plan.warnings);
     let consent = consent(&args.consent);
-    runner.check_change(&consent)?;
+    runner.check_change(&context.cx, "load", &consent).await?;
     if runner.settings().policy.confirm == Confirmation::TypeName {
         let what = format!(
             "load {} into `{}` {}",

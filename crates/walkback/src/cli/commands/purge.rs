@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, args: &Purge) -> Result<u8> {
     }
     context.out.detail(shown);
     let consent = consent(&args.consent);
-    runner.check_change(&consent)?;
+    runner.check_change(&context.cx, "purge", &consent).await?;
     context
         .confirm(
             &runner,

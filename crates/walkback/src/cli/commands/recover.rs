@@ -22,6 +22,9 @@ pub(super) async fn run(context: &Context, args: &Recover) -> Result<u8> {
             ("report", Ok(Value::Null)),
         ];
         context.object(fields)?;
+        if !args.dry_run {
+            runner.catch_up_audit(&context.cx).await?;
+        }
         return Ok(exit::DONE);
     };
     let mut shown = format!("recover {}\n", place(&runner));

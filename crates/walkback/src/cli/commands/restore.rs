@@ -47,7 +47,7 @@ async fn restore(context: &Context, runner: &Runner, args: &Restore, backup: &st
         plan.point
     );
     let consent = consent(&args.consent);
-    runner.check_change(&consent)?;
+    runner.check_change(&context.cx, "restore", &consent).await?;
     context
         .confirm(runner, what, args.consent.confirm_name.as_deref())
         .await?;

@@ -82,7 +82,7 @@ async fn rollback(
     context.out.detail(shown);
     change::warn_all(context, &plan.warnings);
     let consent = consent(&args.run.consent);
-    runner.check_rollback(&plan, &consent)?;
+    runner.check_rollback(&context.cx, &plan, &consent).await?;
     context
         .confirm(runner, what(&plan), args.run.consent.confirm_name.as_deref())
         .await?;

@@ -76,7 +76,7 @@ async fn walk_back(
     context.out.detail(render::rollback(plan, &place(runner)));
     change::warn_all(context, &plan.warnings);
     let consent = consent(&args.consent);
-    runner.check_rollback(plan, &consent)?;
+    runner.check_rollback(&context.cx, plan, &consent).await?;
     context
         .confirm(runner, rollback::what(plan), args.consent.confirm_name.as_deref())
         .await?;

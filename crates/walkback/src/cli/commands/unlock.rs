@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context, args: &Unlock) -> Result<u8> {
     };
     context.out.detail(text(&plan));
     let consent = consent(&args.consent);
-    runner.check_change(&consent)?;
+    runner.check_change(&context.cx, "unlock", &consent).await?;
     context
         .confirm(
             &runner,
