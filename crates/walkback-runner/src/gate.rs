@@ -2,6 +2,7 @@
 
 use walkback_core::{Cx, Direction, Error, ErrorKind, Result};
 
+use crate::approval;
 use crate::loss::Loss;
 use crate::plan::Plan;
 use crate::rollback::RollbackPlan;
@@ -19,6 +20,9 @@ pub(crate) fn plan(runner: &Runner, cx: &Cx, plan: &Plan, consent: &Consent) -> 
     let goes_up = plan.steps.iter().any(|step| step.direction == Direction::Up);
     if goes_up && runner.outer().is_none() {
         hours(settings, cx)?;
+    }
+    if goes_up {
+        approval::needed(runner, plan)?;
     }
     loss(settings, &plan.loss, consent)?;
     if settings.policy.destructive != Decision::Refuse || consent.destructive {

@@ -8,6 +8,7 @@
 
 mod abort;
 mod advise;
+mod approval;
 mod audit;
 mod backup;
 mod changes;
@@ -64,6 +65,9 @@ mod watch;
 
 pub use abort::{AbortReport, SilentSession, UnlockPlan};
 pub use advise::{Advice, Symptom};
+pub use approval::{
+    Approval, Approver, NAMESPACE, PlanContent, PlanFile, PlanTarget, SigningKey, StepContent,
+};
 pub use audit::{AuditFinding, AuditVerification, AuditedStore};
 pub use changes::{ChangesPlan, Conflict, KeptWrites, OnConflict, PutAside, Rescued, TableChanges, Waiting};
 pub use deploy::{DeployPlan, PlannedStage, ProcedureReport, Stage};

@@ -70,6 +70,14 @@ pub struct Policy {
     pub allowed_hours: Vec<Hours>,
     /// Whether applications are kept from writing while a run works.
     pub read_only_during_run: bool,
+    /// How many others have to approve a plan that goes up.
+    pub approvals: usize,
+    /// Who they are: a public key with a name each, as in a `.pub` file or in `allowed_signers`.
+    pub approvers: Vec<String>,
+    /// Whether who has made a plan may approve it.
+    pub self_approval: bool,
+    /// How long a plan can be approved and run; a day where nothing is said.
+    pub approval_lifetime: Option<Duration>,
 }
 
 /// What a person or a pipeline allows for one run.

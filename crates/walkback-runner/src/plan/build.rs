@@ -73,6 +73,8 @@ impl<'a> Planner<'a> {
             closes: self.state.unfinished.iter().map(|run| run.id.clone()).collect(),
             steps,
             applied: before.into_iter().collect(),
+            schema: crate::approval::hash_of(&self.state.schema)?,
+            approval: None,
         };
         plan.warnings = self.warnings(&plan, ups);
         if kind == RunKind::Up && ups.is_empty() {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use walkback_core::statement::{Effect, Location, Severity};
 use walkback_core::{Direction, MigrationId, Phase, TableName};
 
+use crate::approval::Approval;
 use crate::changes::Waiting;
 use crate::loss::Loss;
 use crate::protect::{Protect, StatementProtection};
@@ -113,6 +114,12 @@ pub struct Plan {
     /// What is applied now: the plan is good for this state only.
     #[serde(skip)]
     pub(crate) applied: Vec<MigrationId>,
+    /// The hash of the schema that it was made for.
+    #[serde(skip)]
+    pub(crate) schema: String,
+    /// Who has approved it, where it comes from a file.
+    #[serde(skip)]
+    pub(crate) approval: Option<Approval>,
 }
 
 /// One migration in one direction.

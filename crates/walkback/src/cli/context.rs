@@ -160,6 +160,11 @@ pub(crate) fn consent(args: &ConsentArgs) -> Consent {
     }
 }
 
+/// Returns a variable of this process.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    process_variables().setting(name).map(str::to_owned)
+}
+
 /// Returns who runs this program.
 pub(crate) fn actor() -> Actor {
     Actor {

@@ -52,6 +52,11 @@ impl Output {
         }
     }
 
+    /// Writes bytes to stdout as they are.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        self.note_failure(std::io::stdout().write_all(bytes));
+    }
+
     /// Writes text that goes beside the outcome: a plan. Nothing with `--json` or `--quiet`.
     pub(crate) fn detail(&self, text: impl Display) {
         if !self.quiet {

@@ -98,6 +98,8 @@ pub struct EnvironmentSection {
     pub stores_required: Option<Located<usize>>,
     /// Its rules.
     pub policy: Policy,
+    /// The file that says who may approve plans.
+    pub approvers: Option<Located<String>>,
     /// How long to wait for the lock.
     pub lock_timeout: Option<Duration>,
     /// How often to try again what another session has stopped.
@@ -449,6 +451,10 @@ impl<'a> Table<'a> {
                 .map(|table| table.policy())
                 .transpose()?
                 .unwrap_or_default(),
+            approvers: match self.table("policy")? {
+                Some(policy) => policy.approvers_file()?,
+                None => None,
+            },
             lock_timeout: self.duration("lock_timeout")?,
             lock_retries: self.count("lock_retries")?.map(|count| count.value),
             jobs: self.jobs("jobs")?,

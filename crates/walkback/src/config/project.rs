@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use walkback_core::{Error, ErrorKind, Registry, Result};
-use walkback_runner::{Actor, Hooks, Policy, Probe, Runner, Settings};
+use walkback_runner::{Actor, Approver, Hooks, Policy, Probe, Runner, Settings};
 
 use super::FILE_NAME;
 use super::environment::{Overrides, Variables};
-use super::file::{EnvironmentSection, FileConfig, HooksSection, MOST_JOBS, jobs};
+use super::file::{EnvironmentSection, FileConfig, HooksSection, Located, MOST_JOBS, jobs};
 use super::place::{listed, suggest};
 
 /// The environment of a run without a configuration file.
@@ -138,6 +138,9 @@ impl Project {
         let mut settings = Settings::new(&self.environment, actor);
         settings.policy = self.policy();
         if let Some(section) = self.section() {
+            if let Some(file) = &section.approvers {
+                settings.policy.approvers = self.approvers(file)?;
+            }
             settings.retention = section.retention;
             settings.prunes_itself = section.prunes_itself;
             settings.hooks = self.hooks(&section.hooks)?;
@@ -156,6 +159,17 @@ impl Project {
             settings.protect = protect;
         }
         Ok(settings)
+    }
+
+    /// Reads a file in the format of OpenSSH's `allowed_signers`.
+    fn approvers(&self, file: &Located<String>) -> Result<Vec<String>> {
+        let path = self.base.join(self.expand(file)?);
+        let text =
+            std::fs::read_to_string(&path).map_err(|error| Error::io("read the approvers", &path, error))?;
+        let lines = text.lines().map(str::trim);
+        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let checked = lines.map(|line| Approver::parse(line).map(|_| line.to_owned()));
+        checked.collect()
     }
 
     /// Returns the hooks, with the variables of a URL filled in. Those of commands are the shell's to fill in.

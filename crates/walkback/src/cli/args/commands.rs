@@ -186,6 +186,9 @@ pub(crate) struct Deploy {
     /// One part of changes in two parts: `expand` with the new code, `contract` when no old code runs any more.
     #[arg(long, value_name = "PHASE", value_parser = super::up::phase, conflicts_with = "to")]
     pub(crate) phase: Option<walkback_core::Phase>,
+    /// Deploy the plan of a file, as it was approved.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "phase"])]
+    pub(crate) plan: Option<PathBuf>,
     /// Show the stages and the plan, and run nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

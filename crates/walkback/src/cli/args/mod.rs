@@ -1,5 +1,6 @@
 //! The command line: what may be typed.
 
+mod approval;
 mod audit;
 mod commands;
 mod lint;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use approval::{Approve, Plan};
 pub(crate) use audit::Audit;
 pub(crate) use commands::*;
 pub(crate) use lint::{Lint, LintDialect};
@@ -174,6 +176,10 @@ pub(crate) enum Command {
     /// Apply pending migrations: all, or up to a target.
     #[command(visible_aliases = ["migrate", "upgrade"])]
     Up(Up),
+    /// Show what `up` would do, and write it to a file for others to approve.
+    Plan(Plan),
+    /// Approve a plan: add a signature to its file.
+    Approve(Approve),
     /// Deploy: backup, hooks, migrations, health check, and back again by itself if one of them fails.
     Deploy(Deploy),
     /// Run downs, newest first: ONE, or down to a target.
@@ -240,6 +246,8 @@ impl Command {
             Self::Show(_) => "show",
             Self::Graph(_) => "graph",
             Self::Up(_) => "up",
+            Self::Plan(_) => "plan",
+            Self::Approve(_) => "approve",
             Self::Deploy(_) => "deploy",
             Self::Down(_) => "down",
             Self::Goto(_) => "goto",

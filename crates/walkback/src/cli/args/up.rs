@@ -1,5 +1,7 @@
 //! The arguments of `up`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use walkback_core::Phase;
 
@@ -14,6 +16,9 @@ pub(crate) struct Up {
     /// `contract` applies those that are, if nothing before them is pending.
     #[arg(long, value_name = "PHASE", value_parser = phase, conflicts_with_all = ["target", "to", "count"])]
     pub(crate) phase: Option<Phase>,
+    /// Run the plan of a file, as it was approved.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "to", "count", "phase"])]
+    pub(crate) plan: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }

@@ -8,7 +8,7 @@ use walkback_core::{Error, ErrorKind, Result};
 use walkback_runner::{PlannedStage, ProcedureReport, UpTarget};
 
 use super::change::{self, place};
-use super::prune;
+use super::{approve, prune};
 use crate::cli::args::Deploy;
 use crate::cli::context::{Context, consent, json};
 use crate::cli::exit;
@@ -26,9 +26,19 @@ pub(super) async fn run(context: &Context, args: &Deploy) -> Result<u8> {
         ));
     }
     let runner = context.runner()?;
-    let all = || args.to.clone().map_or(UpTarget::Heads, UpTarget::To);
-    let target = args.phase.map_or_else(all, UpTarget::Phase);
-    let plan = Box::pin(runner.plan_deploy(&context.cx, target)).await?;
+    let consent = consent(&args.consent);
+    let plan = match &args.plan {
+        Some(file) => {
+            let file = approve::read(file)?;
+            let consent = Some(&consent).filter(|_| !args.dry_run);
+            Box::pin(runner.plan_deploy_approved(&context.cx, &file, consent)).await?
+        }
+        None => {
+            let all = || args.to.clone().map_or(UpTarget::Heads, UpTarget::To);
+            let target = args.phase.map_or_else(all, UpTarget::Phase);
+            Box::pin(runner.plan_deploy(&context.cx, target)).await?
+        }
+    };
     let mut shown = format!("deploy {}\n{}", place(&runner), stages("stages", &plan.stages));
     write!(shown, "\n{}", stages("if one of them fails", &plan.back)).ok();
     if !plan.up.is_empty() {
@@ -40,7 +50,6 @@ pub(super) async fn run(context: &Context, args: &Deploy) -> Result<u8> {
     }
     context.out.detail(shown);
     change::warn_all(context, &plan.up.warnings);
-    let consent = consent(&args.consent);
     runner.check(&context.cx, &plan.up, &consent).await?;
     if let Some(what) = change::wants_confirmation(&plan.up, &runner.settings().policy, &consent) {
         context

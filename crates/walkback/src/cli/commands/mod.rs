@@ -2,6 +2,7 @@
 
 mod abort;
 mod advise;
+mod approve;
 mod audit;
 mod backup;
 mod backup_verify;
@@ -23,6 +24,7 @@ mod maintenance;
 mod man;
 mod merge;
 mod new;
+mod plan;
 mod point;
 mod prune;
 mod purge;
@@ -57,7 +59,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8> {
         Command::Heads => heads::run(context).await,
         Command::Show(args) => show::run(context, &args).await,
         Command::Graph(args) => graph::run(context, &args).await,
-        Command::Up(args) => up::run(context, &args).await,
+        Command::Up(args) => Box::pin(up::run(context, &args)).await,
+        Command::Plan(args) => Box::pin(plan::run(context, &args)).await,
+        Command::Approve(args) => approve::run(context, &args),
         Command::Deploy(args) => Box::pin(deploy::run(context, &args)).await,
         Command::Down(args) => down::run(context, &args).await,
         Command::Goto(args) => goto::run(context, &args).await,

@@ -3,15 +3,25 @@
 use walkback_core::Result;
 use walkback_runner::UpTarget;
 
-use super::{change, prune};
+use super::{approve, change, prune};
 use crate::cli::args::{TargetArgs, Up};
-use crate::cli::context::Context;
+use crate::cli::context::{Context, consent};
 
 pub(super) async fn run(context: &Context, args: &Up) -> Result<u8> {
     let runner = context.runner()?;
-    let target = args.phase.map_or_else(|| target(&args.target), UpTarget::Phase);
-    let plan = runner.plan_up(&context.cx, target).await?;
-    let changes = !plan.is_empty() && !args.run.dry_run && !args.run.sql;
+    let changes = !args.run.dry_run && !args.run.sql;
+    let plan = match &args.plan {
+        Some(file) => {
+            let (file, consent) = (approve::read(file)?, consent(&args.run.consent));
+            let consent = Some(&consent).filter(|_| changes);
+            Box::pin(runner.plan_approved(&context.cx, &file, consent)).await?
+        }
+        None => {
+            let target = args.phase.map_or_else(|| target(&args.target), UpTarget::Phase);
+            runner.plan_up(&context.cx, target).await?
+        }
+    };
+    let changes = changes && !plan.is_empty();
     let code = change::run(context, &runner, plan, &args.run).await?;
     if changes {
         prune::by_itself(context, &runner).await;
@@ -21,7 +31,7 @@ pub(super) async fn run(context: &Context, args: &Up) -> Result<u8> {
 
 /// Reads the target. `+3` is a place, three steps after the one head; `-n 3` is the next three, and fewer if there are no
 /// more.
-fn target(args: &TargetArgs) -> UpTarget {
+pub(super) fn target(args: &TargetArgs) -> UpTarget {
     if let Some(count) = args.count {
         return UpTarget::Count(count);
     }

@@ -1,7 +1,7 @@
 //! `[env.<name>.policy]`: what the environment allows.
 
-use walkback_core::Result;
-use walkback_runner::{Confirmation, Decision, Hours, Policy};
+use walkback_core::{Error, Result};
+use walkback_runner::{Approver, Confirmation, Decision, Hours, Policy};
 
 use super::{Located, Table};
 
@@ -23,8 +23,12 @@ impl Table<'_> {
                 "allowed_users",
                 "allowed_hours",
                 "read_only_during_run",
+                "approvals",
+                "approvers",
+                "self_approval",
+                "approval_lifetime",
             ],
-            &["approvals", "approvers"],
+            &[],
         )?;
         Ok(Policy {
             destructive: self.choice("destructive", &DECISIONS)?.unwrap_or_default(),
@@ -34,7 +38,46 @@ impl Table<'_> {
             allowed_users: self.allowed_users()?,
             allowed_hours: self.allowed_hours()?,
             read_only_during_run: self.boolean("read_only_during_run")?.unwrap_or_default(),
+            approvals: self.approvals()?,
+            approvers: self.approvers()?,
+            self_approval: self.boolean("self_approval")?.unwrap_or_default(),
+            approval_lifetime: self.duration("approval_lifetime")?,
         })
+    }
+
+    /// More approvals than there are approvers would lock everybody out.
+    fn approvals(&self) -> Result<usize> {
+        let Some(wanted) = self.count("approvals")? else {
+            return Ok(0);
+        };
+        if self.approvers_file()?.is_none() && wanted.value > self.approvers()?.len() {
+            return Err(wanted
+                .at
+                .error(format!("`approvals = {}` wants more than `approvers` lists", wanted.value))
+                .hint("list them as `approvers = [\"ssh-ed25519 AAAA.. ann@example.com\"]`, or name an `allowed_signers` file"));
+        }
+        Ok(wanted.value)
+    }
+
+    /// Reads who may approve, where they are listed; those of a file are read when the environment is used.
+    fn approvers(&self) -> Result<Vec<String>> {
+        if self.approvers_file()?.is_some() {
+            return Ok(Vec::new());
+        }
+        let listed = self.strings("approvers")?.unwrap_or_default();
+        let checked = listed.into_iter().map(|line| match Approver::parse(&line.value) {
+            Ok(_) => Ok(line.value),
+            Err(error) => Err(moved(&line, &error)),
+        });
+        checked.collect()
+    }
+
+    /// Returns the file that says who may approve, where it is one.
+    pub(super) fn approvers_file(&self) -> Result<Option<Located<String>>> {
+        match self.get("approvers") {
+            Some(value) if value.get_ref().as_str().is_some() => self.string("approvers"),
+            _ => Ok(None),
+        }
     }
 
     /// A list of nobody would lock everybody out.
@@ -73,9 +116,12 @@ impl Table<'_> {
 }
 
 fn hours(text: &Located<String>) -> Result<Hours> {
-    text.value.parse::<Hours>().map_err(|error| {
-        let told = text.at.error(error.message());
-        let hints = error.hints().iter().cloned();
-        hints.fold(told, walkback_core::Error::hint)
-    })
+    text.value.parse::<Hours>().map_err(|error| moved(text, &error))
+}
+
+/// Says an error again, with the place of what it is about.
+fn moved(text: &Located<String>, error: &Error) -> Error {
+    let told = text.at.error(error.message());
+    let hints = error.hints().iter().cloned();
+    hints.fold(told, Error::hint)
 }

@@ -1,0 +1,391 @@
+//! Plans that others approve: only what they have read runs, on the database that they have read it for.
+
+use std::fs;
+use std::process::{Command, ExitCode};
+
+use walkback_tests::{Backend, ONE_OF_EACH, Output, Sandbox, journeys};
+
+fn main() -> ExitCode {
+    walkback_tests::main(
+        "approvals",
+        &journeys! {
+            ONE_OF_EACH => [
+                an_approved_plan_runs_and_the_audit_names_who_approved,
+                what_changed_since_the_approval_is_refused,
+                walking_back_needs_no_approval,
+                a_deployment_runs_an_approved_plan,
+            ],
+            &[Backend::Sqlite] => [
+                a_plan_changed_by_a_byte_is_refused,
+                only_those_who_may_approve_and_no_plan_of_their_own,
+                a_plan_is_good_for_a_day,
+                approvers_may_be_in_a_file_of_openssh,
+                ssh_keygen_makes_and_checks_the_same_signatures,
+                a_key_with_a_passphrase_signs_with_it,
+                what_cannot_be_used_is_said,
+            ],
+        },
+    )
+}
+
+/// Runs `ssh-keygen`, and says whether it succeeded.
+fn keygen(sandbox: &Sandbox, arguments: &[&str], input: &str) -> bool {
+    let script = format!("ssh-keygen {} < {input}", arguments.join(" "));
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(sandbox.path("."))
+        .output();
+    output.expect("a shell starts").status.success()
+}
+
+/// Makes a key, and returns the line that makes its owner an approver.
+fn key(sandbox: &Sandbox, name: &str, passphrase: &str) -> String {
+    let comment = format!("{name}@example.com");
+    let passphrase = format!("'{passphrase}'");
+    let arguments = [
+        "-q",
+        "-t",
+        "ed25519",
+        "-N",
+        &passphrase,
+        "-C",
+        &comment,
+        "-f",
+        name,
+    ];
+    assert!(keygen(sandbox, &arguments, "/dev/null"), "a key can be made");
+    let text = fs::read_to_string(sandbox.path(&format!("{name}.pub"))).expect("a public key");
+    text.trim().to_owned()
+}
+
+/// A project in which one of Ann and Bob has to approve.
+fn project(backend: Backend) -> Sandbox {
+    let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, note VARCHAR(20)); INSERT INTO a VALUES (1, 'first');",
+        "DROP TABLE a;",
+    );
+    let approvers = format!(
+        "approvers = [\"{}\", \"{}\"]",
+        key(&sandbox, "ann", ""),
+        key(&sandbox, "bob", "")
+    );
+    policy(&sandbox, &format!("approvals = 1\n{approvers}"));
+    sandbox
+}
+
+fn policy(sandbox: &Sandbox, lines: &str) {
+    let file = sandbox.path("walkback.toml");
+    let text = fs::read_to_string(&file).expect("there is a configuration");
+    let before = text.split("\n[env.dev.policy]").next().expect("a beginning");
+    fs::write(file, format!("{before}\n[env.dev.policy]\n{lines}\n")).expect("it can be written");
+}
+
+/// Says what the policy is, with more behind it.
+fn add_policy(sandbox: &Sandbox, line: &str) {
+    let file = sandbox.path("walkback.toml");
+    let text = fs::read_to_string(&file).expect("there is a configuration");
+    fs::write(file, format!("{text}{line}\n")).expect("it can be written");
+}
+
+/// Writes a plan anew, and lets Ann approve it.
+fn approved(sandbox: &Sandbox) {
+    fs::remove_file(sandbox.path("plan.json")).ok();
+    sandbox.ok(&["plan", "--out", "plan.json"]);
+    sandbox.ok(&["approve", "plan.json", "--key", "ann"]);
+}
+
+const UP: [&str; 4] = ["up", "-y", "--plan", "plan.json"];
+
+#[track_caller]
+fn refused(output: &Output, why: &str) {
+    assert_eq!(output.code, Some(6), "{why}: {}", output.transcript());
+    assert!(output.stderr.contains(why), "{why}: {}", output.transcript());
+}
+
+fn an_approved_plan_runs_and_the_audit_names_who_approved(backend: Backend) {
+    let sandbox = project(backend);
+    let alone = sandbox.run(&["up", "-y"]);
+    refused(&alone, "applies only plans with 1 approval");
+    for command in [
+        "plan --out plan.json",
+        "approve plan.json --key",
+        "up --plan plan.json",
+    ] {
+        assert!(alone.stderr.contains(command), "{}", alone.transcript());
+    }
+    let planned = sandbox.ok(&["plan", "--out", "plan.json"]);
+    assert!(planned.stdout.contains("001_begin"), "{}", planned.transcript());
+    refused(
+        &sandbox.run(&UP),
+        "wants 1 approval of a plan, and this one has 0",
+    );
+    let shown = sandbox.ok(&["approve", "plan.json"]);
+    assert!(shown.stdout.contains("INSERT INTO a"), "{}", shown.transcript());
+    refused(&sandbox.run(&UP), "and this one has 0");
+    sandbox.ok(&["approve", "plan.json", "--key", "ann"]);
+    sandbox.ok(&["up", "--plan", "plan.json", "--dry-run"]);
+    sandbox.ok(&UP);
+    assert_eq!(sandbox.value("SELECT count(*) FROM a"), "1");
+    let by = sandbox.value("SELECT approved FROM _walkback_audit WHERE event = 'begun' AND kind = 'up'");
+    assert!(by.starts_with("ann@example.com (SHA256:"), "{by}");
+    sandbox.ok(&["audit", "--verify"]);
+    let again = sandbox.run(&UP);
+    refused(&again, "the plan is no longer good");
+    // The next one, on a database that has something.
+    sandbox.migration("002_more", "ALTER TABLE a ADD COLUMN more INTEGER;", "");
+    refused(&sandbox.run(&["up", "-y"]), "applies only plans");
+    approved(&sandbox);
+    sandbox.ok(&UP);
+    let refusals = sandbox.value("SELECT count(*) FROM _walkback_audit WHERE event = 'refused'");
+    assert_eq!(refusals, "2", "those after there was a journal");
+}
+
+fn what_changed_since_the_approval_is_refused(backend: Backend) {
+    let sandbox = project(backend);
+    approved(&sandbox);
+    sandbox.ok(&UP);
+    let file = "migrations/002_more/up.sql";
+    sandbox.migration("002_more", "ALTER TABLE a ADD COLUMN more INTEGER;", "");
+    approved(&sandbox);
+    sandbox.write(file, "ALTER TABLE a ADD COLUMN more INTEGER; ");
+    refused(&sandbox.run(&UP), "migration `002_more` is another");
+    sandbox.write(file, "ALTER TABLE a ADD COLUMN more INTEGER;");
+    sandbox.write("migrations/002_more/down.sql", "SELECT 1;");
+    refused(&sandbox.run(&UP), "migration `002_more` is another");
+    sandbox.remove("migrations/002_more/down.sql");
+    sandbox.migration("003_late", "CREATE TABLE late (id INTEGER PRIMARY KEY);", "");
+    refused(&sandbox.run(&UP), "migration `003_late` has come since");
+    sandbox.remove("migrations/003_late");
+    sandbox.sql("CREATE TABLE other (id INTEGER PRIMARY KEY)");
+    refused(&sandbox.run(&UP), "the schema of the database is another");
+    sandbox.sql("DROP TABLE other");
+    sandbox.sql("INSERT INTO a VALUES (2, 'rows are no schema')");
+    sandbox.ok(&["up", "--plan", "plan.json", "--dry-run"]);
+    sandbox.ok(&["down", "-y", "--allow-lossy"]);
+    refused(&sandbox.run(&UP), "other migrations are applied");
+}
+
+fn walking_back_needs_no_approval(backend: Backend) {
+    let sandbox = project(backend);
+    approved(&sandbox);
+    sandbox.ok(&UP);
+    sandbox.ok(&["rollback", "-y"]);
+    refused(&sandbox.run(&["goto", "head", "-y"]), "applies only plans");
+    approved(&sandbox);
+    sandbox.ok(&UP);
+    sandbox.ok(&["down", "-y"]);
+}
+
+fn a_deployment_runs_an_approved_plan(backend: Backend) {
+    let sandbox = project(backend);
+    refused(&sandbox.run(&["deploy", "dev", "-y"]), "applies only plans");
+    approved(&sandbox);
+    sandbox.ok(&["deploy", "dev", "-y", "--plan", "plan.json"]);
+    assert_eq!(sandbox.value("SELECT count(*) FROM a"), "1");
+    let by = sandbox.value("SELECT approved FROM _walkback_audit WHERE event = 'begun' AND kind = 'up'");
+    assert!(by.starts_with("ann@example.com"), "{by}");
+    refused(
+        &sandbox.run(&["deploy", "dev", "-y", "--plan", "plan.json"]),
+        "no longer good",
+    );
+}
+
+fn a_plan_changed_by_a_byte_is_refused(backend: Backend) {
+    let sandbox = project(backend);
+    approved(&sandbox);
+    let text = fs::read_to_string(sandbox.path("plan.json")).expect("a plan");
+    for (from, to) in [
+        ("'first'", "'worst'"),
+        ("\"environment\": \"dev\"", "\"environment\": \"def\""),
+        ("\"heads\"", "{\"count\": 1}"),
+        ("\"made_on\": \"", "\"made_on\": \"x"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        sandbox.write("plan.json", &text.replacen(from, to, 1));
+        refused(&sandbox.run(&UP), "is not one of this plan");
+    }
+    sandbox.write(
+        "plan.json",
+        &text.replacen("\"kind\"", "\"note\": 1, \"kind\"", 1),
+    );
+    let unknown = sandbox.run(&UP);
+    assert_eq!(unknown.code, Some(8), "{}", unknown.transcript());
+    // White space between tokens says nothing.
+    sandbox.write("plan.json", &text.replace('\n', "\n "));
+    sandbox.ok(&UP);
+}
+
+fn only_those_who_may_approve_and_no_plan_of_their_own(backend: Backend) {
+    let sandbox = project(backend);
+    key(&sandbox, "eve", "");
+    sandbox.ok(&["plan", "--out", "plan.json"]);
+    sandbox.ok(&["approve", "plan.json", "--key", "eve"]);
+    refused(&sandbox.run(&UP), "a key that approves nothing");
+    let me = sandbox.ok(&["plan", "--json"]).json()["file"]["plan"]["made_by"].clone();
+    let me = me.as_str().expect("a user");
+    let (ann, bob) = (key(&sandbox, "ann2", ""), key(&sandbox, "bob2", ""));
+    let mine = ann.replace("ann2@example.com", &format!("{me}@example.com"));
+    let both = format!("approvers = [\"{mine}\", \"{bob}\"]\n");
+    policy(&sandbox, &format!("approvals = 1\n{both}"));
+    sandbox.remove("plan.json");
+    sandbox.ok(&["plan", "--out", "plan.json"]);
+    sandbox.ok(&["approve", "plan.json", "--key", "ann2"]);
+    sandbox.ok(&["approve", "plan.json", "--key", "ann2"]);
+    let own = sandbox.run(&UP);
+    refused(&own, "this one has 0");
+    assert!(
+        own.stderr.contains("approves none of their own"),
+        "{}",
+        own.transcript()
+    );
+    policy(&sandbox, &format!("approvals = 2\nself_approval = true\n{both}"));
+    refused(
+        &sandbox.run(&UP),
+        "wants 2 approvals of a plan, and this one has 1",
+    );
+    sandbox.ok(&["approve", "plan.json", "--key", "bob2"]);
+    sandbox.ok(&UP);
+}
+
+fn a_plan_is_good_for_a_day(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.ok_at("2026-03-01T10:00:00Z", &["plan", "--out", "plan.json"]);
+    sandbox.ok(&["approve", "plan.json", "--key", "ann"]);
+    refused(&sandbox.at("2026-03-02T10:00:01Z", &UP), "is too old");
+    add_policy(&sandbox, "approval_lifetime = \"1h\"");
+    refused(&sandbox.at("2026-03-01T11:00:01Z", &UP), "is too old");
+    refused(
+        &sandbox.at("2026-03-01T09:00:00Z", &UP),
+        "is of a moment that is still to come",
+    );
+    sandbox.ok_at("2026-03-01T10:59:00Z", &UP);
+}
+
+fn approvers_may_be_in_a_file_of_openssh(backend: Backend) {
+    let sandbox = project(backend);
+    let line = key(&sandbox, "cid", "");
+    let words: Vec<&str> = line.split(' ').collect();
+    sandbox.write(
+        "allowed",
+        &format!("# who approves\n\ncid@example.com {} {}\n", words[0], words[1]),
+    );
+    policy(&sandbox, "approvals = 1\napprovers = \"allowed\"");
+    sandbox.ok(&["plan", "--out", "plan.json"]);
+    sandbox.ok(&["approve", "plan.json", "--key", "ann"]);
+    refused(&sandbox.run(&UP), "a key that approves nothing");
+    sandbox.remove("plan.json");
+    sandbox.ok(&["plan", "--out", "plan.json"]);
+    sandbox.ok(&["approve", "plan.json", "--key", "cid"]);
+    sandbox.ok(&UP);
+}
+
+fn ssh_keygen_makes_and_checks_the_same_signatures(backend: Backend) {
+    let sandbox = project(backend);
+    approved(&sandbox);
+    let file = sandbox.ok(&["approve", "plan.json", "--json"]).json()["file"].clone();
+    sandbox.write("plan.sig", file["signatures"][0].as_str().expect("a signature"));
+    let line = fs::read_to_string(sandbox.path("ann.pub")).expect("a public key");
+    sandbox.write("allowed", &format!("ann@example.com {line}"));
+    let bytes = sandbox.ok(&["approve", "plan.json", "--bytes"]).stdout;
+    sandbox.write("bytes", &bytes);
+    let verify = [
+        "-Y",
+        "verify",
+        "-f",
+        "allowed",
+        "-I",
+        "ann@example.com",
+        "-n",
+        "walkback-plan",
+        "-s",
+        "plan.sig",
+    ];
+    assert!(
+        keygen(&sandbox, &verify, "bytes"),
+        "ssh-keygen takes the signature"
+    );
+    sandbox.write("other", &bytes.replace("first", "worst"));
+    assert!(!keygen(&sandbox, &verify, "other"), "and not for another plan");
+    // And the other way round.
+    sandbox.remove("plan.json");
+    sandbox.ok(&["plan", "--out", "plan.json"]);
+    let bytes = sandbox.ok(&["approve", "plan.json", "--bytes"]).stdout;
+    sandbox.write("bytes", &bytes);
+    assert!(keygen(
+        &sandbox,
+        &["-Y", "sign", "-q", "-f", "bob", "-n", "walkback-plan", "bytes"],
+        "/dev/null"
+    ));
+    sandbox.ok(&["approve", "plan.json", "--signature", "bytes.sig"]);
+    sandbox.remove("bytes.sig");
+    assert!(keygen(
+        &sandbox,
+        &["-Y", "sign", "-q", "-f", "ann", "-n", "file", "bytes"],
+        "/dev/null"
+    ));
+    refused(
+        &sandbox.run(&["approve", "plan.json", "--signature", "bytes.sig"]),
+        "is not one of this plan",
+    );
+    sandbox.ok(&UP);
+}
+
+fn a_key_with_a_passphrase_signs_with_it(backend: Backend) {
+    let sandbox = project(backend);
+    let line = key(&sandbox, "dan", "open sesame");
+    policy(&sandbox, &format!("approvals = 1\napprovers = [\"{line}\"]"));
+    sandbox.ok(&["plan", "--out", "plan.json"]);
+    let approve = ["approve", "plan.json", "--key", "dan"];
+    let unasked = sandbox.run(&approve);
+    assert_eq!(unasked.code, Some(2), "{}", unasked.transcript());
+    assert!(
+        unasked.stderr.contains("WALKBACK_KEY_PASSPHRASE"),
+        "{}",
+        unasked.transcript()
+    );
+    let wrong = sandbox.run_with(&approve, &[("WALKBACK_KEY_PASSPHRASE", "open barley")]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.transcript());
+    assert!(!wrong.stderr.contains("barley"), "{}", wrong.transcript());
+    let right = sandbox.run_with(&approve, &[("WALKBACK_KEY_PASSPHRASE", "open sesame")]);
+    assert_eq!(right.code, Some(0), "{}", right.transcript());
+    sandbox.ok(&UP);
+}
+
+fn what_cannot_be_used_is_said(backend: Backend) {
+    let sandbox = project(backend);
+    approved(&sandbox);
+    let there = sandbox.run(&["plan", "--out", "plan.json"]);
+    assert_eq!(there.code, Some(2), "{}", there.transcript());
+    assert!(
+        there.stderr.contains("may have been approved"),
+        "{}",
+        there.transcript()
+    );
+    let no_key = sandbox.run(&["approve", "plan.json", "--key", "ann.pub"]);
+    assert_eq!(no_key.code, Some(2), "{}", no_key.transcript());
+    assert!(
+        no_key.stderr.contains("without `.pub`"),
+        "{}",
+        no_key.transcript()
+    );
+    let no_plan = sandbox.run(&["approve", "walkback.toml"]);
+    assert_eq!(no_plan.code, Some(8), "{}", no_plan.transcript());
+    for (lines, why) in [
+        ("approvals = 1", "wants more than `approvers` lists"),
+        (
+            "approvals = 1\napprovers = [\"ann\"]",
+            "not understood as an approver",
+        ),
+        ("approvals = 1\napprovers = \"nowhere\"", "read the approvers"),
+    ] {
+        policy(&sandbox, lines);
+        let output = sandbox.run(&["status"]);
+        assert!(
+            output.code != Some(0) && output.stderr.contains(why),
+            "{}",
+            output.transcript()
+        );
+    }
+}
