@@ -6,8 +6,9 @@ use std::time::Duration;
 use walkback_core::{Cx, Error, ErrorKind, Result};
 
 use super::keys::read;
-use super::{Approver, PlanContent, PlanFile};
+use super::{Approver, PlanContent, PlanFile, hash_of};
 use crate::deploy::{DEPLOY, DeployPlan};
+use crate::execute::Execution;
 use crate::plan::Plan;
 use crate::runner::{Runner, UpTarget};
 use crate::settings::{Consent, Policy};
@@ -196,6 +197,23 @@ impl Runner {
             Error::new(ErrorKind::Refused, format!("the plan is no longer good: {what}"))
                 .hint("make a new one with `walkback plan --out plan.json`, and have that approved"),
         )
+    }
+}
+
+impl Execution<'_> {
+    /// Fails unless the database is what an approved plan was made for, down to the schema: nobody has approved anything
+    /// else.
+    pub(crate) fn still_as_approved(&self, plan: &Plan) -> Result<()> {
+        let is_same = self.state.applied_set() == plan.applied.iter().cloned().collect()
+            && hash_of(&self.state.schema)? == plan.schema;
+        if is_same {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Refused,
+            "the plan is no longer good: the database has changed since it was approved",
+        )
+        .hint("make a new one with `walkback plan --out plan.json`, and have that approved"))
     }
 }
 

@@ -27,7 +27,6 @@ use walkback_core::{
 };
 use walkback_vault::{Manifest, PointKind, TableEntry};
 
-use crate::approval::hash_of;
 use crate::audit::lost_in_words;
 use crate::changes::Unplaced;
 use crate::hooks::Around;
@@ -285,21 +284,6 @@ impl<'a> Execution<'a> {
         execution.settle_shown(cx, kind).await?;
         execution.forget_what_others_undid(cx).await?;
         Ok((execution, cx.clone()))
-    }
-
-    /// Fails unless the database is what an approved plan was made for, down to the schema: nobody has approved anything
-    /// else.
-    fn still_as_approved(&self, plan: &Plan) -> Result<()> {
-        let is_same = self.state.applied_set() == plan.applied.iter().cloned().collect()
-            && hash_of(&self.state.schema)? == plan.schema;
-        if is_same {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::Refused,
-            "the plan is no longer good: the database has changed since it was approved",
-        )
-        .hint("make a new one with `walkback plan --out plan.json`, and have that approved"))
     }
 
     /// Returns the steps of a plan that are left, if the plan is still good: another run may have done some
