@@ -246,7 +246,7 @@ fn a_deployment_expands_and_leaves_the_contraction(backend: Backend) {
         "{}",
         output.transcript()
     );
-    sandbox.assert_contents(&before, "after the deployment went back");
+    sandbox.assert_contents(&before, &output.transcript());
 }
 
 fn a_phase_is_expand_or_contract(backend: Backend) {

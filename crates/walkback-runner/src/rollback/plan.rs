@@ -211,7 +211,12 @@ impl Planning<'_> {
             .points_of(self.cx, &run.id)
             .await?;
         let own = points.iter().rfind(|point| point.kind == "changes").cloned();
-        points.retain(|point: &PointRow| point.kind == "safety");
+        // One made behind the point before a migration holds what that had left half-way when it was undone.
+        let ups = points.iter().filter(|point| point.kind == "before_up");
+        let first_up = ups.map(|point| point.created_at.clone()).min();
+        points.retain(|point: &PointRow| {
+            point.kind == "safety" && first_up.as_ref().is_none_or(|up| point.created_at <= *up)
+        });
         let is_rollback = run.kind == RunKind::Rollback.name() && kind == RollbackKind::Auto;
         // That of a scope moves no migration.
         if let (Some(own), true, true) = (own, is_rollback && points.is_empty(), done || moved) {
