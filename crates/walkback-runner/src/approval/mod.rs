@@ -16,7 +16,7 @@ mod keys;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use walkback_core::catalog::Schema;
-use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Result};
+use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Phase, Result};
 
 use crate::identity;
 use crate::plan::{Plan, PlannedStep};
@@ -80,6 +80,8 @@ pub enum PlanTarget {
     To(String),
     /// So many migrations.
     Count(usize),
+    /// One part of changes in two parts.
+    Phase(Phase),
 }
 
 /// One migration in one direction.
@@ -107,6 +109,7 @@ impl From<&UpTarget> for PlanTarget {
             UpTarget::Heads => Self::Heads,
             UpTarget::To(target) => Self::To(target.clone()),
             UpTarget::Count(count) => Self::Count(*count),
+            UpTarget::Phase(phase) => Self::Phase(*phase),
         }
     }
 }
@@ -117,6 +120,7 @@ impl From<PlanTarget> for UpTarget {
             PlanTarget::Heads => Self::Heads,
             PlanTarget::To(target) => Self::To(target),
             PlanTarget::Count(count) => Self::Count(count),
+            PlanTarget::Phase(phase) => Self::Phase(phase),
         }
     }
 }

@@ -143,8 +143,13 @@ impl<'a> Journal<'a> {
     }
 
     async fn write(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<()> {
+        self.changed(cx, sql, params).await.map(|_| ())
+    }
+
+    /// Writes, and says how many rows it changed.
+    async fn changed(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<u64> {
         let sql = self.bind(sql);
-        self.session.execute(cx, &sql, params).await.map(|_| ())
+        self.session.execute(cx, &sql, params).await
     }
 
     async fn all(&mut self, cx: &Cx, sql: &str, params: &[Value]) -> Result<Vec<Row>> {

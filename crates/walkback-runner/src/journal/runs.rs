@@ -151,17 +151,25 @@ impl Journal<'_> {
     /// were reached.
     pub(crate) async fn finish_run(&mut self, cx: &Cx, by: &Author<'_>, end: RunEnd<'_>) -> Result<()> {
         let sql = format!(
-            "UPDATE {} SET status = ?, to_heads = ?, detail = ?, finished_at = ? WHERE id = ?",
+            "UPDATE {} SET status = ?, to_heads = ?, detail = ?, finished_at = ? WHERE id = ? AND status = ?",
             tables::RUNS
         );
-        let params: [Value; 5] = [
+        let params: [Value; 6] = [
             end.status.word().into(),
             end.to.into(),
             end.detail.into(),
             end.at.into(),
             end.id.into(),
+            RunStatus::Running.word().into(),
         ];
-        self.write(cx, &sql, &params).await?;
+        // A run ends once: with its own transaction, or by the command that found it killed.
+        if self.changed(cx, &sql, &params).await? == 0 {
+            return Ok(());
+        }
+        self.note_end(cx, by, &end).await
+    }
+
+    async fn note_end(&mut self, cx: &Cx, by: &Author<'_>, end: &RunEnd<'_>) -> Result<()> {
         let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = ?", tables::RUNS);
         for run in self.records(cx, &sql, &[end.id.into()]).await? {
             let note = AuditNote {
@@ -179,22 +187,6 @@ impl Journal<'_> {
         self.session.begin(cx, Begin::Write).await?;
         let outcome = self.finish_run(cx, by, end).await;
         self.end(cx, outcome).await
-    }
-
-    /// Ends a run whose program has dropped it, unless it has come to its end.
-    pub(crate) async fn end_dropped(&mut self, cx: &Cx, id: &str, detail: &str, at: &str) -> Result<()> {
-        let sql = format!(
-            "UPDATE {} SET status = ?, detail = ?, finished_at = ? WHERE id = ? AND status = ?",
-            tables::RUNS
-        );
-        let params = [
-            RunStatus::Undone.word().into(),
-            detail.into(),
-            at.into(),
-            id.into(),
-            RunStatus::Running.word().into(),
-        ];
-        self.write(cx, &sql, &params).await
     }
 
     /// Notes how far a run has come that is made of others.

@@ -1,13 +1,13 @@
 //! What ends the row of a scope whose future was dropped.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use walkback_core::{Access, Cx, Engine, Error, Result};
+use walkback_core::{Access, Cx, Error, Result};
 
 use super::Stage;
 use super::session::ScopeSession;
 use crate::identity;
-use crate::journal::Journal;
+use crate::journal::{Journal, RunEnd, RunRecord, RunStatus};
 use crate::runner::Runner;
 
 /// Ends the row of a run, unless it is disarmed before it is dropped.
@@ -23,19 +23,22 @@ pub(super) struct Guard {
 
 #[derive(Debug)]
 struct End {
-    engine: Arc<dyn Engine>,
+    runner: Runner,
     cx: Cx,
     run: String,
+    /// What was applied when it began, and is now.
+    heads: String,
     stage: Stage,
 }
 
 impl Guard {
-    pub(super) fn new(runner: &Runner, cx: &Cx, run: String, stage: Stage) -> Self {
+    pub(super) fn new(runner: &Runner, cx: &Cx, run: &RunRecord, stage: Stage) -> Self {
         Self {
             end: Some(End {
-                engine: Arc::clone(runner.engine()),
+                runner: runner.clone(),
                 cx: cx.shielded(),
-                run,
+                run: run.id.clone(),
+                heads: run.from.clone(),
                 stage,
             }),
             handle: Mutex::new(None),
@@ -85,12 +88,19 @@ impl End {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Error::internal("no runtime").with_source(error))?;
         runtime.block_on(async {
-            let mut session = self.engine.connect(&self.cx, Access::Write).await?;
-            let dialect = self.engine.dialect();
+            let mut session = self.runner.connect(&self.cx, Access::Write).await?;
+            let dialect = self.runner.dialect();
             let at = identity::moment(self.cx.now());
-            let detail = "its future was dropped; the database has rolled back what it did";
+            let end = RunEnd {
+                id: &self.run,
+                status: RunStatus::Undone,
+                to: &self.heads,
+                detail: "its future was dropped; the database has rolled back what it did",
+                lost: None,
+                at: &at,
+            };
             Journal::new(&mut *session, &*dialect)
-                .end_dropped(&self.cx, &self.run, detail, &at)
+                .finish_run_alone(&self.cx, &self.runner.author(), end)
                 .await
         })?;
         self.stage.finish();

@@ -205,7 +205,7 @@ impl MigrationTransaction {
         let (mut execution, cx) = begun?;
         let scope = self.runner.scope_of(&self.cx, &self.tables).await?;
         execution.record_scope(&cx).await?;
-        let guard = Guard::new(&self.runner, &cx, execution.run.id.clone(), self.stage.clone());
+        let guard = Guard::new(&self.runner, &cx, &execution.run, self.stage.clone());
         match execution.open_scope(&cx, &self.name, &scope).await {
             Ok(handle) => {
                 guard.watch(&handle);

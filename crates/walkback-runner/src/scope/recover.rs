@@ -6,7 +6,7 @@ use walkback_core::{Cx, Error, ErrorKind, Result};
 use super::SCOPE;
 use crate::execute::Execution;
 use crate::identity;
-use crate::journal::{PointRow, RunStatus, StatementRow};
+use crate::journal::{PointRow, RunEnd, RunStatus, StatementRow};
 use crate::recover::RecoverDirection;
 
 /// A scope that was killed half-way, and what can be done about it.
@@ -120,14 +120,20 @@ impl Execution<'_> {
             "scope `{}`: it was killed; run `{}` left what it had committed",
             scope.name, self.run.id
         );
+        let by = self.runner.author();
         self.session.begin(cx, Begin::Write).await?;
         let written = async {
             let mut journal = self.journal();
             journal.forget_statements(cx, &scope.run, &scope.name).await?;
-            let status = RunStatus::Interrupted;
-            journal
-                .finish_run(cx, &scope.run, status, &heads, &detail, &at)
-                .await
+            let end = RunEnd {
+                id: &scope.run,
+                status: RunStatus::Interrupted,
+                to: &heads,
+                detail: &detail,
+                lost: None,
+                at: &at,
+            };
+            Box::pin(journal.finish_run(cx, &by, end)).await
         };
         let written = written.await;
         self.end_transaction(cx, written).await?;

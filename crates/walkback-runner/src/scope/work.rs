@@ -11,7 +11,7 @@ use crate::changes::Kept;
 use crate::delta::SchemaDelta;
 use crate::execute::{Execution, join};
 use crate::identity;
-use crate::journal::{RunStatus, StatementRow, StatementState};
+use crate::journal::{RunEnd, RunStatus, StatementRow, StatementState};
 use crate::lock;
 use crate::plan::{PointScope, RunKind};
 use crate::point;
@@ -129,9 +129,16 @@ impl Execution<'_> {
         let heads = join(&self.state.heads(&self.state.applied_set()));
         let detail = format!("scope `{}`", handle.name());
         let at = identity::moment(cx.now());
-        self.journal()
-            .finish_run(cx, &run, RunStatus::Done, &heads, &detail, &at)
-            .await?;
+        let by = self.runner.author();
+        let end = RunEnd {
+            id: &run,
+            status: RunStatus::Done,
+            to: &heads,
+            detail: &detail,
+            lost: None,
+            at: &at,
+        };
+        Box::pin(self.journal().finish_run(cx, &by, end)).await?;
         cx.step("scope.before-commit");
         let committed = self.session.commit(cx).await;
         committed.wrap(|| format!("the scope `{}` could not be committed", handle.name()))?;
