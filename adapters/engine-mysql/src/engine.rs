@@ -8,6 +8,7 @@ use walkback_core::capture::Capture;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Login, Physical, Scratch};
 use walkback_core::grants::GrantKeeping;
+use walkback_core::replay::Replay;
 use walkback_core::witness::Witness;
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
 use walkback_sql::Sql;
@@ -77,6 +78,10 @@ impl Engine for MysqlEngine {
     }
 
     fn dumps(&self) -> Option<&dyn Dumps> {
+        Some(self)
+    }
+
+    fn replay(&self) -> Option<&dyn Replay> {
         Some(self)
     }
 

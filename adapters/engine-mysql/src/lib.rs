@@ -38,6 +38,7 @@
 //! engine puts them in force for that statement.
 
 mod aside;
+mod binlog;
 mod blocker;
 mod bulk;
 mod call;

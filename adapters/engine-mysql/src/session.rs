@@ -10,6 +10,7 @@ use walkback_core::bulk::{ChunkStream, Division, ImportTarget, TableSlice};
 use walkback_core::catalog::{Object, Schema, Table};
 use walkback_core::engine::{Begin, LockAttempt, LockHolder, RowStream, SnapshotId, Swap};
 use walkback_core::fingerprint::TableFingerprint;
+use walkback_core::replay::LogPosition;
 use walkback_core::statement::Action;
 use walkback_core::{Access, Capability, Cx, Error, Result, Session, TableName, Value};
 
@@ -110,6 +111,10 @@ impl Session for MysqlSession {
 
     async fn export_snapshot(&mut self, cx: &Cx) -> Result<SnapshotId> {
         self.line.call(cx, |link| Box::pin(link.export_snapshot())).await
+    }
+
+    async fn log_position(&mut self, cx: &Cx) -> Result<Option<LogPosition>> {
+        self.line.call(cx, |link| Box::pin(link.log_position())).await
     }
 
     async fn try_lock(&mut self, cx: &Cx, name: &str, _: &LockHolder) -> Result<LockAttempt> {

@@ -74,13 +74,19 @@ impl Link {
             others.push(Self::open(Arc::clone(&config), Access::Read).await?);
         }
         let mut guard = Self::open(config, Access::Write).await?;
-        guard.keep_writers_out().await?;
+        let covered = guard.keep_writers_out(STANDSTILL).await?;
         let outcome = self.begin_together(&mut others).await;
+        let spot = match &outcome {
+            // Who may not ask shares a snapshot all the same.
+            Ok(()) => guard.spot_behind(covered.as_deref()).await.ok().flatten(),
+            Err(_) => None,
+        };
         let freed = guard.finish("UNLOCK TABLES").await;
         outcome.and(freed)?;
         let (id, shared) = Shared::publish(others);
         if let Some(open) = &mut self.transaction {
             open.shared = Some(shared);
+            open.position = spot.map(|spot| spot.position());
         }
         Ok(id)
     }
@@ -104,28 +110,37 @@ impl Link {
             .await
     }
 
-    /// Keeps writers out: of the whole server, or, without the right to that, of every table of the database.
-    async fn keep_writers_out(&mut self) -> Result<()> {
-        self.set_lock_timeout(STANDSTILL).await?;
+    /// Keeps writers out: of the whole server, or, without the right to that, of every table of the database. Returns
+    /// these tables then.
+    pub(crate) async fn keep_writers_out(&mut self, patience: Duration) -> Result<Option<Vec<String>>> {
+        self.set_lock_timeout(patience).await?;
         match self.run("FLUSH TABLES WITH READ LOCK").await {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
-            outcome => return outcome.map_err(no_standstill),
+            outcome => return outcome.map(|()| None).map_err(no_standstill),
         }
-        let sql = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
-                   AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY TABLE_NAME";
-        let tables = self.texts(sql).await?;
-        let tables: Vec<_> = tables
-            .into_iter()
-            .filter_map(|row| row.into_iter().next().flatten())
-            .map(|table| format!("{} READ", quoted(&table)))
+        let names = self.tables_here().await?;
+        let tables: Vec<_> = names
+            .iter()
+            .map(|table| format!("{} READ", quoted(table)))
             .collect();
         if tables.is_empty() {
-            return Ok(());
+            return Ok(Some(names));
         }
         let outcome = self.run(&format!("LOCK TABLES {}", tables.join(", "))).await;
-        outcome.map_err(|error| {
+        outcome.map(|()| Some(names)).map_err(|error| {
             no_standstill(error).hint("grant `LOCK TABLES` on the database, or `RELOAD`, to share a snapshot")
         })
+    }
+
+    /// Returns the names of the tables of the database.
+    pub(crate) async fn tables_here(&mut self) -> Result<Vec<String>> {
+        let sql = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
+                   AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY TABLE_NAME";
+        let rows = self.texts(sql).await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| row.into_iter().next().flatten())
+            .collect())
     }
 
     /// Goes on in the snapshot of another session, with a connection that reads in it already.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use walkback_core::engine::Begin;
+use walkback_core::replay::LogPosition;
 use walkback_core::{Access, Error, ErrorKind, Result};
 
 use crate::error::excerpt;
@@ -22,6 +23,8 @@ pub(crate) struct Open {
     is_used: bool,
     /// The snapshot, if others may join it: until this transaction ends.
     pub(crate) shared: Option<Arc<Shared>>,
+    /// Where the log of the server stood at its snapshot, once that was asked for.
+    pub(crate) position: Option<LogPosition>,
     /// How the server has ended it.
     end: Option<End>,
 }

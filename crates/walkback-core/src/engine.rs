@@ -28,6 +28,7 @@ use crate::error::Result;
 use crate::fingerprint::TableFingerprint;
 use crate::grants::GrantKeeping;
 use crate::name::TableName;
+use crate::replay::{LogPosition, Replay};
 use crate::statement::Action;
 use crate::value::{Row, Value};
 use crate::witness::Witness;
@@ -194,6 +195,11 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Returns how dumps of other tools are loaded into this database, if they can be.
     fn dumps(&self) -> Option<&dyn Dumps>;
 
+    /// Returns the way to go forward from a backup by the server's own log, if there is one.
+    fn replay(&self) -> Option<&dyn Replay> {
+        None
+    }
+
     /// Returns where the rights on this database are, and the way to them where that is not the schema.
     fn grants(&self) -> GrantKeeping<'_>;
 }
@@ -341,6 +347,14 @@ pub trait Session: fmt::Debug + Send {
     /// program, until the transaction ends. An engine that has to keep writers out for a moment waits for that, and
     /// may lack the right to it: then it is `PermissionDenied`, and one session has to read everything.
     async fn export_snapshot(&mut self, cx: &Cx) -> Result<SnapshotId>;
+
+    /// Returns where the server's log stood at the snapshot of the current transaction, exactly: what the snapshot holds
+    /// is before that place, and all else behind it. It is asked for before anything is read; an engine that has to keep
+    /// writers out for a moment to know it may take the snapshot anew for that, and gives up soon. `None`: there is no
+    /// such log, or nobody can tell.
+    async fn log_position(&mut self, _: &Cx) -> Result<Option<LogPosition>> {
+        Ok(None)
+    }
 
     /// Tries once to take a lock of this name for `holder`. It is held until `unlock`, or until the session
     /// or its process ends, however it ends; transactions do not matter to it.

@@ -30,6 +30,7 @@ pub mod ledger;
 pub mod migration;
 pub mod name;
 pub mod registry;
+pub mod replay;
 pub mod source;
 pub mod statement;
 pub mod store;

@@ -104,6 +104,7 @@ impl Runner {
             }
         }
         checks.push(self.check_vault(cx).await);
+        checks.extend(self.check_past(cx).await);
         checks
     }
 

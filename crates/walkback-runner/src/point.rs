@@ -4,7 +4,9 @@ use walkback_core::bulk::TableSlice;
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::grants::Grant;
 use walkback_core::{Capability, Cx, ErrorKind, Result};
-use walkback_vault::{Database, LedgerState, PointKind, PointMeta, PointSummary, VaultSet, Written};
+use walkback_vault::{
+    Database, LedgerState, PointKind, PointMeta, PointSummary, Position, VaultSet, Written,
+};
 
 use crate::identity;
 use crate::journal::PointRow;
@@ -12,6 +14,10 @@ use crate::plan::PointScope;
 use crate::runner::Runner;
 use crate::snapshot::Snapshot;
 use crate::state::State;
+
+/// What is said of a backup that nothing can be gone forward from.
+const NO_POSITION: &str = "this does not say where the log of the server stands, so that `restore --to-time` cannot go \
+                           forward from it; `walkback doctor` says what is missing";
 
 /// What is to be kept, and why.
 #[derive(Debug)]
@@ -39,8 +45,16 @@ pub(crate) async fn make(
     state: &State,
     request: PointRequest<'_>,
 ) -> Result<Written> {
-    let snapshot = Snapshot::take(runner, cx, request.scope).await?;
-    let meta = meta(runner, state, &snapshot.capability(), snapshot.schema(), &request);
+    // A database that is another's scratch has a log that says nothing of that one.
+    let goes_forward = request.of.is_none() && *request.scope == PointScope::Everything;
+    let snapshot = Snapshot::take(runner, cx, request.scope, goes_forward).await?;
+    let mut meta = meta(runner, state, &snapshot.capability(), snapshot.schema(), &request);
+    meta.position = snapshot
+        .position()
+        .map(|position| Position::new(&position.log, &position.at));
+    if goes_forward && meta.position.is_none() && runner.engine().replay().is_some() {
+        cx.progress().note(NO_POSITION);
+    }
     let writer = begin(runner.needed_vault()?, cx, &request, meta).await?;
     snapshot.read(cx, writer).await?.finish_all(cx).await
 }

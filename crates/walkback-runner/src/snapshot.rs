@@ -8,6 +8,7 @@ use walkback_core::bulk::{Division, TableSlice};
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::engine::{Begin, SnapshotId};
 use walkback_core::fingerprint::Fingerprinter;
+use walkback_core::replay::LogPosition;
 use walkback_core::{Access, Capability, Cx, Error, ErrorKind, Result, Session};
 use walkback_vault::{Part, PointWriter};
 
@@ -30,6 +31,8 @@ pub(crate) struct Snapshot {
     others: Vec<Box<dyn Session>>,
     schema: Schema,
     tables: Vec<(TableSlice, Division)>,
+    /// Where the log of the server stood at it, where that was asked for and can be told.
+    position: Option<LogPosition>,
 }
 
 /// What is left to read: the number of the table, that of the part, and the part.
@@ -37,9 +40,18 @@ type Queue = Arc<Mutex<VecDeque<(usize, usize, TableSlice)>>>;
 
 impl Snapshot {
     /// Takes a snapshot of the tables that are in scope.
-    pub(crate) async fn take(runner: &Runner, cx: &Cx, scope: &PointScope) -> Result<Self> {
+    pub(crate) async fn take(
+        runner: &Runner,
+        cx: &Cx,
+        scope: &PointScope,
+        with_position: bool,
+    ) -> Result<Self> {
         let mut session = runner.connect(cx, Access::Read).await?;
         session.begin(cx, Begin::Read).await?;
+        let mut position = None;
+        if with_position {
+            position = session.log_position(cx).await?;
+        }
         let schema = runner.schema(cx, &mut *session).await?;
         let tables = chosen(&schema, scope).map(slice_of).map(|slice| {
             let whole = Division::none(&slice, 0);
@@ -50,6 +62,7 @@ impl Snapshot {
             session,
             others: Vec::new(),
             schema,
+            position,
         };
         let jobs = runner.settings().jobs;
         if jobs > 1 && snapshot.capability().shared_snapshot {
@@ -63,6 +76,10 @@ impl Snapshot {
 
     pub(crate) fn capability(&self) -> Capability {
         self.session.capability().clone()
+    }
+
+    pub(crate) fn position(&self) -> Option<&LogPosition> {
+        self.position.as_ref()
     }
 
     pub(crate) fn schema(&self) -> &Schema {
@@ -100,6 +117,10 @@ impl Snapshot {
                 self.session.begin(cx, Begin::Read).await?;
             }
             Err(error) => return Err(error),
+        }
+        // It is another snapshot now.
+        if self.position.take().is_some() {
+            self.position = self.session.log_position(cx).await?;
         }
         self.schema = runner.schema(cx, &mut *self.session).await?;
         let mut divisions: BTreeMap<_, _> = std::mem::take(&mut self.tables)

@@ -53,6 +53,11 @@ pub use runs::{RunRecord, RunStatus};
 pub(crate) use statements::{StatementRow, StatementState};
 pub(crate) use undo::UndoRow;
 
+/// Returns the names of its tables.
+pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
+    tables::ALL.iter().map(|table| table.name)
+}
+
 /// How the names of its tables begin. Nothing else in its statements does.
 const OWN: &str = "_walkback_";
 

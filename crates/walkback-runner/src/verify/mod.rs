@@ -18,6 +18,7 @@ use crate::runner::{DownTarget, Runner, UpTarget};
 use crate::settings::{Consent, Policy, Settings};
 
 pub use restore::RestoreReport;
+pub(crate) use restore::Restored;
 
 /// What running a migration up, down and up again has shown.
 #[derive(Debug, Clone, Serialize)]

@@ -54,8 +54,8 @@ impl RestoreReport {
 pub(crate) struct Restored {
     pub(crate) runner: Runner,
     pub(crate) manifest: Manifest,
-    // Held for its drop, after that of the runner.
-    _database: Box<dyn ScratchDatabase>,
+    // Dropped after the runner.
+    pub(crate) database: Box<dyn ScratchDatabase>,
 }
 
 impl Runner {
@@ -144,7 +144,7 @@ impl Runner {
         let restored = Restored {
             runner,
             manifest,
-            _database: database,
+            database,
         };
         let Restored { runner, manifest, .. } = &restored;
         let (mut execution, steady) = Box::pin(Execution::begin(

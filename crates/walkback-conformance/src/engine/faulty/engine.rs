@@ -14,6 +14,7 @@ use walkback_core::engine::{
     Claim, Control, EngineInfo, HolderSession, Login, Physical, Scratch, ScratchDatabase,
 };
 use walkback_core::grants::GrantKeeping;
+use walkback_core::replay::Replay;
 use walkback_core::witness::Witness;
 use walkback_core::{Access, Cx, Dialect, Engine, Error, Result, Session, TableName};
 
@@ -125,6 +126,10 @@ impl Engine for Faulty {
 
     fn dumps(&self) -> Option<&dyn Dumps> {
         self.inner.dumps()
+    }
+
+    fn replay(&self) -> Option<&dyn Replay> {
+        self.inner.replay()
     }
 
     fn grants(&self) -> GrantKeeping<'_> {

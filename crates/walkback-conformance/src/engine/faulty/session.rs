@@ -10,6 +10,7 @@ use walkback_core::bulk::{Chunk, ChunkStream, Division, ImportTarget, TableSlice
 use walkback_core::catalog::{Object, Schema, Table};
 use walkback_core::engine::{Begin, LockAttempt, LockHolder, RowStream, SnapshotId, Swap};
 use walkback_core::fingerprint::TableFingerprint;
+use walkback_core::replay::LogPosition;
 use walkback_core::statement::Action;
 use walkback_core::{
     Access, Capability, Cx, Dialect, Engine, Error, ErrorKind, Result, Session, TableName, Value,
@@ -269,6 +270,10 @@ impl Session for FaultySession {
 
     async fn export_snapshot(&mut self, cx: &Cx) -> Result<SnapshotId> {
         self.inner().export_snapshot(cx).await
+    }
+
+    async fn log_position(&mut self, cx: &Cx) -> Result<Option<LogPosition>> {
+        self.inner().log_position(cx).await
     }
 
     async fn try_lock(&mut self, cx: &Cx, name: &str, holder: &LockHolder) -> Result<LockAttempt> {

@@ -5,6 +5,7 @@ mod audit;
 mod commands;
 mod lint;
 mod load;
+mod moment;
 mod up;
 
 use std::path::PathBuf;

@@ -24,6 +24,7 @@ mod maintenance;
 mod man;
 mod merge;
 mod new;
+mod past;
 mod plan;
 mod point;
 mod prune;

@@ -5,6 +5,7 @@ use walkback_runner::Runner;
 
 use super::change::{self, place};
 use super::dump::Chosen;
+use super::past;
 use crate::cli::args::Restore;
 use crate::cli::context::{Context, consent, json};
 use crate::cli::render::plan as render;
@@ -12,15 +13,20 @@ use crate::cli::render::table::count;
 
 pub(super) async fn run(context: &Context, args: &Restore) -> Result<u8> {
     let runner = context.runner()?;
+    if let Some(until) = args.to_time {
+        return Box::pin(past::run(context, &runner, args, until)).await;
+    }
     let set_version = args.set_version.as_deref();
     let needs_ledger = args.tables.is_empty();
-    let chosen = Chosen::find(context, &runner, &args.backup, set_version, needs_ledger).await?;
+    let backup = args.backup.as_deref().unwrap_or_default();
+    let chosen = Chosen::find(context, &runner, backup, set_version, needs_ledger).await?;
     let outcome = restore(context, &runner, args, &chosen.id).await;
     chosen.settle(context, &runner, &outcome, args.dry_run).await;
     outcome
 }
 
-async fn restore(context: &Context, runner: &Runner, args: &Restore, backup: &str) -> Result<u8> {
+/// Plans, shows, asks and restores.
+pub(super) async fn restore(context: &Context, runner: &Runner, args: &Restore, backup: &str) -> Result<u8> {
     let mut plan = runner
         .plan_restore(&context.cx, backup, &args.tables, args.set_version.as_deref())
         .await?;

@@ -1,0 +1,542 @@
+//! Reading the binary log and doing again what it says, event by event, up to the moment.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
+use mysql_async::binlog::EventType;
+use mysql_async::binlog::events::{
+    AnonymousGtidEvent, Event, ExecuteLoadQueryEvent, GtidEvent, QueryEvent, RotateEvent,
+};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{BinlogStream, BinlogStreamRequest};
+use walkback_core::cx::Task;
+use walkback_core::replay::{LogPosition, ReplayRequest, Replayed};
+use walkback_core::{Access, Cx, Error, ErrorKind, Result};
+
+use super::event::{self, Map};
+use super::gone;
+use super::group::Group;
+use super::query;
+use super::spot::{LOG, Spot};
+use super::statement::{Names, Verdict};
+use crate::config::Config;
+use crate::error::excerpt;
+use crate::link::{self, Link};
+
+/// How the names of walkback's own tables begin, of which a backup holds some.
+const OWN: &str = "_walkback_";
+
+/// A second, in the unit of moments here.
+const SECOND: i64 = 1_000_000;
+
+/// The log is not there.
+const NO_LOG: u16 = 1236;
+
+/// Events that only MariaDB has: the beginning of a transaction, and whatever is compressed.
+const MARIADB_GTID: u8 = 162;
+const COMPRESSED: std::ops::RangeInclusive<u8> = 165..=171;
+
+/// Whether to read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    /// What follows was committed after the moment.
+    Enough,
+}
+
+/// The log of a server, being done again in a scratch database.
+pub(super) struct Replaying {
+    cx: Cx,
+    stream: BinlogStream,
+    /// A session in the scratch database.
+    scratch: Link,
+    names: Names,
+    spot: Spot,
+    until: i64,
+    file: String,
+    /// Behind the last event that was read.
+    offset: u64,
+    /// The description of the format, until the server was told it.
+    format: Option<Vec<u8>>,
+    group: Group,
+    /// When the transaction that is read was committed.
+    at: i64,
+    transactions: u64,
+    /// Behind the last transaction that was done again, and when it was committed.
+    end: (String, Option<i64>),
+}
+
+impl Replaying {
+    /// Begins to read the log, and opens a session in the scratch database.
+    pub(super) async fn begin(
+        cx: &Cx,
+        config: &Arc<Config>,
+        spot: Spot,
+        request: &ReplayRequest,
+    ) -> Result<Self> {
+        let name = request.into.login().database;
+        let scratch_config = Arc::new(config.with_database(&name));
+        let mut scratch = Link::open(scratch_config, Access::Write).await?;
+        // What is done here is nobody's to go forward over. Who may not say so writes it to the log.
+        match scratch.run("SET SESSION sql_log_bin = 0").await {
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(error),
+            _ => {}
+        }
+        let mut reader = Link::open(Arc::clone(config), Access::Read).await?;
+        let database = reader.one("SELECT DATABASE()").await?.unwrap_or_default();
+        let stream = open(config, &spot).await?;
+        let end = (format!("{}:{}", spot.file, spot.offset), None);
+        Ok(Self {
+            cx: cx.clone(),
+            stream,
+            scratch,
+            names: Names {
+                database,
+                scratch: name,
+                leave: request.leave.iter().cloned().collect::<BTreeSet<_>>(),
+            },
+            until: request.until.timestamp_micros(),
+            file: spot.file.clone(),
+            offset: spot.offset,
+            spot,
+            format: None,
+            group: Group::default(),
+            at: 0,
+            transactions: 0,
+            end,
+        })
+    }
+
+    /// Does everything again that was committed by the moment.
+    pub(super) async fn run(mut self, cx: &Cx, task: &dyn Task) -> Result<Replayed> {
+        loop {
+            let next = tokio::select! {
+                biased;
+                ended = cx.ended() => return Err(ended),
+                next = self.stream.next() => next,
+            };
+            let Some(event) = next else { break };
+            let event = event.map_err(|error| self.unreadable(error))?;
+            let header = event.header();
+            task.advance(u64::from(header.event_size()));
+            if Box::pin(self.event(&event)).await? == Next::Enough {
+                break;
+            }
+        }
+        if self.group.is_open {
+            // The end of the log came in the middle of it: it was not committed.
+            self.scratch.run("ROLLBACK").await?;
+        }
+        let last = self.end.1.and_then(DateTime::<Utc>::from_timestamp_micros);
+        Ok(Replayed::new(
+            self.transactions,
+            LogPosition::new(LOG, self.end.0),
+            last,
+        ))
+    }
+
+    async fn event(&mut self, event: &Event) -> Result<Next> {
+        let header = event.header();
+        let raw = header.event_type_raw();
+        if header.log_pos() > 0 && raw != EventType::ROTATE_EVENT as u8 {
+            self.offset = u64::from(header.log_pos());
+        }
+        if raw == MARIADB_GTID {
+            // Its clock is of seconds: what was committed within one is in when the whole of it is.
+            let at = i64::from(header.timestamp()) * SECOND;
+            return Ok(self.transaction_at(at, at + SECOND));
+        }
+        if COMPRESSED.contains(&raw) {
+            return Err(self.refused("it is compressed (`log_bin_compress`)", None));
+        }
+        let Ok(kind) = header.event_type() else {
+            return Ok(Next::GoOn);
+        };
+        match kind {
+            EventType::GTID_EVENT | EventType::GTID_TAGGED_LOG_EVENT => {
+                let gtid: GtidEvent = self.understood(event.read_event())?;
+                return Ok(self.committed_at(&gtid, header.timestamp()));
+            }
+            EventType::ANONYMOUS_GTID_EVENT => {
+                let gtid: AnonymousGtidEvent = self.understood(event.read_event())?;
+                return Ok(self.committed_at(&gtid.0, header.timestamp()));
+            }
+            EventType::ROTATE_EVENT => self.rotate(event)?,
+            EventType::FORMAT_DESCRIPTION_EVENT => self.format_described(event)?,
+            EventType::QUERY_EVENT => self.query(event).await?,
+            EventType::XID_EVENT => self.commit().await?,
+            EventType::TABLE_MAP_EVENT => self.table(event).await?,
+            kind if is_of_rows(kind) => self.rows(event).await?,
+            EventType::INTVAR_EVENT | EventType::RAND_EVENT => self.give(event),
+            EventType::USER_VAR_EVENT => self.group.wants_variable = true,
+            EventType::EXECUTE_LOAD_QUERY_EVENT => {
+                let load: ExecuteLoadQueryEvent<'_> = self.understood(event.read_event())?;
+                if load.schema() == self.names.database {
+                    return Err(self.refused("a file was loaded, and is logged as a statement", None));
+                }
+            }
+            EventType::XA_PREPARE_LOG_EVENT if self.group.is_touched => {
+                return Err(self.refused("a distributed transaction (`XA`)", None));
+            }
+            EventType::INCIDENT_EVENT => {
+                return Err(self.refused("the server says that it lost events here", None));
+            }
+            _ => {}
+        }
+        Ok(Next::GoOn)
+    }
+
+    fn committed_at(&mut self, gtid: &GtidEvent, seconds: u32) -> Next {
+        match i64::try_from(gtid.immediate_commit_timestamp()) {
+            Ok(at) if at > 0 => self.transaction_at(at, at),
+            _ => {
+                let at = i64::from(seconds) * SECOND;
+                self.transaction_at(at, at + SECOND)
+            }
+        }
+    }
+
+    /// A transaction begins that was committed at this moment, or by the other at the latest.
+    fn transaction_at(&mut self, at: i64, latest: i64) -> Next {
+        if latest > self.until {
+            return Next::Enough;
+        }
+        self.at = at;
+        Next::GoOn
+    }
+
+    fn rotate(&mut self, event: &Event) -> Result<()> {
+        let rotate: RotateEvent<'_> = self.understood(event.read_event())?;
+        self.file = rotate.name().into_owned();
+        self.offset = rotate.position();
+        Ok(())
+    }
+
+    fn format_described(&mut self, event: &Event) -> Result<()> {
+        let written = i64::from(event.header().timestamp()) * SECOND;
+        // A server that has forgotten its logs names new ones as it named the old.
+        if self.file == self.spot.file && written > self.spot.micros {
+            return Err(gone(&self.spot));
+        }
+        self.format = Some(event::format_description(event));
+        Ok(())
+    }
+
+    fn give(&mut self, event: &Event) {
+        let number = |at: usize| {
+            let bytes = event
+                .data()
+                .get(at..at + 8)
+                .and_then(|bytes| bytes.try_into().ok());
+            u64::from_le_bytes(bytes.unwrap_or_default())
+        };
+        let given = if event.header().event_type_raw() == EventType::RAND_EVENT as u8 {
+            format!("SET rand_seed1 = {}, rand_seed2 = {}", number(0), number(8))
+        } else if event.data().first() == Some(&1) {
+            format!("SET LAST_INSERT_ID = {}", number(1))
+        } else {
+            format!("SET INSERT_ID = {}", number(1))
+        };
+        self.group.given.push(given);
+    }
+
+    async fn table(&mut self, event: &Event) -> Result<()> {
+        let map =
+            Map::read(event.data()).ok_or_else(|| self.refused("the map of a table is cut off", None))?;
+        let number = event::table_number(event);
+        self.group.maps.remove(&number);
+        if map.database != self.names.database.as_bytes() {
+            return Ok(());
+        }
+        let table = String::from_utf8_lossy(map.table).into_owned();
+        if self.names.leave.contains(&table) || self.is_kept_elsewhere(&table).await? {
+            return Ok(());
+        }
+        let renamed = map.renamed(&event.header(), &self.names.scratch);
+        self.group.maps.insert(number, renamed);
+        Ok(())
+    }
+
+    /// Returns whether a table is walkback's own and no part of the backup.
+    async fn is_kept_elsewhere(&mut self, table: &str) -> Result<bool> {
+        if !table.starts_with(OWN) {
+            return Ok(false);
+        }
+        Ok(!self.scratch.tables_here().await?.iter().any(|name| name == table))
+    }
+
+    async fn rows(&mut self, event: &Event) -> Result<()> {
+        let Some(map) = self.group.maps.get(&event::table_number(event)) else {
+            return Ok(());
+        };
+        let sql = event::statement(&[map, &event::rows(event)]);
+        self.open().await?;
+        self.describe_format().await?;
+        self.do_again(sql.as_bytes(), None).await
+    }
+
+    /// Tells the server how the events are written that follow.
+    async fn describe_format(&mut self) -> Result<()> {
+        let Some(format) = self.format.take() else {
+            return Ok(());
+        };
+        self.do_again(event::statement(&[&format]).as_bytes(), None)
+            .await?;
+        if !self.scratch.server.is_mariadb {
+            // Events without a global name are refused where transactions must have one.
+            let sql = "SET SESSION gtid_next = 'AUTOMATIC'";
+            match self.scratch.run(sql).await {
+                Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction in the scratch database, if none is open.
+    async fn open(&mut self) -> Result<()> {
+        self.group.is_touched = true;
+        if self.format.is_some() {
+            // It cannot be told within one.
+            self.describe_format().await?;
+        }
+        if !self.group.is_open {
+            self.scratch.run("START TRANSACTION").await?;
+            self.group.is_open = true;
+        }
+        Ok(())
+    }
+
+    async fn query(&mut self, event: &Event) -> Result<()> {
+        let query: QueryEvent<'_> = self.understood(event.read_event())?;
+        let text = query.query_raw();
+        let word = |word: &str| {
+            text.get(..word.len())
+                .is_some_and(|beginning| beginning.eq_ignore_ascii_case(word.as_bytes()))
+        };
+        if text.eq_ignore_ascii_case(b"BEGIN") || word("START TRANSACTION") || word("#") {
+            return Ok(());
+        }
+        if text.eq_ignore_ascii_case(b"COMMIT") {
+            return self.commit().await;
+        }
+        if text.eq_ignore_ascii_case(b"ROLLBACK") {
+            if std::mem::take(&mut self.group).is_open {
+                self.scratch.run("ROLLBACK").await?;
+            }
+            return Ok(());
+        }
+        if word("SAVEPOINT") || word("ROLLBACK TO") || word("RELEASE SAVEPOINT") {
+            if self.group.is_open || query.schema() == self.names.database {
+                self.open().await?;
+                return self.do_again(text, None).await;
+            }
+            return Ok(());
+        }
+        if word("XA ") {
+            return if self.group.is_touched {
+                Err(self.refused("a distributed transaction (`XA`)", None))
+            } else {
+                Ok(())
+            };
+        }
+        Box::pin(self.statement(event, &query)).await
+    }
+
+    /// Runs a statement again, if it is of this database.
+    async fn statement(&mut self, event: &Event, query: &QueryEvent<'_>) -> Result<()> {
+        let shown = query.query();
+        let (run, is_definition) = match self.names.verdict(&query.schema(), &shown) {
+            Verdict::Skip => {
+                self.group.forget_given();
+                return Ok(());
+            }
+            Verdict::Refuse(why) => return Err(self.refused(&why, Some(&shown))),
+            Verdict::Run(text) if text == shown => (query.query_raw().to_vec(), is_definition(&shown)),
+            Verdict::Run(text) if std::str::from_utf8(query.query_raw()).is_ok() => {
+                (text.into_bytes(), is_definition(&shown))
+            }
+            Verdict::Run(_) => {
+                return Err(self.refused(
+                    "it names the database, in letters that are not UTF-8",
+                    Some(&shown),
+                ));
+            }
+        };
+        if self.group.wants_variable {
+            return Err(self.refused("it uses a variable of its session (`@name`)", Some(&shown)));
+        }
+        if is_definition && is_of_own_that_is_elsewhere(&shown) && self.is_missing(&shown).await? {
+            return Ok(());
+        }
+        if is_definition {
+            if std::mem::take(&mut self.group.is_open) {
+                self.scratch.run("COMMIT").await?;
+            }
+            self.group.is_touched = true;
+        } else {
+            self.open().await?;
+        }
+        let setting = query::setting(event.header().timestamp(), query);
+        self.do_again(setting.as_bytes(), None).await?;
+        for given in std::mem::take(&mut self.group.given) {
+            self.do_again(given.as_bytes(), None).await?;
+        }
+        self.do_again(&run, Some(&shown)).await?;
+        if is_definition && !self.group.is_open {
+            self.done();
+        }
+        Ok(())
+    }
+
+    /// Returns whether a statement is only about a table of walkback's own that the backup does not hold.
+    async fn is_missing(&mut self, shown: &str) -> Result<bool> {
+        let there = self.scratch.tables_here().await?;
+        let names = shown.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
+        let mut own = names.filter(|word| word.starts_with(OWN));
+        Ok(own.all(|word| !there.iter().any(|name| name == word)))
+    }
+
+    async fn commit(&mut self) -> Result<()> {
+        let group = std::mem::take(&mut self.group);
+        if group.is_open {
+            self.scratch.run("COMMIT").await?;
+        }
+        if group.is_touched {
+            self.done();
+        }
+        Ok(())
+    }
+
+    /// Notes that something was done again.
+    fn done(&mut self) {
+        self.group = Group::default();
+        self.transactions += 1;
+        self.end = (format!("{}:{}", self.file, self.offset), Some(self.at));
+    }
+
+    /// Has the server do something again.
+    async fn do_again(&mut self, sql: &[u8], shown: Option<&str>) -> Result<()> {
+        self.cx.check()?;
+        let outcome = self.scratch.conn.query_drop(sql).await;
+        let Err(error) = outcome else { return Ok(()) };
+        let lossy = String::from_utf8_lossy(sql);
+        let failed = self
+            .scratch
+            .place
+            .statement_failed(shown.unwrap_or(&lossy), error);
+        let failed = if failed.kind() == ErrorKind::PermissionDenied {
+            let user = self.scratch.quoted_user().await?;
+            let rights = if self.scratch.server.is_mariadb {
+                "BINLOG REPLAY, BINLOG ADMIN"
+            } else {
+                "REPLICATION_APPLIER, SESSION_VARIABLES_ADMIN"
+            };
+            failed.hint(format!("GRANT {rights} ON *.* TO {user}"))
+        } else {
+            failed.hint("the database was not changed; begin with a later backup, or go to an earlier moment")
+        };
+        Err(failed.wrap(format!(
+            "what is in the binary log {} cannot be done again",
+            self.place()
+        )))
+    }
+
+    /// Returns where the event is that is being done, in words.
+    fn place(&self) -> String {
+        format!("before `{}:{}`", self.file, self.offset)
+    }
+
+    /// Says why something in the log cannot be done again.
+    fn refused(&self, why: &str, statement: Option<&str>) -> Error {
+        let what = statement.map_or_else(String::new, |sql| format!(" (`{}`)", excerpt(sql)));
+        Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "what is in the binary log {} cannot be done again: {why}{what}",
+                self.place()
+            ),
+        )
+        .hint("the database was not changed; begin with a backup made after it, or go to a moment before it")
+    }
+
+    fn unreadable(&self, error: mysql_async::Error) -> Error {
+        match &error {
+            mysql_async::Error::Server(server) if server.code == NO_LOG => {
+                gone(&self.spot).with_context("server", &server.message)
+            }
+            _ => {
+                let place = self.scratch.place.clone();
+                place.failed(
+                    format!(
+                        "the binary log cannot be read behind `{}:{}`",
+                        self.file, self.offset
+                    ),
+                    error,
+                )
+            }
+        }
+    }
+
+    fn understood<T>(&self, outcome: std::io::Result<T>) -> Result<T> {
+        outcome.map_err(|error| {
+            Error::new(
+                ErrorKind::Unsupported,
+                format!("the event in the binary log {} is not understood", self.place()),
+            )
+            .with_source(error)
+        })
+    }
+}
+
+/// Begins to read the log from a place on, to its end.
+async fn open(config: &Config, spot: &Spot) -> Result<BinlogStream> {
+    let place = crate::error::Place::new(Arc::new(config.clone()));
+    let mut conn = link::connect(config, None)
+        .await
+        .map_err(|error| place.cannot_connect(error))?;
+    // Without it MariaDB says less; MySQL keeps a variable that nobody asks for.
+    let sql = "SET @mariadb_slave_capability = 4";
+    conn.query_drop(sql)
+        .await
+        .map_err(|error| place.statement_failed(sql, error))?;
+    // A number that no replica has: another reader of the same number would be sent away.
+    let number = 0x4000_0000 | (rand::random::<u32>() >> 2);
+    let request = BinlogStreamRequest::new(number)
+        .with_filename(spot.file.as_bytes())
+        .with_pos(spot.offset)
+        .with_non_blocking();
+    conn.get_binlog_stream(request)
+        .await
+        .map_err(|error| place.failed("the binary log cannot be read", error))
+}
+
+fn is_of_rows(kind: EventType) -> bool {
+    matches!(
+        kind,
+        EventType::WRITE_ROWS_EVENT_V1
+            | EventType::UPDATE_ROWS_EVENT_V1
+            | EventType::DELETE_ROWS_EVENT_V1
+            | EventType::WRITE_ROWS_EVENT
+            | EventType::UPDATE_ROWS_EVENT
+            | EventType::DELETE_ROWS_EVENT
+            | EventType::PARTIAL_UPDATE_ROWS_EVENT
+    )
+}
+
+/// Returns whether a statement ends the transaction that is open.
+fn is_definition(sql: &str) -> bool {
+    let first = walkback_sql::lexer::significant_tokens(walkback_core::DialectKind::Mysql, sql);
+    first.first().is_some_and(|token| {
+        ["CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE"]
+            .iter()
+            .any(|word| token.is_word(word))
+    })
+}
+
+/// Returns whether a statement names a table of walkback's own.
+fn is_of_own_that_is_elsewhere(sql: &str) -> bool {
+    sql.contains(OWN)
+}

@@ -1,0 +1,133 @@
+//! Events as bytes: what is sent back to the server in `BINLOG` statements.
+//!
+//! They are sent without checksums, which the description of the format that goes before them says, so that an event may be
+//! changed on the way.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mysql_async::binlog::events::{BinlogEventHeader, Event};
+
+/// How long the header of an event is.
+const HEADER: usize = 19;
+
+/// Says that the file is still written to, which is nothing to whoever reads it later.
+const IN_USE: u16 = 1;
+
+/// Says that an event of rows is the last of its statement.
+const LAST_OF_STATEMENT: u8 = 1;
+
+/// Where the flags of an event of rows, and of the map of its table, are.
+const FLAGS: usize = 6;
+
+/// Where the name of the database is in the map of a table: behind its number and its flags.
+const NAME: usize = 8;
+
+/// Writes an event again, with other data.
+fn bytes(header: &BinlogEventHeader, data: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(HEADER + data.len()).unwrap_or(u32::MAX);
+    let mut bytes = Vec::with_capacity(HEADER + data.len());
+    bytes.extend(header.timestamp().to_le_bytes());
+    bytes.push(header.event_type_raw());
+    bytes.extend(header.server_id().to_le_bytes());
+    bytes.extend(size.to_le_bytes());
+    bytes.extend(header.log_pos().to_le_bytes());
+    bytes.extend((header.flags_raw() & !IN_USE).to_le_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+/// Writes a description of the format which says that no event has a checksum.
+pub(super) fn format_description(event: &Event) -> Vec<u8> {
+    let mut data = event.data().to_vec();
+    // The algorithm, which is none, and the room of a checksum of its own.
+    data.extend([0_u8; 5]);
+    bytes(&event.header(), &data)
+}
+
+/// Writes an event of rows as the only one of its statement.
+pub(super) fn rows(event: &Event) -> Vec<u8> {
+    let mut data = event.data().to_vec();
+    if let Some(flags) = data.get_mut(FLAGS) {
+        *flags |= LAST_OF_STATEMENT;
+    }
+    bytes(&event.header(), &data)
+}
+
+/// Returns the number of the table that an event of rows is about.
+pub(super) fn table_number(event: &Event) -> u64 {
+    let mut number = [0_u8; 8];
+    for (into, from) in number[..FLAGS].iter_mut().zip(event.data()) {
+        *into = *from;
+    }
+    u64::from_le_bytes(number)
+}
+
+/// The map of a table: which one a number stands for, and what its columns are.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Map<'e> {
+    pub(super) database: &'e [u8],
+    pub(super) table: &'e [u8],
+    /// From the length of the table's name on.
+    rest: &'e [u8],
+    first: &'e [u8],
+}
+
+impl<'e> Map<'e> {
+    /// Reads the names in it.
+    pub(super) fn read(data: &'e [u8]) -> Option<Self> {
+        let (first, named) = data.split_at_checked(NAME)?;
+        let (length, after) = named.split_first()?;
+        let (database, after) = after.split_at_checked(usize::from(*length))?;
+        let rest = after.strip_prefix(&[0])?;
+        let (length, after) = rest.split_first()?;
+        let table = after.get(..usize::from(*length))?;
+        Some(Self {
+            database,
+            table,
+            rest,
+            first,
+        })
+    }
+
+    /// Writes it with another name of the database.
+    pub(super) fn renamed(&self, header: &BinlogEventHeader, database: &str) -> Vec<u8> {
+        bytes(header, &self.data(database))
+    }
+
+    fn data(&self, database: &str) -> Vec<u8> {
+        let mut data = self.first.to_vec();
+        data.push(u8::try_from(database.len()).unwrap_or(u8::MAX));
+        data.extend(database.as_bytes());
+        data.push(0);
+        data.extend(self.rest);
+        data
+    }
+}
+
+/// Returns the statement that has the server do events again.
+pub(super) fn statement(events: &[&[u8]]) -> String {
+    let encoded: Vec<_> = events.iter().map(|event| STANDARD.encode(event)).collect();
+    format!("BINLOG '\n{}\n'", encoded.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_map_of_a_table_is_given_another_database_and_nothing_else() {
+        let data = b"\x01\x02\0\0\0\0\x01\0\x03app\0\x06orders\0\x02\x03\x0f rest";
+        let map = Map::read(data).unwrap();
+        assert_eq!((map.database, map.table), (&b"app"[..], &b"orders"[..]));
+        let renamed = map.data("walkback_scratch_1");
+        let again = Map::read(&renamed).unwrap();
+        assert_eq!(
+            (again.database, again.table),
+            (&b"walkback_scratch_1"[..], &b"orders"[..])
+        );
+        assert_eq!(again.data("app"), data);
+        for length in 0..19 {
+            assert_eq!(Map::read(&data[..length]), None, "cut after {length} bytes");
+        }
+    }
+}
