@@ -379,7 +379,8 @@ impl Replaying {
         } else {
             self.open().await?;
         }
-        let setting = query::setting(event.header().timestamp(), query);
+        let setting = query::setting(event.header().timestamp(), query.status_vars_raw())
+            .ok_or_else(|| self.refused("what it was run under is not understood", Some(&shown)))?;
         self.do_again(setting.as_bytes(), None).await?;
         for given in std::mem::take(&mut self.group.given) {
             self.do_again(given.as_bytes(), None).await?;

@@ -124,7 +124,7 @@ impl Runner {
         };
         let unsupported = || Error::unsupported("going forward by a log", self.engine().info().scheme);
         let replay = self.engine().replay().ok_or_else(unsupported)?;
-        let Restored { runner, database, .. } = Box::pin(self.restored_in_scratch(cx, &plan.base)).await?;
+        let Restored { runner, database, .. } = Box::pin(self.restored_with_ledger(cx, &plan.base)).await?;
         // Its sessions end before the log is done again in it.
         drop(runner);
         cx.step("past.restored");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use walkback_core::engine::ScratchDatabase;
-use walkback_core::{Access, Cx, Error, ErrorKind, Result, TableName};
+use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::Manifest;
 
 use crate::execute::Execution;
@@ -48,6 +48,15 @@ impl RestoreReport {
             ),
         ))
     }
+}
+
+/// What is restored of a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Contents {
+    /// The database of the applications.
+    Database,
+    /// And the ledger, which says what is applied.
+    WithLedger,
 }
 
 /// A runner on a scratch database into which a point was restored. It goes with the database.
@@ -109,6 +118,15 @@ impl Runner {
 
     /// Restores a point into a scratch database.
     pub(crate) async fn restored_in_scratch(&self, cx: &Cx, id: &str) -> Result<Restored> {
+        self.restored(cx, id, Contents::Database).await
+    }
+
+    /// Restores a point into a scratch database, whose ledger says then what was applied.
+    pub(crate) async fn restored_with_ledger(&self, cx: &Cx, id: &str) -> Result<Restored> {
+        self.restored(cx, id, Contents::WithLedger).await
+    }
+
+    async fn restored(&self, cx: &Cx, id: &str, contents: Contents) -> Result<Restored> {
         let manifest = self.needed_vault()?.open(cx, id).await?;
         if let Some(table) = table_without_rows(&manifest) {
             return Err(Error::unsupported(
@@ -157,7 +175,7 @@ impl Runner {
         .await?;
         let cx = &steady;
         execution.record(cx, &[], &[]).await?;
-        let outcome = Box::pin(execution.restore_into_empty(cx, manifest)).await;
+        let outcome = Box::pin(execution.restore_into_empty(cx, manifest, contents)).await;
         Box::pin(execution.conclude(cx, outcome)).await?;
         Ok(restored)
     }
@@ -170,13 +188,18 @@ fn table_without_rows(manifest: &Manifest) -> Option<&TableName> {
 
 impl Execution<'_> {
     /// Brings a point back where nothing is: there is nothing to keep first.
-    async fn restore_into_empty(&mut self, cx: &Cx, manifest: &Manifest) -> Result<()> {
+    async fn restore_into_empty(&mut self, cx: &Cx, manifest: &Manifest, contents: Contents) -> Result<()> {
         self.begin_exchange(cx, "*", &manifest.id).await?;
         let outcome = async {
             let now = self.runner.schema(cx, &mut *self.session).await?;
             let exchange = Exchange::restoring(None, manifest, &now)?;
             self.exchange(cx, manifest, &exchange).await?;
-            self.record_exchange(cx).await
+            self.record_exchange(cx).await?;
+            if contents == Contents::WithLedger {
+                let applied: Vec<_> = manifest.ledger.applied.iter().map(MigrationId::new).collect();
+                self.set_ledger(cx, &applied).await?;
+            }
+            Ok(())
         }
         .await;
         self.end_exchange(cx, "*", outcome).await
