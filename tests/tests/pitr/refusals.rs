@@ -1,7 +1,9 @@
 //! Moments that cannot be gone back to, and what is said then.
 
-use walkback_services::{Lifetime, Service, Way, start};
-use walkback_tests::{Backend, Session, use_server};
+use std::time::Duration;
+
+use walkback_services::{Lifetime, Service, Stopper, Way, answers, start};
+use walkback_tests::{Backend, Session, report, use_server};
 
 use super::{NOTES, application, moment, project};
 
@@ -58,9 +60,25 @@ pub(super) fn what_cannot_be_done_again_is_refused_with_its_place(backend: Backe
     assert_eq!(sandbox.vault_files("points"), points);
 }
 
+/// A server that is stopped at the end.
+struct Own(Stopper);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        use_server(None);
+        if let Err(error) = self.0.stop() {
+            report(&format!("a server is left: {error:#}"));
+        }
+    }
+}
+
 pub(super) fn a_server_whose_log_is_off_or_gone_says_what_to_do(_: Backend) {
-    let server = start(Service::Mariadb, Way::Local, Lifetime::Process).expect("a server of its own");
+    let server = start(Service::Mariadb, Way::Local, Lifetime::Stopped).expect("a server of its own");
+    let mut own = Own(server.stopper().expect("it is ours").clone());
     use_server(Some(server.clone()));
+    server
+        .run("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+        .expect("it is set");
     let (sandbox, _) = project(Backend::Mariadb, NOTES);
     let at = moment(&sandbox);
     sandbox.sql("INSERT INTO note VALUES (3, 'three')");
@@ -70,7 +88,15 @@ pub(super) fn a_server_whose_log_is_off_or_gone_says_what_to_do(_: Backend) {
         .administrate("FLUSH BINARY LOGS; FLUSH BINARY LOGS");
     let mut administrator = Session::open(Backend::Mariadb, server.admin_url());
     let newest = administrator.value("SHOW MASTER STATUS");
-    administrator.sql(&format!("PURGE BINARY LOGS TO '{newest}'"));
+    // A log goes once the engine has flushed all that is in it.
+    for _ in 0..50 {
+        administrator.sql(&format!("FLUSH ENGINE LOGS; PURGE BINARY LOGS TO '{newest}'"));
+        if administrator.value("SHOW BINARY LOGS") == newest {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(administrator.value("SHOW BINARY LOGS"), newest);
     let refused = sandbox.run(&["restore", "--to-time", &at, "-y"]);
     assert_ne!(refused.code, Some(0));
     for part in [
@@ -98,20 +124,16 @@ pub(super) fn a_server_whose_log_is_off_or_gone_says_what_to_do(_: Backend) {
     );
     assert_eq!(sandbox.value("SELECT COUNT(*) FROM note"), "4");
 
-    let crashed = server.stopper().expect("it is ours").crash().expect("it ends");
+    let crashed = own.0.crash().expect("it ends");
     let url = server.admin_url().to_owned();
-    let again = crashed
-        .start(&["--skip-log-bin"], || {
-            walkback_services::answers(Service::Mariadb, &url).is_ok()
-        })
+    own.0 = crashed
+        .start(&["--skip-log-bin"], || answers(Service::Mariadb, &url).is_ok())
         .expect("it starts again");
     let doctor = sandbox.run(&["doctor"]).stdout;
     let refused = sandbox.run(&["restore", "--to-time", &later, "-y"]);
     let backup = sandbox.ok(&["backup", "create"]).transcript();
     let nearest = sandbox.run(&["restore", "--to-time", &later, "--nearest", "-y"]);
     let lines = sandbox.value("SELECT COUNT(*) FROM note");
-    again.stop().expect("it stops");
-    use_server(None);
     assert!(doctor.contains("log_bin"), "{doctor}");
     assert!(
         refused.stderr.contains("the binary log is off"),

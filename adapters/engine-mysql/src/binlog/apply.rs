@@ -20,8 +20,9 @@ use super::gone;
 use super::group::Group;
 use super::query;
 use super::spot::{LOG, Spot};
-use super::statement::{Names, Verdict};
+use super::statement::{self, Names, Verdict};
 use crate::config::Config;
+use crate::dialect::literal;
 use crate::error::excerpt;
 use crate::link::{self, Link};
 
@@ -37,6 +38,17 @@ const NO_LOG: u16 = 1236;
 /// Events that only MariaDB has: the beginning of a transaction, and whatever is compressed.
 const MARIADB_GTID: u8 = 162;
 const COMPRESSED: std::ops::RangeInclusive<u8> = 165..=171;
+
+/// What may hold the name of a database and is run by statements: the view of the catalog, its database, and the text.
+const BODIES: [(&str, &str, &str); 3] = [
+    ("TRIGGERS", "TRIGGER_SCHEMA", "ACTION_STATEMENT"),
+    ("ROUTINES", "ROUTINE_SCHEMA", "ROUTINE_DEFINITION"),
+    ("VIEWS", "TABLE_SCHEMA", "VIEW_DEFINITION"),
+];
+
+/// Why a statement is not run where something may take it to the database itself.
+const NAMED_IN_A_BODY: &str =
+    "a trigger, routine or view names the database, and would be set off by this statement in it";
 
 /// Whether to read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +98,18 @@ impl Replaying {
         }
         let mut reader = Link::open(Arc::clone(config), Access::Read).await?;
         let database = reader.one("SELECT DATABASE()").await?.unwrap_or_default();
+        let mut others = BTreeSet::new();
+        for name in reader
+            .texts("SHOW DATABASES")
+            .await?
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            others.insert(name.to_lowercase());
+        }
+        others.remove(&database.to_lowercase());
+        others.remove(&name.to_lowercase());
         let stream = open(config, &spot).await?;
         let end = (format!("{}:{}", spot.file, spot.offset), None);
         Ok(Self {
@@ -95,6 +119,7 @@ impl Replaying {
             names: Names {
                 database,
                 scratch: name,
+                others,
                 leave: request.leave.iter().cloned().collect::<BTreeSet<_>>(),
             },
             until: request.until.timestamp_micros(),
@@ -371,6 +396,9 @@ impl Replaying {
         if is_definition && is_of_own_that_is_elsewhere(&shown) && self.is_missing(&shown).await? {
             return Ok(());
         }
+        if runs_bodies(&shown) && self.names_the_database().await? {
+            return Err(self.refused(NAMED_IN_A_BODY, Some(&shown)));
+        }
         if is_definition {
             if std::mem::take(&mut self.group.is_open) {
                 self.scratch.run("COMMIT").await?;
@@ -390,6 +418,22 @@ impl Replaying {
             self.done();
         }
         Ok(())
+    }
+
+    /// Returns whether anything in the scratch database names the other by itself: a statement that sets it off would
+    /// write there.
+    async fn names_the_database(&mut self) -> Result<bool> {
+        let name = literal(&self.names.database);
+        let mut count = 0_u64;
+        for (table, schema, body) in BODIES {
+            let sql = format!(
+                "SELECT COUNT(*) FROM information_schema.{table} WHERE {schema} = DATABASE() \
+                 AND LOCATE(LOWER({name}), LOWER({body})) > 0"
+            );
+            let found = self.scratch.one(&sql).await?;
+            count += found.and_then(|found| found.parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(count > 0)
     }
 
     /// Returns whether a statement is only about a table of walkback's own that the backup does not hold.
@@ -535,6 +579,12 @@ fn is_definition(sql: &str) -> bool {
             .iter()
             .any(|word| token.is_word(word))
     })
+}
+
+/// Returns whether a statement sets off triggers, functions or views.
+fn runs_bodies(sql: &str) -> bool {
+    let tokens = walkback_sql::lexer::significant_tokens(walkback_core::DialectKind::Mysql, sql);
+    statement::writes_rows(&tokens)
 }
 
 /// Returns whether a statement names a table of walkback's own.

@@ -31,6 +31,8 @@ pub(super) struct Names {
     pub(super) database: String,
     /// The scratch database.
     pub(super) scratch: String,
+    /// The other databases of the server, in small letters.
+    pub(super) others: BTreeSet<String>,
     /// Tables that are left as they are.
     pub(super) leave: BTreeSet<String>,
 }
@@ -162,7 +164,17 @@ impl Names {
         if is_unqualified || !is_here && tokens[0].is_word("CREATE") {
             return Verdict::Refuse(format!("it was run in the database `{in_database}`"));
         }
+        if writes_rows(tokens) && self.reads_others(tokens) {
+            return Verdict::Refuse("it reads another database, which is not as it was then".to_owned());
+        }
         self.renamed(tokens, &own, sql, has_body)
+    }
+
+    /// Returns whether a name in front of another is that of another database.
+    fn reads_others(&self, tokens: &[Token<'_>]) -> bool {
+        tokens.windows(2).any(|pair| {
+            pair[1].is_symbol(".") && name(&pair[0]).is_some_and(|name| self.others.contains(&name))
+        })
     }
 
     /// Writes a statement with the name of the scratch database wherever it names this one.
@@ -210,18 +222,41 @@ impl Names {
     }
 
     fn is_own(&self, token: &Token<'_>) -> bool {
-        match token.kind {
-            TokenKind::Word => token.text.eq_ignore_ascii_case(&self.database),
-            TokenKind::QuotedName => {
-                let inner = token
-                    .text
-                    .get(1..token.text.len().saturating_sub(1))
-                    .unwrap_or_default();
-                inner.replace("``", "`").eq_ignore_ascii_case(&self.database)
-            }
-            _ => false,
-        }
+        name(token).is_some_and(|name| name == self.database.to_lowercase())
     }
+}
+
+/// Returns the name that a token is, in small letters. Between double quotes it is one under `ANSI_QUOTES`: what it is then is
+/// told by what follows.
+fn name(token: &Token<'_>) -> Option<String> {
+    let inner = || {
+        token
+            .text
+            .get(1..token.text.len().saturating_sub(1))
+            .unwrap_or_default()
+    };
+    match token.kind {
+        TokenKind::Word => Some(token.text.to_lowercase()),
+        TokenKind::QuotedName => Some(inner().replace("``", "`").to_lowercase()),
+        TokenKind::Text if token.text.starts_with('"') => Some(inner().replace("\"\"", "\"").to_lowercase()),
+        _ => None,
+    }
+}
+
+/// Returns whether a statement writes rows by itself, and so may set off triggers and call functions.
+pub(super) fn writes_rows(tokens: &[Token<'_>]) -> bool {
+    let Some(first) = tokens.first() else { return false };
+    let is_definition = ["ALTER", "DROP", "RENAME", "TRUNCATE"]
+        .iter()
+        .any(|word| first.is_word(word));
+    let is_bare_create = first.is_word("CREATE") && {
+        let object = tokens
+            .iter()
+            .find(|token| OBJECTS.iter().any(|word| token.is_word(word)));
+        let is_table = object.is_some_and(|object| object.is_word("TABLE"));
+        !is_table || !tokens.iter().any(|token| token.is_word("SELECT"))
+    };
+    !is_definition && !is_bare_create
 }
 
 /// Returns where the end of `CREATE TABLE .. START TRANSACTION` begins, which only the server itself may say.
@@ -264,6 +299,7 @@ mod tests {
         Names {
             database: "app".to_owned(),
             scratch: "s1".to_owned(),
+            others: BTreeSet::from(["other".to_owned()]),
             leave: BTreeSet::from(["_walkback_runs".to_owned()]),
         }
     }
@@ -289,6 +325,11 @@ mod tests {
             (
                 "CREATE TABLE t (a int) START TRANSACTION",
                 "CREATE TABLE t (a int) ",
+            ),
+            ("DROP TABLE \"APP\".\"t\"", "DROP TABLE `s1`.\"t\""),
+            (
+                "CREATE VIEW v AS SELECT * FROM other.x",
+                "CREATE VIEW v AS SELECT * FROM other.x",
             ),
             ("INSERT INTO t VALUES ('app.x')", "INSERT INTO t VALUES ('app.x')"),
             (
@@ -335,6 +376,8 @@ mod tests {
             "DROP TABLE app.t, other.t",
             "CREATE TRIGGER r BEFORE INSERT ON t FOR EACH ROW DELETE FROM app.u",
             "UPDATE app.app SET a = 1",
+            "INSERT INTO t SELECT * FROM other.x",
+            "CREATE TABLE n AS SELECT * FROM `other`.x",
         ] {
             assert!(matches!(names.verdict("app", sql), Verdict::Refuse(_)), "{sql}");
         }
