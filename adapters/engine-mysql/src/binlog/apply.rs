@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use mysql_async::binlog::EventType;
 use mysql_async::binlog::events::{
-    AnonymousGtidEvent, Event, ExecuteLoadQueryEvent, GtidEvent, QueryEvent, RotateEvent,
+    AnonymousGtidEvent, Event, ExecuteLoadQueryEvent, GtidEvent, RotateEvent, TransactionPayloadEvent,
 };
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{BinlogStream, BinlogStreamRequest};
@@ -18,16 +18,14 @@ use walkback_core::{Access, Cx, Error, ErrorKind, Result};
 use super::event::{self, Map};
 use super::gone;
 use super::group::Group;
-use super::query;
 use super::spot::{LOG, Spot};
-use super::statement::{self, Names, Verdict};
+use super::statement::Names;
 use crate::config::Config;
-use crate::dialect::literal;
 use crate::error::excerpt;
 use crate::link::{self, Link};
 
 /// How the names of walkback's own tables begin, of which a backup holds some.
-const OWN: &str = "_walkback_";
+pub(super) const OWN: &str = "_walkback_";
 
 /// A second, in the unit of moments here.
 const SECOND: i64 = 1_000_000;
@@ -38,17 +36,6 @@ const NO_LOG: u16 = 1236;
 /// Events that only MariaDB has: the beginning of a transaction, and whatever is compressed.
 const MARIADB_GTID: u8 = 162;
 const COMPRESSED: std::ops::RangeInclusive<u8> = 165..=171;
-
-/// What may hold the name of a database and is run by statements: the view of the catalog, its database, and the text.
-const BODIES: [(&str, &str, &str); 3] = [
-    ("TRIGGERS", "TRIGGER_SCHEMA", "ACTION_STATEMENT"),
-    ("ROUTINES", "ROUTINE_SCHEMA", "ROUTINE_DEFINITION"),
-    ("VIEWS", "TABLE_SCHEMA", "VIEW_DEFINITION"),
-];
-
-/// Why a statement is not run where something may take it to the database itself.
-const NAMED_IN_A_BODY: &str =
-    "a trigger, routine or view names the database, and would be set off by this statement in it";
 
 /// Whether to read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +50,8 @@ pub(super) struct Replaying {
     cx: Cx,
     stream: BinlogStream,
     /// A session in the scratch database.
-    scratch: Link,
-    names: Names,
+    pub(super) scratch: Link,
+    pub(super) names: Names,
     spot: Spot,
     until: i64,
     file: String,
@@ -72,7 +59,7 @@ pub(super) struct Replaying {
     offset: u64,
     /// The description of the format, until the server was told it.
     format: Option<Vec<u8>>,
-    group: Group,
+    pub(super) group: Group,
     /// When the transaction that is read was committed.
     at: i64,
     transactions: u64,
@@ -205,6 +192,10 @@ impl Replaying {
             EventType::XA_PREPARE_LOG_EVENT if self.group.is_touched => {
                 return Err(self.refused("a distributed transaction (`XA`)", None));
             }
+            EventType::TRANSACTION_PAYLOAD_EVENT => {
+                // What is in it comes next, unless it cannot be read.
+                let _: TransactionPayloadEvent<'_> = self.understood(event.read_event())?;
+            }
             EventType::INCIDENT_EVENT => {
                 return Err(self.refused("the server says that it lost events here", None));
             }
@@ -321,7 +312,7 @@ impl Replaying {
     }
 
     /// Begins a transaction in the scratch database, if none is open.
-    async fn open(&mut self) -> Result<()> {
+    pub(super) async fn open(&mut self) -> Result<()> {
         self.group.is_touched = true;
         if self.format.is_some() {
             // It cannot be told within one.
@@ -334,117 +325,7 @@ impl Replaying {
         Ok(())
     }
 
-    async fn query(&mut self, event: &Event) -> Result<()> {
-        let query: QueryEvent<'_> = self.understood(event.read_event())?;
-        let text = query.query_raw();
-        let word = |word: &str| {
-            text.get(..word.len())
-                .is_some_and(|beginning| beginning.eq_ignore_ascii_case(word.as_bytes()))
-        };
-        if text.eq_ignore_ascii_case(b"BEGIN") || word("START TRANSACTION") || word("#") {
-            return Ok(());
-        }
-        if text.eq_ignore_ascii_case(b"COMMIT") {
-            return self.commit().await;
-        }
-        if text.eq_ignore_ascii_case(b"ROLLBACK") {
-            if std::mem::take(&mut self.group).is_open {
-                self.scratch.run("ROLLBACK").await?;
-            }
-            return Ok(());
-        }
-        if word("SAVEPOINT") || word("ROLLBACK TO") || word("RELEASE SAVEPOINT") {
-            if self.group.is_open || query.schema() == self.names.database {
-                self.open().await?;
-                return self.do_again(text, None).await;
-            }
-            return Ok(());
-        }
-        if word("XA ") {
-            return if self.group.is_touched {
-                Err(self.refused("a distributed transaction (`XA`)", None))
-            } else {
-                Ok(())
-            };
-        }
-        Box::pin(self.statement(event, &query)).await
-    }
-
-    /// Runs a statement again, if it is of this database.
-    async fn statement(&mut self, event: &Event, query: &QueryEvent<'_>) -> Result<()> {
-        let shown = query.query();
-        let (run, is_definition) = match self.names.verdict(&query.schema(), &shown) {
-            Verdict::Skip => {
-                self.group.forget_given();
-                return Ok(());
-            }
-            Verdict::Refuse(why) => return Err(self.refused(&why, Some(&shown))),
-            Verdict::Run(text) if text == shown => (query.query_raw().to_vec(), is_definition(&shown)),
-            Verdict::Run(text) if std::str::from_utf8(query.query_raw()).is_ok() => {
-                (text.into_bytes(), is_definition(&shown))
-            }
-            Verdict::Run(_) => {
-                return Err(self.refused(
-                    "it names the database, in letters that are not UTF-8",
-                    Some(&shown),
-                ));
-            }
-        };
-        if self.group.wants_variable {
-            return Err(self.refused("it uses a variable of its session (`@name`)", Some(&shown)));
-        }
-        if is_definition && is_of_own_that_is_elsewhere(&shown) && self.is_missing(&shown).await? {
-            return Ok(());
-        }
-        if runs_bodies(&shown) && self.names_the_database().await? {
-            return Err(self.refused(NAMED_IN_A_BODY, Some(&shown)));
-        }
-        if is_definition {
-            if std::mem::take(&mut self.group.is_open) {
-                self.scratch.run("COMMIT").await?;
-            }
-            self.group.is_touched = true;
-        } else {
-            self.open().await?;
-        }
-        let setting = query::setting(event.header().timestamp(), query.status_vars_raw())
-            .ok_or_else(|| self.refused("what it was run under is not understood", Some(&shown)))?;
-        self.do_again(setting.as_bytes(), None).await?;
-        for given in std::mem::take(&mut self.group.given) {
-            self.do_again(given.as_bytes(), None).await?;
-        }
-        self.do_again(&run, Some(&shown)).await?;
-        if is_definition && !self.group.is_open {
-            self.done();
-        }
-        Ok(())
-    }
-
-    /// Returns whether anything in the scratch database names the other by itself: a statement that sets it off would
-    /// write there.
-    async fn names_the_database(&mut self) -> Result<bool> {
-        let name = literal(&self.names.database);
-        let mut count = 0_u64;
-        for (table, schema, body) in BODIES {
-            let sql = format!(
-                "SELECT COUNT(*) FROM information_schema.{table} WHERE {schema} = DATABASE() \
-                 AND LOCATE(LOWER({name}), LOWER({body})) > 0"
-            );
-            let found = self.scratch.one(&sql).await?;
-            count += found.and_then(|found| found.parse::<u64>().ok()).unwrap_or(0);
-        }
-        Ok(count > 0)
-    }
-
-    /// Returns whether a statement is only about a table of walkback's own that the backup does not hold.
-    async fn is_missing(&mut self, shown: &str) -> Result<bool> {
-        let there = self.scratch.tables_here().await?;
-        let names = shown.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
-        let mut own = names.filter(|word| word.starts_with(OWN));
-        Ok(own.all(|word| !there.iter().any(|name| name == word)))
-    }
-
-    async fn commit(&mut self) -> Result<()> {
+    pub(super) async fn commit(&mut self) -> Result<()> {
         let group = std::mem::take(&mut self.group);
         if group.is_open {
             self.scratch.run("COMMIT").await?;
@@ -456,14 +337,14 @@ impl Replaying {
     }
 
     /// Notes that something was done again.
-    fn done(&mut self) {
+    pub(super) fn done(&mut self) {
         self.group = Group::default();
         self.transactions += 1;
         self.end = (format!("{}:{}", self.file, self.offset), Some(self.at));
     }
 
     /// Has the server do something again.
-    async fn do_again(&mut self, sql: &[u8], shown: Option<&str>) -> Result<()> {
+    pub(super) async fn do_again(&mut self, sql: &[u8], shown: Option<&str>) -> Result<()> {
         self.cx.check()?;
         let outcome = self.scratch.conn.query_drop(sql).await;
         let Err(error) = outcome else { return Ok(()) };
@@ -495,7 +376,7 @@ impl Replaying {
     }
 
     /// Says why something in the log cannot be done again.
-    fn refused(&self, why: &str, statement: Option<&str>) -> Error {
+    pub(super) fn refused(&self, why: &str, statement: Option<&str>) -> Error {
         let what = statement.map_or_else(String::new, |sql| format!(" (`{}`)", excerpt(sql)));
         Error::new(
             ErrorKind::Unsupported,
@@ -525,7 +406,7 @@ impl Replaying {
         }
     }
 
-    fn understood<T>(&self, outcome: std::io::Result<T>) -> Result<T> {
+    pub(super) fn understood<T>(&self, outcome: std::io::Result<T>) -> Result<T> {
         outcome.map_err(|error| {
             Error::new(
                 ErrorKind::Unsupported,
@@ -569,25 +450,4 @@ fn is_of_rows(kind: EventType) -> bool {
             | EventType::DELETE_ROWS_EVENT
             | EventType::PARTIAL_UPDATE_ROWS_EVENT
     )
-}
-
-/// Returns whether a statement ends the transaction that is open.
-fn is_definition(sql: &str) -> bool {
-    let first = walkback_sql::lexer::significant_tokens(walkback_core::DialectKind::Mysql, sql);
-    first.first().is_some_and(|token| {
-        ["CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE"]
-            .iter()
-            .any(|word| token.is_word(word))
-    })
-}
-
-/// Returns whether a statement sets off triggers, functions or views.
-fn runs_bodies(sql: &str) -> bool {
-    let tokens = walkback_sql::lexer::significant_tokens(walkback_core::DialectKind::Mysql, sql);
-    statement::writes_rows(&tokens)
-}
-
-/// Returns whether a statement names a table of walkback's own.
-fn is_of_own_that_is_elsewhere(sql: &str) -> bool {
-    sql.contains(OWN)
 }

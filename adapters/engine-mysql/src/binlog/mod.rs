@@ -9,6 +9,7 @@ mod event;
 mod group;
 mod position;
 mod query;
+mod run;
 mod spot;
 mod statement;
 

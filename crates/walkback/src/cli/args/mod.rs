@@ -6,6 +6,7 @@ mod commands;
 mod lint;
 mod load;
 mod moment;
+mod restore;
 mod up;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use audit::Audit;
 pub(crate) use commands::*;
 pub(crate) use lint::{Lint, LintDialect};
 pub(crate) use load::{Load, RecordFormat};
+pub(crate) use restore::Restore;
 pub(crate) use up::Up;
 
 /// The whole command line.
