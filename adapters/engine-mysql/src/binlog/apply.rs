@@ -194,7 +194,7 @@ impl Replaying {
             }
             EventType::TRANSACTION_PAYLOAD_EVENT => {
                 // What is in it comes next, unless it cannot be read.
-                let _: TransactionPayloadEvent<'_> = self.understood(event.read_event())?;
+                drop::<TransactionPayloadEvent<'_>>(self.understood(event.read_event())?);
             }
             EventType::INCIDENT_EVENT => {
                 return Err(self.refused("the server says that it lost events here", None));

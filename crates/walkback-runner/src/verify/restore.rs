@@ -118,12 +118,12 @@ impl Runner {
 
     /// Restores a point into a scratch database.
     pub(crate) async fn restored_in_scratch(&self, cx: &Cx, id: &str) -> Result<Restored> {
-        self.restored(cx, id, Contents::Database).await
+        Box::pin(self.restored(cx, id, Contents::Database)).await
     }
 
     /// Restores a point into a scratch database, whose ledger says then what was applied.
     pub(crate) async fn restored_with_ledger(&self, cx: &Cx, id: &str) -> Result<Restored> {
-        self.restored(cx, id, Contents::WithLedger).await
+        Box::pin(self.restored(cx, id, Contents::WithLedger)).await
     }
 
     async fn restored(&self, cx: &Cx, id: &str, contents: Contents) -> Result<Restored> {
