@@ -268,6 +268,21 @@ impl Config {
         }
     }
 
+    /// Returns the same settings for the server at the socket in a folder, which asks nobody for a password.
+    pub(crate) fn at_socket(&self, folder: &str, port: u16) -> Self {
+        Self {
+            hosts: vec![folder.to_owned()],
+            ports: vec![port],
+            password: None,
+            passfile: None,
+            ssl_mode: SslMode::Disable,
+            ssl_root: None,
+            ssl_certificate: None,
+            ssl_key: None,
+            ..self.clone()
+        }
+    }
+
     /// Returns the user.
     pub(crate) fn user(&self) -> Result<&str> {
         self.user.as_deref().ok_or_else(|| {

@@ -8,6 +8,7 @@ use walkback_core::capture::Capture;
 use walkback_core::dump::Dumps;
 use walkback_core::engine::{Control, EngineInfo, Login, Physical, Scratch, ScratchDatabase};
 use walkback_core::grants::GrantKeeping;
+use walkback_core::recovery::Recovery;
 use walkback_core::witness::Witness;
 use walkback_core::{Access, AdapterConfig, Cx, Dialect, Engine, Result, Session};
 use walkback_sql::Sql;
@@ -97,6 +98,10 @@ impl Engine for PostgresEngine {
 
     fn grants(&self) -> GrantKeeping<'_> {
         GrantKeeping::InSchema
+    }
+
+    fn recovery(&self) -> Option<&dyn Recovery> {
+        Some(self)
     }
 }
 

@@ -53,6 +53,7 @@ mod link;
 mod lock;
 mod passfile;
 mod pooler;
+mod recovery;
 mod rights;
 mod rows;
 mod run;

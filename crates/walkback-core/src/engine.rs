@@ -28,6 +28,7 @@ use crate::error::Result;
 use crate::fingerprint::TableFingerprint;
 use crate::grants::GrantKeeping;
 use crate::name::TableName;
+use crate::recovery::Recovery;
 use crate::replay::{LogPosition, Replay};
 use crate::statement::Action;
 use crate::value::{Row, Value};
@@ -202,6 +203,11 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Returns where the rights on this database are, and the way to them where that is not the schema.
     fn grants(&self) -> GrantKeeping<'_>;
+
+    /// Returns the server's own way back to a moment, if it has one that works on its files.
+    fn recovery(&self) -> Option<&dyn Recovery> {
+        None
+    }
 }
 
 /// Scratch databases: empty, private, gone when dropped.

@@ -29,6 +29,7 @@ pub mod graph;
 pub mod ledger;
 pub mod migration;
 pub mod name;
+pub mod recovery;
 pub mod registry;
 pub mod replay;
 pub mod source;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use walkback_core::recovery::RecoveryFiles;
 use walkback_vault::Rules;
 
 use crate::hooks::Hooks;
@@ -123,6 +124,8 @@ pub struct Settings {
     pub copies_audit: bool,
     /// Commands that run round a run, and the check whether the application is well.
     pub hooks: Hooks,
+    /// Where the server's base backups and its archived log are, for engines that go back to a moment by them.
+    pub recovery: Option<RecoveryFiles>,
 }
 
 impl Settings {
@@ -142,6 +145,7 @@ impl Settings {
             prunes_itself: false,
             copies_audit: true,
             hooks: Hooks::default(),
+            recovery: None,
         }
     }
 }

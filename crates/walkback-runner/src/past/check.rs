@@ -6,11 +6,14 @@ use crate::doctor::Check;
 use crate::runner::Runner;
 
 /// The name of the check.
-const NAME: &str = "point in time";
+pub(super) const NAME: &str = "point in time";
 
 impl Runner {
     /// Checks whether the log of the server is there to go forward by, from a backup to any moment since.
     pub(crate) async fn check_past(&self, cx: &Cx) -> Vec<Check> {
+        if let Some(recovery) = self.engine().recovery() {
+            return self.check_recovery(cx, recovery).await;
+        }
         let Some(replay) = self.engine().replay() else {
             return vec![Check::ok(
                 NAME,

@@ -40,9 +40,10 @@ impl Runner {
             )
             .hint("name a moment that has passed; one without an offset is in UTC"));
         }
-        let by_log = match self.engine().replay() {
-            Some(replay) => self.by_log(cx, replay, request).await,
-            None => Err(no_log(self.session_product(cx).await)),
+        let by_log = match (self.engine().replay(), self.engine().recovery()) {
+            (Some(replay), _) => self.by_log(cx, replay, request).await,
+            (None, Some(_)) => self.by_recovery(request),
+            (None, None) => Err(no_log(self.session_product(cx).await)),
         };
         match by_log {
             Err(error) if is_no_road(&error) && request.nearest => self.nearest(cx, request, &error).await,

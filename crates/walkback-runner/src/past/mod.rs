@@ -7,6 +7,7 @@
 
 mod check;
 mod choose;
+mod recovery;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -54,6 +55,8 @@ impl PastRequest {
 pub enum PastRoad {
     /// From a backup on, by the log of the server.
     Log,
+    /// By the server's own recovery of a base backup of its files.
+    Recovery,
     /// To the backup itself: what was written between is not in it.
     Nearest,
 }
@@ -68,7 +71,8 @@ pub struct PastPlan {
     pub road: PastRoad,
     /// The backup that it begins with.
     pub base: String,
-    /// The moment that this is of.
+    /// The moment that this is of; empty where it is seen only on the way.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub base_at: String,
     /// Where the log stood then.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,6 +117,9 @@ impl Runner {
     /// `NotFound` if the log is gone meanwhile, `Unsupported` if there is something in it that cannot be done again,
     /// `PermissionDenied` if the user may not.
     pub async fn past_make(&self, cx: &Cx, plan: &PastPlan) -> Result<Past> {
+        if plan.road == PastRoad::Recovery {
+            return self.past_recovered(cx, plan).await;
+        }
         let Some(from) = plan.position.clone() else {
             return Ok(Past {
                 id: plan.base.clone(),

@@ -3,6 +3,7 @@
 mod hooks;
 mod policy;
 mod protect;
+mod recovery;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,6 +20,7 @@ use walkback_runner::{Policy, Protect};
 use super::place::{Place, suggest};
 
 pub(super) use hooks::HooksSection;
+pub(super) use recovery::RecoverySection;
 
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +118,8 @@ pub struct EnvironmentSection {
     pub prunes_itself: bool,
     /// Commands that run round a run, and the check whether the application is well.
     pub hooks: HooksSection,
+    /// What the server's own recovery needs.
+    pub recovery: Option<RecoverySection>,
 }
 
 /// What a `walkback.toml` says.
@@ -438,6 +442,7 @@ impl<'a> Table<'a> {
                 "keep",
                 "prune",
                 "hooks",
+                "recovery",
             ],
             &[],
         )?;
@@ -463,6 +468,7 @@ impl<'a> Table<'a> {
             retention: self.retention()?,
             prunes_itself: self.prunes_itself()?,
             hooks: self.hooks()?,
+            recovery: self.recovery()?,
         })
     }
 

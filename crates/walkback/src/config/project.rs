@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use walkback_core::recovery::RecoveryFiles;
 use walkback_core::{Error, ErrorKind, Registry, Result};
 use walkback_runner::{Actor, Approver, Hooks, Policy, Probe, Runner, Settings};
 
 use super::FILE_NAME;
 use super::environment::{Overrides, Variables};
-use super::file::{EnvironmentSection, FileConfig, HooksSection, Located, MOST_JOBS, jobs};
+use super::file::{EnvironmentSection, FileConfig, HooksSection, Located, MOST_JOBS, RecoverySection, jobs};
 use super::place::{listed, suggest};
 
 /// The environment of a run without a configuration file.
@@ -144,6 +145,7 @@ impl Project {
             settings.retention = section.retention;
             settings.prunes_itself = section.prunes_itself;
             settings.hooks = self.hooks(&section.hooks)?;
+            settings.recovery = self.recovery(section.recovery.as_ref())?;
         }
         if let Some(timeout) = self.lock_timeout()? {
             settings.lock_timeout = timeout;
@@ -192,6 +194,20 @@ impl Project {
         }
         hooks.folder = Some(self.base.clone()).filter(|folder| !folder.as_os_str().is_empty());
         Ok(hooks)
+    }
+
+    /// Returns what the server's own recovery needs, with the variables filled in.
+    fn recovery(&self, section: Option<&RecoverySection>) -> Result<Option<RecoveryFiles>> {
+        let Some(section) = section else {
+            return Ok(None);
+        };
+        let path = |text: &Located<String>| Ok::<_, Error>(self.base.join(self.expand(text)?));
+        Ok(Some(RecoveryFiles {
+            base_backup: path(&section.base_backup)?,
+            wal_archive: path(&section.wal_archive)?,
+            programs: section.programs.as_ref().map(path).transpose()?,
+            folder: section.folder.as_ref().map(path).transpose()?,
+        }))
     }
 
     /// Returns how many sessions a backup or a restore works with: as many as there are processors, unless

@@ -550,3 +550,19 @@ fn a_secret_key_that_others_can_read_is_warned_of() {
         assert_eq!(warnings.len(), usize::from(warned), "{mode:o}: {warnings:?}");
     }
 }
+
+#[test]
+fn what_a_recovery_needs_is_read_and_nothing_else_is() {
+    let whole = "[env.a]\nurl = \"postgres://h/d\"\n[env.a.recovery]\nbase_backup = \"base\"\nwal_archive = \"wal\"\n";
+    let config = parse(whole).unwrap();
+    let recovery = config.environments["a"].recovery.as_ref().unwrap();
+    assert_eq!(recovery.base_backup.value, "base");
+    assert_eq!(recovery.wal_archive.value, "wal");
+    assert!(recovery.programs.is_none() && recovery.folder.is_none());
+    let error = refused("[env.a]\n[env.a.recovery]\nbase_backup = \"base\"\n");
+    assert!(error.message().contains("has no `wal_archive`"), "{error}");
+    let error = refused(&format!("{whole}wal_archives = \"x\"\n"));
+    assert_eq!(error.hints(), ["did you mean `wal_archive`?"]);
+    refused("[env.a]\n[env.a.recovery]\nbase_backup = \"\"\nwal_archive = \"wal\"\n");
+    refused("[env.a]\nrecovery = \"base\"\n");
+}

@@ -14,6 +14,7 @@ use walkback_core::engine::{
     Claim, Control, EngineInfo, HolderSession, Login, Physical, Scratch, ScratchDatabase,
 };
 use walkback_core::grants::GrantKeeping;
+use walkback_core::recovery::Recovery;
 use walkback_core::replay::Replay;
 use walkback_core::witness::Witness;
 use walkback_core::{Access, Cx, Dialect, Engine, Error, Result, Session, TableName};
@@ -130,6 +131,10 @@ impl Engine for Faulty {
 
     fn replay(&self) -> Option<&dyn Replay> {
         self.inner.replay()
+    }
+
+    fn recovery(&self) -> Option<&dyn Recovery> {
+        self.inner.recovery()
     }
 
     fn grants(&self) -> GrantKeeping<'_> {

@@ -27,7 +27,7 @@ pub(super) async fn run(
         context.out.warn(warning);
     }
     let past = Box::pin(runner.past_make(&context.cx, &plan)).await?;
-    if past.is_made {
+    if past.is_made && plan.road == PastRoad::Log {
         context.out.detail(gone_forward(&past));
     }
     let outcome = Box::pin(restore::restore(context, runner, args, &past.id)).await;
@@ -79,6 +79,15 @@ fn chosen(plan: &PastPlan) -> String {
         "{}\n",
         style::bold(format!("the database as it was at {}", plan.until))
     );
+    if plan.road == PastRoad::Recovery {
+        write!(
+            text,
+            "  {:<11} by the server, from a base backup in `{}`",
+            "recovered", plan.base
+        )
+        .ok();
+        return text;
+    }
     writeln!(text, "  {:<11} `{}`, of {}", "from", plan.base, plan.base_at).ok();
     if let (PastRoad::Log, Some(from), Some(length)) = (plan.road, &plan.from, plan.log_bytes) {
         writeln!(

@@ -1,0 +1,31 @@
+# Brings one file of the archive to the server, in whichever form `archive_command` has left it there, and notes what
+# came of it. More than 125 is the server's sign to give up instead of taking it for the end of the archive.
+archive=$1
+name=$2
+target=$3
+notes=$4
+if [ ! -r "$archive" ] || [ ! -x "$archive" ]; then
+    echo "closed $archive" >>"$notes"
+    exit 201
+fi
+for form in "" .gz .zst .lz4 .bz2 .xz .partial; do
+    file=$archive/$name$form
+    [ -f "$file" ] || continue
+    case $form in
+        .gz) set -- gzip -dc ;;
+        .zst) set -- zstd -dcq ;;
+        .lz4) set -- lz4 -dcq ;;
+        .bz2) set -- bzip2 -dc ;;
+        .xz) set -- xz -dc ;;
+        *) set -- cat ;;
+    esac
+    if said=$("$@" 2>&1 <"$file" >"$target"); then
+        echo "took $name" >>"$notes"
+        exit 0
+    fi
+    echo "broken $file" >>"$notes"
+    echo "$said" >&2
+    exit 202
+done
+echo "missing $name" >>"$notes"
+exit 1
