@@ -196,6 +196,7 @@ fn a_down_that_fails_leaves_its_migration_applied() {
     caused by: near "TABEL": syntax error
     done before: rolled back the transaction of the down of `002_more`
     hint: correct the script, then run the same command again
+    hint: `walkback rollback -n 1` walks it back without its down, by a derived one
     "#);
     assert_eq!(sandbox.status()["applied"], 2);
     sandbox.ok(&["rollback", "-y"]);

@@ -196,6 +196,7 @@ fn a_vault_that_may_not_be_written_stops_an_up_before_its_first_change() {
                 updates `t` (migrations/003_change/up.sql:1), kept in the point
           point first: the schema, and the rows of `t`
         --- stderr
+        warning: the copy of the audit in `local` could not be written, and the next run does it: cannot create `.walkback/vault/tmp~/<name>`
         error: no point can be made before `003_change`, and without one it is not begun
         caused by: cannot create `.walkback/vault/tmp~/<name>`
         caused by: Permission denied (os error 13)

@@ -118,6 +118,7 @@ fn a_vault_whose_folder_is_a_file_is_not_an_empty_one() {
       up    001_begin  lossless
       point first: the schema, and the rows of `t`
     --- stderr
+    warning: the copy of the audit in `local` could not be written, and the next run does it: `.walkback/vault` is a file, and the vault needs a folder there
     error: no point can be made before `001_begin`, and without one it is not begun
     caused by: `.walkback/vault` is a file, and the vault needs a folder there
     hint: move the file away, or correct `path` of the store

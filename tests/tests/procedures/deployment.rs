@@ -1,5 +1,7 @@
 //! A deployment that is rolled back: services, safety backup, database, health, code, and what is written down of it.
 
+use std::process::Command;
+
 use walkback_tests::{Backend, Sandbox};
 
 use crate::project::Project;
@@ -37,6 +39,7 @@ pub(crate) fn a_deployment_is_rolled_back_with_its_services_and_its_code(backend
     sandbox.assert_contents(&released, "the database first, then the code");
     back_to_a_backup(&project);
     written_down(&project);
+    approved_by_somebody_else(&project);
 }
 
 fn deploy(project: &Project) {
@@ -145,11 +148,45 @@ fn written_down(project: &Project) {
     assert_eq!(codes.count(), 1, "{run}");
 }
 
+/// In production somebody else has to have read what is applied, and signs it; going back needs nobody.
+fn approved_by_somebody_else(project: &Project) {
+    let sandbox = &project.sandbox;
+    let made = Command::new("ssh-keygen")
+        .args([
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            "ann@example.com",
+            "-f",
+            "ann",
+        ])
+        .current_dir(sandbox.path("."))
+        .status();
+    assert!(made.expect("`ssh-keygen` starts").success());
+    let key = std::fs::read_to_string(sandbox.path("ann.pub")).expect("a public key");
+    project.configure(&format!(
+        "\n[env.production.policy]\nconfirm = \"type-name\"\napprovals = 1\napprovers = [\"{}\"]\n{HOOKS}",
+        key.trim()
+    ));
+    let before = sandbox.contents();
+    sandbox.migration("002_wrong", "CREATE TABLE refunds (id INTEGER PRIMARY KEY);", "");
+    let deploy = ["deploy", "production", "-y", "--confirm-name", "production"];
+    project.refused(&deploy, 6, &["approve plan.json --key"]);
+    project.production(&["plan", "--out", "plan.json"]);
+    let approved = [&deploy[..], &["--plan", "plan.json"]].concat();
+    project.refused(&approved, 6, &["this one has 0"]);
+    project.production(&["approve", "plan.json", "--key", "ann"]);
+    sandbox.ok(&approved);
+    project.production(&["rollback", "-y", "--confirm-name", "production"]);
+    sandbox.assert_contents(&before, "it was walked back");
+    sandbox.ok(&["audit", "--verify", "-e", "production"]);
+}
+
 /// Who runs this.
 fn user() -> String {
-    let output = std::process::Command::new("id")
-        .arg("-un")
-        .output()
-        .expect("`id` starts");
+    let output = Command::new("id").arg("-un").output().expect("`id` starts");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

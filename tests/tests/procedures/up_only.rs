@@ -57,6 +57,8 @@ pub(crate) fn migrations_without_a_way_down_are_undone_by_their_backup(backend: 
     sandbox.assert_contents(&then, "after the dump was restored");
     assert_eq!(history(sandbox), ledger, "the newer rows of the history are gone");
     recorded(&project);
+    back_to_a_moment(&project);
+    sandbox.assert_contents(&then, "as it was a moment before");
     sandbox.sql("CALL add_order(3)");
     assert_eq!(sandbox.value("SELECT total FROM orders WHERE id = 3"), "0");
     sandbox.sql("DELETE FROM orders WHERE id = 3");
@@ -82,6 +84,7 @@ pub(crate) fn migrations_without_a_way_down_are_undone_by_their_backup(backend: 
     // The verification steps.
     sandbox.ok(&["status", "--check", "-e", "production"]);
     sandbox.ok(&["verify", "-e", "production"]);
+    sandbox.ok(&["audit", "--verify", "-e", "production"]);
     sandbox.assert_sound();
 }
 
@@ -249,6 +252,37 @@ fn recorded(project: &Project) {
     assert_eq!(newest["reason"], "totals are wrong", "{audit}");
     assert_eq!(newest["environment"], "production", "{audit}");
     assert_eq!(audit["runs"].as_array().map(Vec::len), Some(1));
+}
+
+/// A mistake of a person, hours after the newest backup: the database as it was just before.
+fn back_to_a_moment(project: &Project) {
+    let sandbox = &project.sandbox;
+    project.production(&["backup", "create"]);
+    let mut application = sandbox.session();
+    if sandbox.backend() == Backend::Mariadb {
+        application.sql("SET SESSION binlog_format = 'ROW'");
+    }
+    application.sql("INSERT INTO orders VALUES (7, 70)");
+    application.sql("DELETE FROM orders WHERE id = 7");
+    // The log of MariaDB knows seconds.
+    let second = std::time::Duration::from_millis(1100);
+    std::thread::sleep(second);
+    let moment = sandbox.value("SELECT DATE_FORMAT(UTC_TIMESTAMP(), '%Y-%m-%d %H:%i:%s')");
+    std::thread::sleep(second);
+    application.sql("DELETE FROM orders");
+    project.production(&[
+        "restore",
+        "--to-time",
+        &moment,
+        "--table",
+        "orders",
+        "--ticket",
+        "CHG-5",
+        "-y",
+        "--confirm-name",
+        "production",
+        "--allow-lossy",
+    ]);
 }
 
 /// The second place is enough: the folder is lost, and the newest backup before the wrong deployment is in the bucket.
