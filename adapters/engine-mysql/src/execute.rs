@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::dialect;
 use crate::error::{self, NOT_PREPARED, TOO_MANY_PREPARED, excerpt};
 use crate::link::Link;
+use crate::scheduled;
 use crate::value;
 
 /// How many rows of a query travel at once.
@@ -36,6 +37,8 @@ impl Link {
         self.must_be_alive()?;
         let (context, body) = Context::split(sql);
         self.must_be_possible(body)?;
+        let asleep = scheduled::asleep(&self.place.config().database, body);
+        let body = asleep.as_deref().unwrap_or(body);
         let before = match &context {
             Some(context) => Some(context.enter(self).await?),
             None => None,

@@ -61,6 +61,7 @@ mod load;
 mod lock;
 mod rights;
 mod rows;
+mod scheduled;
 mod scratch;
 mod session;
 mod settings;

@@ -16,6 +16,11 @@ use crate::link;
 /// What the names of scratch databases begin with.
 const PREFIX: &str = "walkback_scratch_";
 
+/// Returns whether a database is a scratch database, by its name.
+pub(crate) fn is_scratch(database: &str) -> bool {
+    database.starts_with(PREFIX)
+}
+
 #[async_trait]
 impl Scratch for MysqlEngine {
     async fn create(&self, cx: &Cx) -> Result<Box<dyn ScratchDatabase>> {

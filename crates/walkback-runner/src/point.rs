@@ -88,13 +88,21 @@ pub(crate) fn meta(
     meta
 }
 
+/// What the ids of points begin with that hold a database as it was at a moment, and not as it was when they were made.
+pub(crate) const PAST: &str = "pitr";
+
+/// Returns whether a point is such a one, and no newest state of anything.
+pub(crate) fn is_of_past(id: &str) -> bool {
+    id.strip_prefix(PAST).is_some_and(|rest| rest.starts_with('_'))
+}
+
 /// Returns whether a point in a store, which may hold those of several databases, is a backup of the one of a runner, as far as
 /// its name tells.
 pub(crate) fn is_own_backup(runner: &Runner, point: &PointSummary) -> bool {
     let is_own = point.info.as_ref().is_ok_and(|info| {
         info.database.name == database_name(runner) && info.database.dialect == runner.dialect().kind()
     });
-    is_own && point.kind == Some(PointKind::Backup)
+    is_own && point.kind == Some(PointKind::Backup) && !is_of_past(&point.id)
 }
 
 /// Returns the name under which the points of this database are kept: without host, folder or user.

@@ -47,12 +47,22 @@ impl Snapshot {
         with_position: bool,
     ) -> Result<Self> {
         let mut session = runner.connect(cx, Access::Read).await?;
+        // Some servers show definitions as they are now, and not as they were at the snapshot.
+        let before = if with_position {
+            Some(runner.schema(cx, &mut *session).await?)
+        } else {
+            None
+        };
         session.begin(cx, Begin::Read).await?;
         let mut position = None;
         if with_position {
             position = session.log_position(cx).await?;
         }
         let schema = runner.schema(cx, &mut *session).await?;
+        if before.is_some_and(|before| before != schema) {
+            // What changed may be in the log behind the place as well, and would be done twice.
+            position = None;
+        }
         let tables = chosen(&schema, scope).map(slice_of).map(|slice| {
             let whole = Division::none(&slice, 0);
             (slice, whole)
@@ -122,7 +132,10 @@ impl Snapshot {
         if self.position.take().is_some() {
             self.position = self.session.log_position(cx).await?;
         }
-        self.schema = runner.schema(cx, &mut *self.session).await?;
+        let schema = runner.schema(cx, &mut *self.session).await?;
+        if std::mem::replace(&mut self.schema, schema) != self.schema {
+            self.position = None;
+        }
         let mut divisions: BTreeMap<_, _> = std::mem::take(&mut self.tables)
             .into_iter()
             .map(|(slice, division)| (slice.table.clone(), (slice, division)))

@@ -208,7 +208,7 @@ impl<'a> Lexer<'a> {
             return (TokenKind::Word, self.word_length(rest));
         }
         let digit_follows = rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
-        if first.is_ascii_digit() || (first == b'.' && digit_follows) {
+        if first.is_ascii_digit() || (first == b'.' && digit_follows && !self.is_behind_a_name()) {
             return self.number(rest);
         }
         if let Some(length) = self.parameter(rest) {
@@ -294,6 +294,13 @@ impl<'a> Lexer<'a> {
         (1..end)
             .find(|at| rest.is_char_boundary(*at) && rest[*at..].starts_with(self.terminator))
             .unwrap_or(end)
+    }
+
+    /// Returns whether what comes stands at the end of a name: on MySQL a dot then divides names, also before a digit.
+    fn is_behind_a_name(&self) -> bool {
+        let before = self.text[..self.position].bytes().next_back();
+        self.kind == DialectKind::Mysql
+            && before.is_some_and(|byte| is_word_part(byte) || matches!(byte, b'`' | b'"'))
     }
 
     fn number(&self, rest: &str) -> (TokenKind, usize) {

@@ -1,5 +1,6 @@
 //! Back to a moment: after a bad statement everything is there as it was just before it, and nothing else.
 
+mod awkward_logs;
 mod kills;
 mod nearest;
 mod refusals;
@@ -7,6 +8,11 @@ mod refusals;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use awkward_logs::{
+    a_distributed_transaction_is_never_lost_in_silence, an_event_does_not_run_where_the_log_is_done_again,
+    names_are_told_however_they_are_written, statements_behind_a_comment_are_done_again,
+    what_walkback_itself_did_is_done_again,
+};
 use kills::killed_at_any_step_the_database_is_as_it_was_or_as_it_is;
 use nearest::without_a_log_the_newest_backup_from_before_is_taken_and_named;
 use refusals::{
@@ -29,6 +35,11 @@ fn main() -> ExitCode {
                 migrations_between_are_applied_or_not_as_at_the_moment,
                 statements_in_the_log_are_run_again,
                 a_dry_run_leaves_nothing_behind,
+                names_are_told_however_they_are_written,
+                what_walkback_itself_did_is_done_again,
+                an_event_does_not_run_where_the_log_is_done_again,
+                statements_behind_a_comment_are_done_again,
+                a_distributed_transaction_is_never_lost_in_silence,
                 the_doctor_says_what_is_missing,
                 a_moment_that_cannot_be_had_is_refused_with_what_can,
                 what_cannot_be_done_again_is_refused_with_its_place,
@@ -204,8 +215,22 @@ fn statements_in_the_log_are_run_again(backend: Backend) {
 }
 
 fn a_dry_run_leaves_nothing_behind(backend: Backend) {
-    let (sandbox, _) = project(backend, NOTES);
+    // Other tests have scratch databases of their own beside this one.
+    let mark = format!("only_in_{}", std::process::id());
+    let (sandbox, _) = project(
+        backend,
+        &format!("{NOTES}\nCREATE TABLE {mark} (id INT PRIMARY KEY)"),
+    );
     let mut application = application(&sandbox);
+    application.sql(&format!(
+        "CREATE DATABASE walkback_scratch_{mark}; CREATE TABLE walkback_scratch_{mark}.{mark} (id INT)"
+    ));
+    assert_eq!(
+        scratch_databases(&sandbox, &mark),
+        "1",
+        "what is left behind is seen"
+    );
+    application.sql(&format!("DROP DATABASE walkback_scratch_{mark}"));
     application.sql("INSERT INTO note VALUES (3, 'three')");
     let at = moment(&sandbox);
     application.sql("DELETE FROM note");
@@ -217,15 +242,16 @@ fn a_dry_run_leaves_nothing_behind(backend: Backend) {
     assert!(shown.contains("done again") && shown.contains("note"), "{shown}");
     sandbox.assert_contents(&before, "after a dry run");
     assert_eq!(sandbox.vault_files("points"), points);
-    assert_eq!(scratch_databases(&sandbox), "0");
+    assert_eq!(scratch_databases(&sandbox, &mark), "0");
 }
 
-/// Returns how many scratch databases there are that hold the tables of this test.
-fn scratch_databases(sandbox: &Sandbox) -> String {
-    sandbox.value(
-        "SELECT COUNT(*) FROM information_schema.tables a JOIN information_schema.columns c USING (table_schema, table_name) \
-         WHERE table_schema LIKE 'walkback\\_scratch\\_%' AND c.column_name = 'only_in_this_test'",
-    )
+/// Returns how many scratch databases there are that hold a table of this name.
+fn scratch_databases(sandbox: &Sandbox, table: &str) -> String {
+    let mut administrator = Session::open(sandbox.backend(), sandbox.server().server().admin_url());
+    administrator.value(&format!(
+        "SELECT COUNT(*) FROM information_schema.tables \
+         WHERE table_schema LIKE 'walkback\\_scratch\\_%' AND table_name = '{table}'"
+    ))
 }
 
 fn the_doctor_says_what_is_missing(backend: Backend) {

@@ -6,22 +6,20 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use mysql_async::binlog::EventType;
-use mysql_async::binlog::events::{
-    AnonymousGtidEvent, Event, ExecuteLoadQueryEvent, GtidEvent, RotateEvent, TransactionPayloadEvent,
-};
+use mysql_async::binlog::events::{AnonymousGtidEvent, Event, ExecuteLoadQueryEvent, GtidEvent, RotateEvent};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{BinlogStream, BinlogStreamRequest};
 use walkback_core::cx::Task;
 use walkback_core::replay::{LogPosition, ReplayRequest, Replayed};
-use walkback_core::{Access, Cx, Error, ErrorKind, Result};
+use walkback_core::{Access, Cx, ErrorKind, Result};
 
 use super::event::{self, Map};
 use super::gone;
 use super::group::Group;
 use super::spot::{LOG, Spot};
 use super::statement::Names;
+use super::unread;
 use crate::config::Config;
-use crate::error::excerpt;
 use crate::link::{self, Link};
 
 /// How the names of walkback's own tables begin, of which a backup holds some.
@@ -30,20 +28,9 @@ pub(super) const OWN: &str = "_walkback_";
 /// A second, in the unit of moments here.
 const SECOND: i64 = 1_000_000;
 
-/// The log is not there.
-const NO_LOG: u16 = 1236;
-
 /// Events that only MariaDB has: the beginning of a transaction, and whatever is compressed.
 const MARIADB_GTID: u8 = 162;
 const COMPRESSED: std::ops::RangeInclusive<u8> = 165..=171;
-
-/// Whether to read on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    GoOn,
-    /// What follows was committed after the moment.
-    Enough,
-}
 
 /// The log of a server, being done again in a scratch database.
 pub(super) struct Replaying {
@@ -52,17 +39,21 @@ pub(super) struct Replaying {
     /// A session in the scratch database.
     pub(super) scratch: Link,
     pub(super) names: Names,
-    spot: Spot,
+    pub(super) spot: Spot,
     until: i64,
-    file: String,
+    pub(super) file: String,
     /// Behind the last event that was read.
-    offset: u64,
+    pub(super) offset: u64,
     /// The description of the format, until the server was told it.
     format: Option<Vec<u8>>,
     pub(super) group: Group,
     /// When the transaction that is read was committed.
     at: i64,
     transactions: u64,
+    /// The place of the first transaction that was committed after the moment: nothing from there on is done again.
+    late: Option<String>,
+    /// Distributed transactions that were prepared since reading began and wrote nothing here.
+    pub(super) foreign: BTreeSet<String>,
     /// Behind the last transaction that was done again, and when it was committed.
     end: (String, Option<i64>),
 }
@@ -116,6 +107,8 @@ impl Replaying {
             format: None,
             group: Group::default(),
             at: 0,
+            late: None,
+            foreign: BTreeSet::new(),
             transactions: 0,
             end,
         })
@@ -133,9 +126,7 @@ impl Replaying {
             let event = event.map_err(|error| self.unreadable(error))?;
             let header = event.header();
             task.advance(u64::from(header.event_size()));
-            if Box::pin(self.event(&event)).await? == Next::Enough {
-                break;
-            }
+            Box::pin(self.event(&event)).await?;
         }
         if self.group.is_open {
             // The end of the log came in the middle of it: it was not committed.
@@ -149,7 +140,7 @@ impl Replaying {
         ))
     }
 
-    async fn event(&mut self, event: &Event) -> Result<Next> {
+    async fn event(&mut self, event: &Event) -> Result<()> {
         let header = event.header();
         let raw = header.event_type_raw();
         if header.log_pos() > 0 && raw != EventType::ROTATE_EVENT as u8 {
@@ -158,69 +149,99 @@ impl Replaying {
         if raw == MARIADB_GTID {
             // Its clock is of seconds: what was committed within one is in when the whole of it is.
             let at = i64::from(header.timestamp()) * SECOND;
-            return Ok(self.transaction_at(at, at + SECOND));
+            self.transaction_at(at, at + SECOND).await?;
+            self.group.is_in_two = event::is_in_two(event.data());
+            return Ok(());
         }
-        if COMPRESSED.contains(&raw) {
-            return Err(self.refused("it is compressed (`log_bin_compress`)", None));
-        }
-        let Ok(kind) = header.event_type() else {
-            return Ok(Next::GoOn);
-        };
+        let kind = header.event_type().ok();
         match kind {
-            EventType::GTID_EVENT | EventType::GTID_TAGGED_LOG_EVENT => {
+            Some(EventType::GTID_EVENT | EventType::GTID_TAGGED_LOG_EVENT) => {
                 let gtid: GtidEvent = self.understood(event.read_event())?;
-                return Ok(self.committed_at(&gtid, header.timestamp()));
+                return self.committed_at(&gtid, header.timestamp()).await;
             }
-            EventType::ANONYMOUS_GTID_EVENT => {
+            Some(EventType::ANONYMOUS_GTID_EVENT) => {
                 let gtid: AnonymousGtidEvent = self.understood(event.read_event())?;
-                return Ok(self.committed_at(&gtid.0, header.timestamp()));
+                return self.committed_at(&gtid.0, header.timestamp()).await;
             }
-            EventType::ROTATE_EVENT => self.rotate(event)?,
-            EventType::FORMAT_DESCRIPTION_EVENT => self.format_described(event)?,
+            Some(EventType::ROTATE_EVENT) => return self.rotate(event),
+            _ if self.late.is_some() => return Ok(()),
+            _ if COMPRESSED.contains(&raw) => {
+                return Err(self.refused("it is compressed (`log_bin_compress`)", None));
+            }
+            Some(kind) => Box::pin(self.within(kind, event)).await,
+            None => self.must_be_harmless(event),
+        }
+    }
+
+    /// An event of a transaction that is done again.
+    async fn within(&mut self, kind: EventType, event: &Event) -> Result<()> {
+        match kind {
+            EventType::FORMAT_DESCRIPTION_EVENT => self.format_described(event).await?,
             EventType::QUERY_EVENT => self.query(event).await?,
             EventType::XID_EVENT => self.commit().await?,
             EventType::TABLE_MAP_EVENT => self.table(event).await?,
-            kind if is_of_rows(kind) => self.rows(event).await?,
+            kind if unread::is_of_rows(kind) => self.rows(event).await?,
             EventType::INTVAR_EVENT | EventType::RAND_EVENT => self.give(event),
             EventType::USER_VAR_EVENT => self.group.wants_variable = true,
             EventType::EXECUTE_LOAD_QUERY_EVENT => {
                 let load: ExecuteLoadQueryEvent<'_> = self.understood(event.read_event())?;
-                if load.schema() == self.names.database {
+                let query = load.query().to_lowercase();
+                if load.schema() == self.names.database || query.contains(&self.names.database.to_lowercase())
+                {
                     return Err(self.refused("a file was loaded, and is logged as a statement", None));
                 }
             }
-            EventType::XA_PREPARE_LOG_EVENT if self.group.is_touched => {
-                return Err(self.refused("a distributed transaction (`XA`)", None));
-            }
-            EventType::TRANSACTION_PAYLOAD_EVENT => {
-                // What is in it comes next, unless it cannot be read.
-                drop::<TransactionPayloadEvent<'_>>(self.understood(event.read_event())?);
-            }
+            EventType::XA_PREPARE_LOG_EVENT => self.prepared()?,
+            // What is in it comes next.
+            EventType::TRANSACTION_PAYLOAD_EVENT => self.must_be_whole(event)?,
             EventType::INCIDENT_EVENT => {
                 return Err(self.refused("the server says that it lost events here", None));
             }
-            _ => {}
+            _ => self.must_be_harmless(event)?,
         }
-        Ok(Next::GoOn)
+        Ok(())
     }
 
-    fn committed_at(&mut self, gtid: &GtidEvent, seconds: u32) -> Next {
+    async fn committed_at(&mut self, gtid: &GtidEvent, seconds: u32) -> Result<()> {
         match i64::try_from(gtid.immediate_commit_timestamp()) {
-            Ok(at) if at > 0 => self.transaction_at(at, at),
+            Ok(at) if at > 0 => self.transaction_at(at, at).await,
             _ => {
                 let at = i64::from(seconds) * SECOND;
-                self.transaction_at(at, at + SECOND)
+                self.transaction_at(at, at + SECOND).await
             }
         }
     }
 
     /// A transaction begins that was committed at this moment, or by the other at the latest.
-    fn transaction_at(&mut self, at: i64, latest: i64) -> Next {
-        if latest > self.until {
-            return Next::Enough;
+    async fn transaction_at(&mut self, at: i64, latest: i64) -> Result<()> {
+        self.forget_unfinished().await?;
+        let is_late = latest > self.until;
+        match &self.late {
+            // What came before it in the log may be what it was made from.
+            Some(late) if !is_late => Err(self.refused(
+                &format!(
+                    "it is dated before the moment, and what is before `{late}` in the log is dated after it: the order in the \
+                     log is not that of the clock"
+                ),
+                None,
+            )),
+            None if is_late => {
+                self.late = Some(format!("{}:{}", self.file, self.offset));
+                Ok(())
+            }
+            _ => {
+                self.at = at;
+                Ok(())
+            }
         }
-        self.at = at;
-        Next::GoOn
+    }
+
+    /// Takes back what was begun and has no end in the log: the server did not go on with it.
+    async fn forget_unfinished(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.group).is_open {
+            self.scratch.run("ROLLBACK").await?;
+        }
+        Ok(())
     }
 
     fn rotate(&mut self, event: &Event) -> Result<()> {
@@ -230,7 +251,8 @@ impl Replaying {
         Ok(())
     }
 
-    fn format_described(&mut self, event: &Event) -> Result<()> {
+    async fn format_described(&mut self, event: &Event) -> Result<()> {
+        self.forget_unfinished().await?;
         let written = i64::from(event.header().timestamp()) * SECOND;
         // A server that has forgotten its logs names new ones as it named the old.
         if self.file == self.spot.file && written > self.spot.micros {
@@ -369,52 +391,6 @@ impl Replaying {
             self.place()
         )))
     }
-
-    /// Returns where the event is that is being done, in words.
-    fn place(&self) -> String {
-        format!("before `{}:{}`", self.file, self.offset)
-    }
-
-    /// Says why something in the log cannot be done again.
-    pub(super) fn refused(&self, why: &str, statement: Option<&str>) -> Error {
-        let what = statement.map_or_else(String::new, |sql| format!(" (`{}`)", excerpt(sql)));
-        Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "what is in the binary log {} cannot be done again: {why}{what}",
-                self.place()
-            ),
-        )
-        .hint("the database was not changed; begin with a backup made after it, or go to a moment before it")
-    }
-
-    fn unreadable(&self, error: mysql_async::Error) -> Error {
-        match &error {
-            mysql_async::Error::Server(server) if server.code == NO_LOG => {
-                gone(&self.spot).with_context("server", &server.message)
-            }
-            _ => {
-                let place = self.scratch.place.clone();
-                place.failed(
-                    format!(
-                        "the binary log cannot be read behind `{}:{}`",
-                        self.file, self.offset
-                    ),
-                    error,
-                )
-            }
-        }
-    }
-
-    pub(super) fn understood<T>(&self, outcome: std::io::Result<T>) -> Result<T> {
-        outcome.map_err(|error| {
-            Error::new(
-                ErrorKind::Unsupported,
-                format!("the event in the binary log {} is not understood", self.place()),
-            )
-            .with_source(error)
-        })
-    }
 }
 
 /// Begins to read the log from a place on, to its end.
@@ -423,11 +399,14 @@ async fn open(config: &Config, spot: &Spot) -> Result<BinlogStream> {
     let mut conn = link::connect(config, None)
         .await
         .map_err(|error| place.cannot_connect(error))?;
-    // Without it MariaDB says less; MySQL keeps a variable that nobody asks for.
-    let sql = "SET @mariadb_slave_capability = 4";
-    conn.query_drop(sql)
-        .await
-        .map_err(|error| place.statement_failed(sql, error))?;
+    // The server sends nothing while a long statement is done again, and must not take that for a reader that is gone.
+    // Without the first MariaDB says less; MySQL keeps a variable that nobody asks for.
+    let patient = "SET SESSION net_write_timeout = 86400, net_read_timeout = 86400";
+    for sql in ["SET @mariadb_slave_capability = 4", patient] {
+        conn.query_drop(sql)
+            .await
+            .map_err(|error| place.statement_failed(sql, error))?;
+    }
     // A number that no replica has: another reader of the same number would be sent away.
     let number = 0x4000_0000 | (rand::random::<u32>() >> 2);
     let request = BinlogStreamRequest::new(number)
@@ -437,17 +416,4 @@ async fn open(config: &Config, spot: &Spot) -> Result<BinlogStream> {
     conn.get_binlog_stream(request)
         .await
         .map_err(|error| place.failed("the binary log cannot be read", error))
-}
-
-fn is_of_rows(kind: EventType) -> bool {
-    matches!(
-        kind,
-        EventType::WRITE_ROWS_EVENT_V1
-            | EventType::UPDATE_ROWS_EVENT_V1
-            | EventType::DELETE_ROWS_EVENT_V1
-            | EventType::WRITE_ROWS_EVENT
-            | EventType::UPDATE_ROWS_EVENT
-            | EventType::DELETE_ROWS_EVENT
-            | EventType::PARTIAL_UPDATE_ROWS_EVENT
-    )
 }

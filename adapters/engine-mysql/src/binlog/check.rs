@@ -39,6 +39,21 @@ pub(super) async fn check(link: &mut Link) -> Result<Vec<Lack>> {
             "SET GLOBAL binlog_row_image = 'FULL', and in the server's configuration",
         ));
     }
+    if is_on(link.variable("binlog_alter_two_phase").await?) {
+        lacks.push(Lack::fatal(
+            "definitions are logged in two parts (`binlog_alter_two_phase`), which are not done again",
+            "SET GLOBAL binlog_alter_two_phase = OFF, and in the server's configuration",
+        ));
+    }
+    let triggers = link.variable("slave_run_triggers_for_rbr").await?;
+    if let Some(mode) = triggers.filter(|mode| mode != "NO") {
+        lacks.push(Lack::fatal(
+            format!(
+                "triggers run where rows of the log are done again (`slave_run_triggers_for_rbr` is `{mode}`)"
+            ),
+            "SET GLOBAL slave_run_triggers_for_rbr = 'NO'",
+        ));
+    }
     lacks.extend(link.retention().await?);
     lacks.extend(link.rights_to_replay().await?);
     Ok(lacks)

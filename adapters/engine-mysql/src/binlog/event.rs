@@ -62,6 +62,27 @@ pub(super) fn table_number(event: &Event) -> u64 {
     u64::from_le_bytes(number)
 }
 
+/// Returns whether what follows a beginning of MariaDB is one part of a definition that is logged in two, by its data: the number and
+/// the domain of the transaction, its flags, and what these say that follows.
+pub(super) fn is_in_two(data: &[u8]) -> bool {
+    const FLAGS: usize = 12;
+    const OF_A_GROUP: u8 = 2;
+    const DISTRIBUTED: u8 = 0x40 | 0x80;
+    const PARTS: u8 = 2 | 4 | 8;
+    let Some(flags) = data.get(FLAGS) else {
+        return false;
+    };
+    let mut at = FLAGS + 1;
+    if flags & OF_A_GROUP != 0 {
+        at += 8;
+    }
+    if flags & DISTRIBUTED != 0 {
+        let length = |index: usize| data.get(index).map_or(0, |length| usize::from(*length));
+        at += 6 + length(at + 4) + length(at + 5);
+    }
+    data.get(at).is_some_and(|more| more & PARTS != 0)
+}
+
 /// The map of a table: which one a number stands for, and what its columns are.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Map<'e> {

@@ -15,6 +15,10 @@ pub(super) struct Group {
     pub(super) given: Vec<String>,
     /// Whether the next statement needs a variable of its session.
     pub(super) wants_variable: bool,
+    /// The distributed transaction that it is, as the log names it.
+    pub(super) xid: Option<String>,
+    /// Whether it is a part of a definition that is logged in two.
+    pub(super) is_in_two: bool,
 }
 
 impl Group {

@@ -4,6 +4,7 @@
 //! the database changed. Definitions are run as they were written, in the setting they were written in.
 
 mod apply;
+mod bodies;
 mod check;
 mod event;
 mod group;
@@ -12,6 +13,8 @@ mod query;
 mod run;
 mod spot;
 mod statement;
+mod unread;
+mod xa;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

@@ -104,6 +104,15 @@ impl Link {
         let (Some(file), Some(offset)) = (file.filter(|file| !file.is_empty()), offset) else {
             return Ok(None);
         };
+        // What is prepared is in the log before this place, and counts only behind it.
+        match self.texts("XA RECOVER").await {
+            Ok(prepared) if !prepared.is_empty() => {
+                tracing::info!("distributed transactions are prepared: no place in the log is noted");
+                return Ok(None);
+            }
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(error),
+            _ => {}
+        }
         let gtid = if self.server.is_mariadb {
             format!("SELECT BINLOG_GTID_POS('{}', {offset})", file.replace('\'', "''"))
         } else {

@@ -11,6 +11,10 @@ const NO_FOREIGN_KEYS: u64 = 0x0400_0000;
 const NO_UNIQUE: u64 = 0x0800_0000;
 const AUTO_IS_NULL: u64 = 0x4000;
 
+/// The bits of the mode that say what quotes and backslashes are.
+const ANSI_QUOTES: u64 = 0x4;
+const NO_BACKSLASH_ESCAPES: u64 = 0x0010_0000;
+
 /// So many names of databases are too many to be listed.
 const TOO_MANY: usize = 254;
 
@@ -68,6 +72,22 @@ pub(super) fn setting(seconds: u32, variables: &[u8]) -> Option<String> {
         write!(sql, ", {set}").ok();
     }
     Some(sql)
+}
+
+/// Returns whether quotes or backslashes in a statement mean something else than they usually do, by the mode it was run under.
+pub(super) fn is_read_otherwise(variables: &[u8], sql: &str) -> bool {
+    let mut rest = Rest(variables);
+    let mut mode = 0;
+    while let Some(key) = rest.number(1) {
+        match key {
+            0 if rest.number(4).is_some() => {}
+            1 => mode = rest.number(8).unwrap_or(u64::MAX),
+            _ => break,
+        }
+    }
+    let is_plain = mode & NO_BACKSLASH_ESCAPES != 0;
+    let is_name = mode & ANSI_QUOTES != 0 && sql.contains('"');
+    sql.contains('\\') && (is_plain || is_name)
 }
 
 fn flags(flags: u64) -> [String; 3] {
@@ -138,6 +158,13 @@ mod tests {
             setting(7, &[13, 1, 0, 0, 99, 1]).unwrap(),
             "SET TIMESTAMP = 7.000001"
         );
+        let mode = |mode: u8| [1, mode, 0, 0, 0, 0, 0, 0, 0];
+        assert!(is_read_otherwise(&mode(4), r#"UPDATE "a\" SET b = 1"#));
+        assert!(!is_read_otherwise(&mode(4), r"UPDATE a SET b = 'x\'y'"));
+        assert!(is_read_otherwise(
+            &[1, 0, 0, 16, 0, 0, 0, 0, 0],
+            r"UPDATE a SET b = '\'"
+        ));
         assert_eq!(setting(7, &[14, 1]), None);
         assert_eq!(setting(7, &[1, 1]), None);
     }

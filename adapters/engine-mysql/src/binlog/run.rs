@@ -1,24 +1,12 @@
 //! The statements of the log: what is of this database is run again, where it can do nothing to the database itself.
 
 use mysql_async::binlog::events::{Event, QueryEvent};
-use walkback_core::{DialectKind, Result};
-use walkback_sql::lexer::significant_tokens;
+use walkback_core::Result;
 
-use super::apply::{OWN, Replaying};
+use super::apply::Replaying;
 use super::query;
 use super::statement::{self, Verdict};
-use crate::dialect::literal;
-
-/// What may hold the name of a database and is run by statements: the view of the catalog, its database, and the text.
-const BODIES: [(&str, &str, &str); 3] = [
-    ("TRIGGERS", "TRIGGER_SCHEMA", "ACTION_STATEMENT"),
-    ("ROUTINES", "ROUTINE_SCHEMA", "ROUTINE_DEFINITION"),
-    ("VIEWS", "TABLE_SCHEMA", "VIEW_DEFINITION"),
-];
-
-/// Why a statement is not run where something may take it to the database itself.
-const NAMED_IN_A_BODY: &str =
-    "a trigger, routine or view names the database, and would be set off by this statement in it";
+use crate::scheduled;
 
 impl Replaying {
     pub(super) async fn query(&mut self, event: &Event) -> Result<()> {
@@ -28,7 +16,7 @@ impl Replaying {
             text.get(..word.len())
                 .is_some_and(|beginning| beginning.eq_ignore_ascii_case(word.as_bytes()))
         };
-        if text.eq_ignore_ascii_case(b"BEGIN") || word("START TRANSACTION") || word("#") {
+        if text.eq_ignore_ascii_case(b"BEGIN") || word("START TRANSACTION") || is_dummy(text) {
             return Ok(());
         }
         if text.eq_ignore_ascii_case(b"COMMIT") {
@@ -48,11 +36,7 @@ impl Replaying {
             return Ok(());
         }
         if word("XA ") {
-            return if self.group.is_touched {
-                Err(self.refused("a distributed transaction (`XA`)", None))
-            } else {
-                Ok(())
-            };
+            return self.distributed(&query.query());
         }
         Box::pin(self.statement(event, &query)).await
     }
@@ -80,12 +64,29 @@ impl Replaying {
         if self.group.wants_variable {
             return Err(self.refused("it uses a variable of its session (`@name`)", Some(&shown)));
         }
-        if is_definition && is_of_own_that_is_elsewhere(&shown) && self.is_missing(&shown).await? {
+        if self.is_of_missing(&shown).await? {
+            self.group.forget_given();
             return Ok(());
         }
-        if runs_bodies(&shown) && self.names_the_database().await? {
-            return Err(self.refused(NAMED_IN_A_BODY, Some(&shown)));
+        if self.group.is_in_two {
+            return Err(self.refused(
+                "it is logged in two parts (`binlog_alter_two_phase`)",
+                Some(&shown),
+            ));
         }
+        if query::is_read_otherwise(query.status_vars_raw(), &shown) {
+            return Err(self.refused(
+                "its quotes and backslashes are of another `sql_mode`",
+                Some(&shown),
+            ));
+        }
+        if runs_bodies(&shown)
+            && let Some(why) = self.reaching_out().await?
+        {
+            let why = format!("it may set off what writes to another database: {why}");
+            return Err(self.refused(&why, Some(&shown)));
+        }
+        let run = self.without_events(run, &shown)?;
         if is_definition {
             if std::mem::take(&mut self.group.is_open) {
                 self.scratch.run("COMMIT").await?;
@@ -100,41 +101,71 @@ impl Replaying {
         for given in std::mem::take(&mut self.group.given) {
             self.do_again(given.as_bytes(), None).await?;
         }
-        self.do_again(&run, Some(&shown)).await?;
+        self.drop_or_do_again(&run, &shown).await?;
         if is_definition && !self.group.is_open {
             self.done();
         }
         Ok(())
     }
 
-    /// Returns whether anything in the scratch database names the other by itself: a statement that sets it off would
-    /// write there.
-    async fn names_the_database(&mut self) -> Result<bool> {
-        let name = literal(&self.names.database);
-        let mut count = 0_u64;
-        for (table, schema, body) in BODIES {
-            let sql = format!(
-                "SELECT COUNT(*) FROM information_schema.{table} WHERE {schema} = DATABASE() \
-                 AND LOCATE(LOWER({name}), LOWER({body})) > 0"
-            );
-            let found = self.scratch.one(&sql).await?;
-            count += found.and_then(|found| found.parse::<u64>().ok()).unwrap_or(0);
-        }
-        Ok(count > 0)
+    /// Returns whether a statement is about what is walkback's own and no part of the backup, and makes nothing of it.
+    async fn is_of_missing(&mut self, shown: &str) -> Result<bool> {
+        let makes = statement::tokens(shown).first().is_none_or(|first| {
+            ["CREATE", "RENAME", "DROP"]
+                .iter()
+                .any(|word| first.is_word(word))
+        });
+        let Some(names) = self.names.of_walkback(shown).filter(|_| !makes) else {
+            return Ok(false);
+        };
+        let there = self.scratch.tables_here().await?;
+        Ok(!names.iter().any(|name| there.contains(name)))
     }
 
-    /// Returns whether a statement is only about a table of walkback's own that the backup does not hold.
-    async fn is_missing(&mut self, shown: &str) -> Result<bool> {
-        let there = self.scratch.tables_here().await?;
-        let names = shown.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
-        let mut own = names.filter(|word| word.starts_with(OWN));
-        Ok(own.all(|word| !there.iter().any(|name| name == word)))
+    async fn drop_or_do_again(&mut self, sql: &[u8], shown: &str) -> Result<()> {
+        let is_drop = statement::tokens(shown)
+            .first()
+            .is_some_and(|first| first.is_word("DROP"));
+        if is_drop {
+            self.drop_again(sql, shown).await
+        } else {
+            self.do_again(sql, Some(shown)).await
+        }
     }
+
+    /// Has events of the scheduler not run in the scratch database.
+    fn without_events(&self, run: Vec<u8>, shown: &str) -> Result<Vec<u8>> {
+        match String::from_utf8(run) {
+            Ok(text) => {
+                let asleep = scheduled::asleep(&self.names.scratch, &text);
+                Ok(asleep.unwrap_or(text).into_bytes())
+            }
+            Err(_) if scheduled::asleep(&self.names.scratch, shown).is_some() => {
+                Err(self.refused("an event, in letters that are not UTF-8", Some(shown)))
+            }
+            Err(error) => Ok(error.into_bytes()),
+        }
+    }
+
+    /// Drops something. What is walkback's own and was there before the backup is not in it.
+    async fn drop_again(&mut self, sql: &[u8], shown: &str) -> Result<()> {
+        let outcome = self.do_again(sql, Some(shown)).await;
+        match outcome {
+            Err(error) if self.names.of_walkback(shown).is_some() && is_missing(&error) => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+/// Returns whether a failure says that what is dropped is not there: a table, a trigger, a routine, an event, a view.
+fn is_missing(error: &walkback_core::Error) -> bool {
+    let codes = ["1051", "1146", "1360", "1305", "1539", "1347", "4092"];
+    crate::error::sent_code(error).is_some_and(|code| codes.contains(&code))
 }
 
 /// Returns whether a statement ends the transaction that is open.
 fn is_definition(sql: &str) -> bool {
-    let first = significant_tokens(DialectKind::Mysql, sql);
+    let first = statement::tokens(sql);
     first.first().is_some_and(|token| {
         ["CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE"]
             .iter()
@@ -144,11 +175,25 @@ fn is_definition(sql: &str) -> bool {
 
 /// Returns whether a statement sets off triggers, functions or views.
 fn runs_bodies(sql: &str) -> bool {
-    let tokens = significant_tokens(DialectKind::Mysql, sql);
+    let tokens = statement::tokens(sql);
     statement::writes_rows(&tokens)
 }
 
-/// Returns whether a statement names a table of walkback's own.
-fn is_of_own_that_is_elsewhere(sql: &str) -> bool {
-    sql.contains(OWN)
+/// Returns whether it is what MariaDB sends in the place of an event that it takes this reader not to know.
+fn is_dummy(text: &[u8]) -> bool {
+    text.starts_with(b"# Dummy event replacing event type") && !text.contains(&b'\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_server_makes_up_is_no_statement() {
+        assert!(is_dummy(
+            b"# Dummy event replacing event type 160 that slave cannot handle."
+        ));
+        assert!(!is_dummy(b"# a comment\nDELETE FROM note"));
+        assert!(!is_dummy(b"# Dummy event replacing event type\nDELETE FROM note"));
+    }
 }

@@ -93,14 +93,32 @@ impl Names {
         if !is_here && !sql.to_lowercase().contains(&self.database.to_lowercase()) {
             return Verdict::Skip;
         }
-        let tokens = significant_tokens(DialectKind::Mysql, sql);
+        let tokens = tokens(sql);
         let Some(first) = tokens.first() else {
             return Verdict::Skip;
         };
+        let own = self.own_places(&tokens);
+        if self.is_named_unseen(&tokens, &own, sql) {
+            return Verdict::Refuse(format!(
+                "where it names the database `{}` is not clear",
+                self.database
+            ));
+        }
+        if let Some(why) = hides_what_it_does(&tokens) {
+            return if is_here || !own.is_empty() {
+                Verdict::Refuse(why.to_owned())
+            } else {
+                Verdict::Skip
+            };
+        }
         let is_one_of = |token: &Token<'_>, words: &[&str]| words.iter().any(|word| token.is_word(word));
         let known = [OBJECTS, OF_THE_SERVER].concat();
         let object = tokens.iter().skip(1).find(|token| is_one_of(token, &known));
         let is_definition = is_one_of(first, &["CREATE", "ALTER", "DROP", "RENAME"]);
+        let is_library = tokens.iter().any(|token| token.is_word("SONAME"));
+        if is_definition && is_library && object.is_some_and(|object| object.is_word("FUNCTION")) {
+            return Verdict::Skip;
+        }
         let is_of_the_server = object.is_some_and(|object| is_one_of(object, OF_THE_SERVER));
         if is_one_of(first, ELSEWHERE) || is_definition && is_of_the_server {
             return Verdict::Skip;
@@ -121,6 +139,12 @@ impl Names {
             Some(name) if is_alter => {
                 let (before, after) = (&sql[..name.offset], &sql[name.end()..]);
                 Verdict::Run(format!("{before}{}{after}", quoted(&self.scratch)))
+            }
+            // It is there.
+            Some(_)
+                if tokens[0].is_word("CREATE") && tokens.get(2).is_some_and(|token| token.is_word("IF")) =>
+            {
+                Verdict::Skip
             }
             Some(_) => Verdict::Refuse("the database as a whole was created or dropped".to_owned()),
             None if is_alter && is_here => {
@@ -157,8 +181,19 @@ impl Names {
         if !targets.iter().all(is_own) {
             return Verdict::Refuse("it changes tables of several databases".to_owned());
         }
+        if own.is_empty() && targets.iter().any(|name| name.schema.is_some()) {
+            return Verdict::Refuse("where it names the database is not clear".to_owned());
+        }
         if targets.iter().all(|name| self.leave.contains(&name.name)) {
             return Verdict::Skip;
+        }
+        if targets.iter().any(|name| self.leave.contains(&name.name)) {
+            return Verdict::Refuse(
+                "it changes tables of walkback's own journal together with others".to_owned(),
+            );
+        }
+        if tokens[0].is_word("CREATE") && tokens.get(1).is_some_and(|token| token.is_word("TEMPORARY")) {
+            return Verdict::Refuse("it makes a temporary table of its session".to_owned());
         }
         let is_unqualified = !is_here && targets.iter().any(|name| name.schema.is_none());
         if is_unqualified || !is_here && tokens[0].is_word("CREATE") {
@@ -221,6 +256,42 @@ impl Names {
         places.map(|(index, _)| index).collect()
     }
 
+    /// Returns whether the name of the database stands before a dot where the tokens do not tell it: such a statement may reach
+    /// the database itself.
+    fn is_named_unseen(&self, tokens: &[Token<'_>], own: &[usize], sql: &str) -> bool {
+        // Literals, other names and comments are blanks.
+        let mut text = vec![b' '; sql.len()];
+        for (index, token) in tokens.iter().enumerate() {
+            let is_quoted = matches!(token.kind, TokenKind::Text | TokenKind::QuotedName);
+            if !own.contains(&index) && (!is_quoted || self.is_own(token)) {
+                text[token.offset..token.end()].copy_from_slice(token.text.as_bytes());
+            }
+        }
+        let text = String::from_utf8_lossy(&text).to_lowercase();
+        super::bodies::places(&text, &self.database.to_lowercase()).any(|end| {
+            let behind = text[end..].strip_prefix(['`', '"']).unwrap_or(&text[end..]);
+            behind.trim_start().starts_with('.')
+        })
+    }
+
+    /// Returns whether everything that a statement writes to is of walkback's own: those names.
+    pub(super) fn of_walkback(&self, sql: &str) -> Option<Vec<String>> {
+        let statement = Statement {
+            sql: sql.to_owned(),
+            line: 1,
+            touches: Vec::new(),
+        };
+        let effect = walkback_sql::effect(DialectKind::Mysql, &statement);
+        let names: Vec<_> = effect
+            .actions
+            .iter()
+            .flat_map(written)
+            .map(|name| name.name)
+            .collect();
+        let is_own = !names.is_empty() && names.iter().all(|name| name.starts_with(super::apply::OWN));
+        is_own.then_some(names)
+    }
+
     fn is_own(&self, token: &Token<'_>) -> bool {
         name(token).is_some_and(|name| name == self.database.to_lowercase())
     }
@@ -241,6 +312,30 @@ fn name(token: &Token<'_>) -> Option<String> {
         TokenKind::Text if token.text.starts_with('"') => Some(inner().replace("\"\"", "\"").to_lowercase()),
         _ => None,
     }
+}
+
+/// Returns the tokens of a statement, also of what only this server executes of it.
+pub(super) fn tokens(sql: &str) -> Vec<Token<'_>> {
+    let mut tokens = significant_tokens(DialectKind::Mysql, sql);
+    tokens.retain(|token| !matches!(token.kind, TokenKind::ExecutableBegin | TokenKind::ExecutableEnd));
+    tokens
+}
+
+/// Says why it cannot be told what a statement does, if so.
+fn hides_what_it_does(tokens: &[Token<'_>]) -> Option<&'static str> {
+    let is = |index: usize, words: &[&str]| {
+        tokens
+            .get(index)
+            .is_some_and(|token| words.iter().any(|word| token.is_word(word)))
+    };
+    if is(0, &["SELECT", "DO", "CALL", "VALUES", "EXECUTE", "BEGIN"]) {
+        return Some("it calls a function or procedure, which may write anything");
+    }
+    let is_of_table = is(1, &["TABLE", "TABLES", "LOCAL", "NO_WRITE_TO_BINLOG"]);
+    if is(0, &["SET"]) && is(1, &["STATEMENT"]) || is(0, &["ANALYZE"]) && !is_of_table {
+        return Some("it runs another statement within it");
+    }
+    is(0, &["LOAD"]).then_some("it loads a file")
 }
 
 /// Returns whether a statement writes rows by itself, and so may set off triggers and call functions.

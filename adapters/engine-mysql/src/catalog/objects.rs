@@ -12,6 +12,7 @@ use super::is_own;
 use crate::context::Context;
 use crate::dialect::{KIND, quoted};
 use crate::link::Link;
+use crate::scheduled;
 
 /// What is said of an object whose definition the server keeps from this user.
 const HIDDEN: &str = "not shown to this user";
@@ -158,9 +159,14 @@ impl Link {
         ];
         let mut events = Vec::new();
         for name in rows.into_iter().flatten().flatten() {
-            let shown = self
+            let mut shown = self
                 .shown(&format!("SHOW CREATE EVENT {}", quoted(&name)), &columns)
                 .await?;
+            if let Some(text) = shown.get_mut("text")
+                && let Some(meant) = scheduled::as_meant(&self.place.config().database, &name, text)
+            {
+                *text = meant;
+            }
             events.push(object(ObjectKind::Event, &name, None, &shown));
         }
         Ok(events)

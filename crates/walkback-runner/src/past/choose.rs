@@ -5,13 +5,13 @@ use walkback_core::replay::{LogPosition, Replay};
 use walkback_core::{Cx, Error, ErrorKind, Result};
 use walkback_vault::{Manifest, PointKind, PointSummary};
 
-use super::{PREFIX, PastPlan, PastRequest, PastRoad};
+use super::{PastPlan, PastRequest, PastRoad};
 use crate::identity::moment as words;
-use crate::point::database_name;
+use crate::point::{self, database_name};
 use crate::runner::Runner;
 
 /// What the ids of points begin with that hold what was there at another moment than the one they were made at.
-const OF_ANOTHER_MOMENT: [&str; 2] = [PREFIX, "dump"];
+const OF_ANOTHER_MOMENT: [&str; 2] = [point::PAST, "dump"];
 
 /// How far a clock may be ahead of another before a moment is in the future.
 const AHEAD: TimeDelta = TimeDelta::seconds(1);

@@ -25,9 +25,6 @@ use crate::settings::{Policy, Settings};
 use crate::state::State;
 use crate::verify::Restored;
 
-/// What the ids of points begin with that hold a database as it was at a moment.
-const PREFIX: &str = "pitr";
-
 /// A moment to go back to.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -174,7 +171,7 @@ impl Runner {
         drop(session);
         let request = PointRequest {
             kind: PointKind::Backup,
-            prefix: PREFIX,
+            prefix: point::PAST,
             about: "",
             scope: &PointScope::Everything,
             description: Some(described.to_owned()),

@@ -270,7 +270,8 @@ fn is_safety(point: &SurveyedPoint) -> bool {
 
 /// Returns whether a person or a schedule made it: what runs make belongs to their runs.
 fn is_for_restores(point: &SurveyedPoint) -> bool {
-    point.info.as_ref().is_ok_and(|info| info.run_id.is_none()) && !is_safety(point)
+    let is_of_past = crate::point::is_of_past(&point.id);
+    point.info.as_ref().is_ok_and(|info| info.run_id.is_none()) && !is_safety(point) && !is_of_past
 }
 
 fn kind_of(point: &SurveyedPoint) -> Option<PointKind> {
