@@ -239,7 +239,17 @@ impl Names {
         for index in own {
             let token = &tokens[*index];
             text.push_str(&sql[from..token.offset]);
-            text.push_str(&quoted(&self.scratch));
+            // A name that begins with a digit is one only behind a name without quotes.
+            let is_digit_next = sql[token.end()..].starts_with('.')
+                && sql[token.end()..]
+                    .bytes()
+                    .nth(1)
+                    .is_some_and(|byte| byte.is_ascii_digit());
+            if is_digit_next {
+                text.push_str(&self.scratch);
+            } else {
+                text.push_str(&quoted(&self.scratch));
+            }
             from = token.end();
         }
         text.push_str(&sql[from..]);
@@ -427,6 +437,8 @@ mod tests {
                 "CREATE VIEW v AS SELECT * FROM other.x",
             ),
             ("INSERT INTO t VALUES ('app.x')", "INSERT INTO t VALUES ('app.x')"),
+            ("TRUNCATE TABLE app.2024_orders", "TRUNCATE TABLE s1.2024_orders"),
+            ("TRUNCATE TABLE \"app\".\"log\"", "TRUNCATE TABLE `s1`.\"log\""),
             (
                 "ALTER DATABASE `app` CHARACTER SET latin1",
                 "ALTER DATABASE `s1` CHARACTER SET latin1",
@@ -449,6 +461,8 @@ mod tests {
             "CREATE USER app@localhost",
             "INSERT INTO _walkback_runs VALUES (1)",
             "CREATE DATABASE other",
+            "CREATE DATABASE IF NOT EXISTS app",
+            "CREATE FUNCTION f RETURNS STRING SONAME 'f.so'",
             "",
         ] {
             assert_eq!(names.verdict("app", sql), Verdict::Skip, "{sql}");
@@ -473,6 +487,11 @@ mod tests {
             "UPDATE app.app SET a = 1",
             "INSERT INTO t SELECT * FROM other.x",
             "CREATE TABLE n AS SELECT * FROM `other`.x",
+            "SELECT f()",
+            "SET STATEMENT max_statement_time = 1 FOR DELETE FROM t",
+            "ANALYZE DELETE FROM t",
+            "CREATE TEMPORARY TABLE t (a int)",
+            "DROP TABLE _walkback_runs, t",
         ] {
             assert!(matches!(names.verdict("app", sql), Verdict::Refuse(_)), "{sql}");
         }
