@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_name_is_found_only_whole() {
         let found: Vec<_> = places("app.t `app`.t snapp.t app_2.t 'app'", "app").collect();
-        assert_eq!(found, [3, 8, 34]);
+        assert_eq!(found, [3, 10, 34]);
         assert_eq!(places("a", "").count(), 0);
     }
 }
