@@ -189,6 +189,13 @@ impl Journal<'_> {
         self.end(cx, outcome).await
     }
 
+    /// Returns what the journal says has become of a run.
+    pub(crate) async fn run_status(&mut self, cx: &Cx, id: &str) -> Result<Option<RunStatus>> {
+        let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = ?", tables::RUNS);
+        let found = self.records(cx, &sql, &[id.into()]).await?;
+        Ok(found.first().map(|run| run.status))
+    }
+
     /// Notes how far a run has come that is made of others.
     pub(crate) async fn note_stage(&mut self, cx: &Cx, id: &str, detail: &str) -> Result<()> {
         let sql = format!("UPDATE {} SET detail = ? WHERE id = ?", tables::RUNS);

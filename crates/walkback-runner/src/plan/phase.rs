@@ -7,8 +7,12 @@ use crate::report::Named;
 use crate::state::State;
 
 impl State {
-    /// Returns those of the pending migrations that one part is made of.
+    /// Returns those of the pending migrations that one part is made of. They have one order, over all branches: a part
+    /// ends at the first migration of any branch that belongs to the other.
     pub(crate) fn of_phase(&self, phase: Phase, pending: Vec<MigrationId>) -> Result<Vec<MigrationId>> {
+        if !pending.is_empty() && pending.iter().all(|id| self.phase_of(id).is_none()) {
+            return Err(without_phases(phase));
+        }
         let contracts = |id: &MigrationId| self.phase_of(id) == Some(Phase::Contract);
         let mut ids = pending.into_iter().peekable();
         if phase == Phase::Expand {
@@ -35,6 +39,16 @@ impl State {
         .hint("`walkback up --phase expand` applies what comes before the first contract migration")
         .hint("when no old code runs any more: `walkback up --phase contract`")
     }
+}
+
+/// Refuses to take a part of what has none: all of it would go, with what it drops.
+fn without_phases(phase: Phase) -> Error {
+    Error::new(
+        ErrorKind::Usage,
+        format!("no pending migration says which part it is, and `--phase {phase}` would not be one"),
+    )
+    .hint("`-- walkback: phase=expand` in the head of a script of `kind = \"sql\"` says so; other sources have no phases")
+    .hint("`walkback up` applies everything")
 }
 
 impl Plan {
@@ -79,6 +93,11 @@ impl PlannedStep {
                 "what was expanded before it stays as it is: once this one is recovered, `walkback up --phase contract` \
                  tries it again",
             );
+        }
+        if error.kind() == ErrorKind::Unavailable {
+            // It may have been lost in the middle of the commit.
+            return error
+                .hint("whether it has happened is not known: look at `walkback status` before you go on");
         }
         error
             .hint(format!(

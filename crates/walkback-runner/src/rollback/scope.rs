@@ -116,7 +116,7 @@ impl Planning<'_> {
         let run = &scope.run.id;
         let Some(after) = &scope.after else {
             return Err(Error::not_found(format!(
-                "run `{run}` (scope) changed definitions, or rows without a key, and what it changed is not kept row by row"
+                "what run `{run}` (scope) changed is not kept row by row: it changed definitions, or rows without a key, or the server cannot keep others from writing meanwhile"
             ))
             .hint(format!("`walkback rollback {} --type full` brings its tables back as a whole", scope.before)));
         };

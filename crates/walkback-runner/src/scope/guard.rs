@@ -63,6 +63,10 @@ impl Drop for Guard {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let Some(end) = self.end.take() else { return };
+        if let Some(handle) = &handle {
+            // Before it is looked at: whoever still has a clone of it goes on otherwise.
+            handle.abandon();
+        }
         if handle.is_some_and(|handle| handle.may_have_committed()) {
             tracing::warn!(
                 run = end.run,

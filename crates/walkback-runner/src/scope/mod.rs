@@ -4,6 +4,7 @@
 //! with its record, or nothing of it has. Where definitions end a transaction, a mark in the same transaction tells: it is
 //! in the journal exactly if something of the scope was committed before its end.
 
+mod allow;
 mod guard;
 mod recover;
 mod session;
@@ -23,7 +24,7 @@ use crate::execute::Execution;
 use crate::gate;
 use crate::plan::RunKind;
 use crate::runner::Runner;
-use crate::settings::Consent;
+use crate::settings::{Consent, Decision};
 use guard::Guard;
 
 pub(crate) use recover::ScopeRecovery;
@@ -185,7 +186,7 @@ impl MigrationTransaction {
         let ended = self.work(&cx, work, &handle).await;
         execution.take_session_back(&cx, &handle).await;
         let settled = Box::pin(self.settle(execution, &cx, &handle, ended)).await;
-        if !matches!(&settled, Err(Unsettled::HalfDone(_))) {
+        if !matches!(&settled, Err(Unsettled::HalfDone(_) | Unsettled::Panic(_, true))) {
             self.stage.finish();
         }
         guard.disarm();
@@ -193,7 +194,7 @@ impl MigrationTransaction {
             Ok(committed) => Ok(committed),
             Err(Unsettled::HalfDone(error) | Unsettled::Back(error)) => Err(error.into()),
             Err(Unsettled::Own(error)) => Err(error),
-            Err(Unsettled::Panic(payload)) => std::panic::resume_unwind(payload),
+            Err(Unsettled::Panic(payload, _)) => std::panic::resume_unwind(payload),
         }
     }
 
@@ -206,12 +207,17 @@ impl MigrationTransaction {
         let scope = self.runner.scope_of(&self.cx, &self.tables).await?;
         execution.record_scope(&cx).await?;
         let guard = Guard::new(&self.runner, &cx, &execution.run, self.stage.clone());
-        match execution.open_scope(&cx, &self.name, &scope).await {
+        let settings = self.runner.settings();
+        let is_refused = settings.policy.destructive == Decision::Refuse && !self.consent.destructive;
+        let spared = is_refused.then(|| settings.environment.clone());
+        match execution.open_scope(&cx, &self.name, &scope, spared).await {
             Ok(handle) => {
                 guard.watch(&handle);
                 Ok((execution, cx, handle, guard))
             }
             Err(error) => {
+                // Its transaction may have begun, and the end of the run must not be written in that.
+                execution.session.rollback(&cx.shielded()).await.ok();
                 let ended = Box::pin(execution.conclude(&cx, Err(error))).await;
                 guard.disarm();
                 ended.and(Err(Error::internal("a scope that has not begun ended well")))
@@ -255,11 +261,23 @@ impl MigrationTransaction {
         handle: &ScopeSession,
         ended: Ended<T, E>,
     ) -> Result<Committed<T>, Unsettled<E>> {
+        let mut done = None;
         let (error, own) = match ended {
-            Ended::Value(value) => match execution.commit_scope(cx, handle).await {
-                Ok(is_surgical) => return Ok(committed(execution, cx, handle, value, is_surgical).await),
-                Err(error) => (error, None),
-            },
+            Ended::Value(value) => {
+                let is_surgical = execution.keep_scope(cx, handle).await;
+                let kept = is_surgical.as_ref().is_ok_and(|kept| *kept);
+                let ended = match is_surgical {
+                    Ok(_) => execution.commit_scope(cx, handle).await,
+                    Err(error) => Err(error),
+                };
+                match ended {
+                    Ok(()) => return Ok(committed(execution, cx, handle, value, kept).await),
+                    Err(error) => {
+                        done = Some((value, kept));
+                        (error, None)
+                    }
+                }
+            }
             Ended::Stopped(error) => (error, None),
             Ended::Failed(own) => (Error::new(ErrorKind::Database, own.to_string()), Some(Ok(own))),
             Ended::Panicked(payload) => {
@@ -267,20 +285,17 @@ impl MigrationTransaction {
                 (Error::new(ErrorKind::Database, words), Some(Err(payload)))
             }
         };
-        let error = execution.take_scope_back(cx, handle, error).await;
+        let error = match (execution.take_scope_back(cx, handle, error).await, done) {
+            (None, Some((value, kept))) => return Ok(committed(execution, cx, handle, value, kept).await),
+            (error, _) => {
+                error.unwrap_or_else(|| Error::internal("the journal says that the scope is committed"))
+            }
+        };
         let error = match execution.conclude(cx, Err(error)).await {
             Err(error) => error,
             Ok(_) => Error::internal("a scope that was taken back ended well"),
         };
-        Err(match (error.kind() == ErrorKind::NeedsRecovery, own) {
-            (_, Some(Err(payload))) => {
-                tracing::error!(%error, "a scope ended with a panic");
-                Unsettled::Panic(payload)
-            }
-            (true, _) => Unsettled::HalfDone(error),
-            (false, Some(Ok(own))) => Unsettled::Own(own),
-            (false, None) => Unsettled::Back(error),
-        })
+        Err(Unsettled::of(error, own))
     }
 }
 
@@ -292,8 +307,23 @@ enum Unsettled<E> {
     Back(Error),
     /// It is taken back, for an error of the work.
     Own(E),
-    /// It is taken back, for a panic of the work.
-    Panic(Box<dyn Any + Send>),
+    /// For a panic of the work. With `true` it could not be taken back.
+    Panic(Box<dyn Any + Send>, bool),
+}
+
+impl<E> Unsettled<E> {
+    fn of(error: Error, own: Option<Result<E, Box<dyn Any + Send>>>) -> Self {
+        let is_half_done = error.kind() == ErrorKind::NeedsRecovery;
+        match (is_half_done, own) {
+            (_, Some(Err(payload))) => {
+                tracing::error!(%error, "a scope ended with a panic");
+                Self::Panic(payload, is_half_done)
+            }
+            (true, _) => Self::HalfDone(error),
+            (false, Some(Ok(own))) => Self::Own(own),
+            (false, None) => Self::Back(error),
+        }
+    }
 }
 
 /// Ends the run of a scope that is committed: nothing that fails now takes it back.

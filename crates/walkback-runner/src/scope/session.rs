@@ -1,35 +1,54 @@
 //! What the work of a scope is given: a session within the transaction of the scope.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use walkback_core::catalog::Schema;
 use walkback_core::engine::{Begin, SessionExt as _};
-use walkback_core::statement::Action;
 use walkback_core::value::{Row, Value};
 use walkback_core::{Cx, Dialect, Effect, Error, ErrorKind, Result, Session, Statement, TableName};
-
-use crate::reach::{self, Reach};
 
 /// A session within the transaction of a scope. Cheap to clone; of no use once the scope has ended.
 #[derive(Debug, Clone)]
 pub struct ScopeSession(Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
-    cx: Cx,
-    dialect: Arc<dyn Dialect>,
-    name: String,
+pub(super) struct Shared {
+    pub(super) cx: Cx,
+    pub(super) dialect: Arc<dyn Dialect>,
+    pub(super) name: String,
     /// The tables that may be changed, with the point that holds them. `None`: there is no store.
-    held: Option<Held>,
-    schema: Schema,
+    pub(super) held: Option<Held>,
+    pub(super) schema: Schema,
+    /// The environment, if its policy refuses what destroys, and nobody has allowed that.
+    pub(super) spared: Option<String>,
     open: Mutex<Option<Open>>,
     /// Whether something of the scope may be committed already.
-    may_have_committed: AtomicBool,
+    pub(super) may_have_committed: AtomicBool,
     /// Why the scope cannot be committed any more.
-    fault: Lock<Option<&'static str>>,
+    fault: Lock<Option<Fault>>,
+}
+
+/// Why a scope cannot be committed, whatever its work says.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// A statement was given up before its end.
+    GivenUp,
+    /// A transaction could not be ended or begun around a definition.
+    Broken,
+    /// The scope itself was dropped.
+    Dropped,
+}
+
+impl Fault {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::GivenUp => "a statement of it was given up before its end",
+            Self::Broken => "its transaction could not be ended or begun around a definition",
+            Self::Dropped => "its future was dropped",
+        }
+    }
 }
 
 /// What the point of a scope holds.
@@ -41,12 +60,14 @@ pub(super) struct Held {
 }
 
 #[derive(Debug)]
-struct Open {
-    session: Box<dyn Session>,
+pub(super) struct Open {
+    pub(super) session: Box<dyn Session>,
     /// What was sent and changes definitions: what comes after it may reach other tables by it.
-    definitions: Vec<(String, Effect)>,
+    pub(super) definitions: Vec<(String, Effect)>,
+    /// The temporary tables it has made.
+    pub(super) temporary: Vec<TableName>,
     /// The text that was looked at last and may be sent: work goes on with the same statement and other values.
-    allowed: Option<String>,
+    pub(super) allowed: Option<String>,
 }
 
 /// Says that a statement is under way; if its future is dropped, nobody knows what the session will answer next.
@@ -55,8 +76,30 @@ struct UnderWay<'a>(&'a Shared, bool);
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         if !self.1 {
-            self.0.set_fault("a statement of it was given up before its end");
+            self.0.set_fault(Fault::GivenUp);
         }
+    }
+}
+
+/// The session while a statement uses it. Whoever frees it drops it if the scope has a fault by then: of those who set one
+/// and could not have the session, each was waiting for such a one.
+struct InUse<'a> {
+    shared: &'a Shared,
+    open: Option<MutexGuard<'a, Option<Open>>>,
+}
+
+impl InUse<'_> {
+    fn usable(&mut self) -> Result<&mut Open> {
+        self.shared.check_fault()?;
+        let open = self.open.as_mut().and_then(|open| open.as_mut());
+        open.ok_or_else(|| self.shared.unusable())
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        self.open = None;
+        self.shared.drop_if_faulty();
     }
 }
 
@@ -65,13 +108,13 @@ impl ScopeSession {
         cx: &Cx,
         dialect: Arc<dyn Dialect>,
         name: &str,
-        held: Option<Held>,
-        schema: Schema,
+        (held, schema, spared): (Option<Held>, Schema, Option<String>),
         session: Box<dyn Session>,
     ) -> Self {
         let open = Open {
             session,
             definitions: Vec::new(),
+            temporary: Vec::new(),
             allowed: None,
         };
         Self(Arc::new(Shared {
@@ -80,6 +123,7 @@ impl ScopeSession {
             name: name.to_owned(),
             held,
             schema,
+            spared,
             open: Mutex::new(Some(open)),
             may_have_committed: AtomicBool::new(false),
             fault: Lock::new(None),
@@ -110,9 +154,9 @@ impl ScopeSession {
     /// Those of the database. `Usage` for a statement that begins or ends a transaction, `Refused` for one that changes
     /// a table that the point of the scope does not hold.
     pub async fn execute(&self, sql: &str, parameters: &[Value]) -> Result<u64> {
-        let mut open = self.0.open.lock().await;
-        let open = self.0.usable(&mut open)?;
-        let statement = self.0.allow(open, sql)?;
+        let mut in_use = self.0.in_use().await;
+        let open = in_use.usable()?;
+        let statement = self.0.allow(open, sql, parameters)?;
         let mut under_way = UnderWay(&self.0, false);
         let done = if self.0.commits(&statement) {
             self.0.define(open, &statement).await
@@ -120,7 +164,7 @@ impl ScopeSession {
             open.session.execute(&self.0.cx, &statement.sql, parameters).await
         };
         under_way.1 = true;
-        done
+        self.0.check_fault().and(done)
     }
 
     /// Runs one query with bound parameters, and returns its rows.
@@ -128,21 +172,17 @@ impl ScopeSession {
     /// # Errors
     /// As [`execute`](Self::execute).
     pub async fn query(&self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>> {
-        let mut open = self.0.open.lock().await;
-        let open = self.0.usable(&mut open)?;
-        let statement = self.0.allow(open, sql)?;
-        if self.0.commits(&statement) {
-            return Err(
-                Error::new(ErrorKind::Usage, "a definition gives no rows").hint("send it with `execute`")
-            );
-        }
+        let mut in_use = self.0.in_use().await;
+        let open = in_use.usable()?;
+        self.0.refuse_definition(sql)?;
+        let statement = self.0.allow(open, sql, parameters)?;
         let mut under_way = UnderWay(&self.0, false);
         let rows = open
             .session
             .fetch_all(&self.0.cx, &statement.sql, parameters)
             .await;
         under_way.1 = true;
-        rows
+        self.0.check_fault().and(rows)
     }
 
     /// Returns whether something of the scope may be committed before its end.
@@ -152,13 +192,19 @@ impl ScopeSession {
 
     /// Returns why the scope cannot be committed, whatever its work says.
     pub(super) fn fault(&self) -> Option<Error> {
-        let fault = *self.0.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        fault.map(|why| {
-            Error::new(
-                ErrorKind::Interrupted,
-                format!("the scope `{}` is not committed: {why}", self.0.name),
-            )
-            .hint("let each statement of a scope come to its end; a deadline for all of it is the context's to set")
+        let fault = self.0.fault_now()?;
+        let error = Error::new(
+            match fault {
+                Fault::GivenUp | Fault::Dropped => ErrorKind::Interrupted,
+                Fault::Broken => ErrorKind::Database,
+            },
+            format!("the scope `{}` is not committed: {}", self.0.name, fault.words()),
+        );
+        Some(match fault {
+            Fault::GivenUp => error.hint(
+                "let each statement of a scope come to its end; a deadline for all of it is the context's to set",
+            ),
+            Fault::Broken | Fault::Dropped => error,
         })
     }
 
@@ -170,7 +216,14 @@ impl ScopeSession {
     /// Takes the session from the work. `None`: it cannot be used any more.
     pub(super) async fn close(&self) -> Option<Box<dyn Session>> {
         let open = self.0.open.lock().await.take()?;
-        self.fault().is_none().then_some(open.session)
+        self.0.fault_now().is_none().then_some(open.session)
+    }
+
+    /// Takes the session from everybody who has a clone of this: the scope was dropped. One that is in use is dropped by
+    /// whoever uses it, once its statement answers.
+    pub(super) fn abandon(&self) {
+        self.0.set_fault(Fault::Dropped);
+        self.0.drop_if_faulty();
     }
 
     pub(super) fn name(&self) -> &str {
@@ -179,137 +232,65 @@ impl ScopeSession {
 }
 
 impl Shared {
-    fn set_fault(&self, why: &'static str) {
+    fn set_fault(&self, fault: Fault) {
         self.fault
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(why);
+            .get_or_insert(fault);
     }
 
-    fn usable<'o>(&self, open: &'o mut Option<Open>) -> Result<&'o mut Open> {
-        let is_faulty = self
-            .fault
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some();
-        open.as_mut().filter(|_| !is_faulty).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Usage,
-                format!("the session of the scope `{}` cannot be used any more", self.name),
-            )
-            .hint("it ends with the work that it was given to, and with a statement that was given up")
-        })
+    fn fault_now(&self) -> Option<Fault> {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether the server ends the transaction around a statement.
-    fn commits(&self, statement: &Statement) -> bool {
-        self.dialect.commits_implicitly(statement)
+    /// Drops the session of a scope with a fault, which rolls back what it has open. Nothing is waited for.
+    fn drop_if_faulty(&self) {
+        if self.fault_now().is_some()
+            && let Ok(mut open) = self.open.try_lock()
+        {
+            drop(open.take());
+        }
     }
 
-    /// Reads a statement, and refuses what would leave the scope.
-    fn allow(&self, open: &mut Open, sql: &str) -> Result<Statement> {
-        let mut statements = self.dialect.split(sql, Path::new("scope"))?;
-        let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
-            return Err(
-                Error::new(ErrorKind::Usage, "a scope runs one statement at a time")
-                    .hint("call `execute` once for each"),
-            );
-        };
-        if open.allowed.as_deref() == Some(sql) {
-            return Ok(statement);
-        }
-        let effect = self.dialect.effect(&statement);
-        if effect.actions.contains(&Action::Transaction) || self.dialect.refuses_transaction(&statement) {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("a scope is one transaction, and this {effect}"),
-            )
-            .with_context("statement", &statement.sql)
-            .hint(
-                "the scope begins and ends its transaction by itself; return an error to have it rolled back",
-            )
-            .hint(
-                "what the server refuses in a transaction belongs into a migration with `transaction=off`",
-            ));
-        }
-        self.refuse_unheld(open, &statement, &effect)?;
-        let is_unknown = effect
-            .actions
-            .iter()
-            .any(|one| matches!(one, Action::Unknown { .. }));
-        let may_commit =
-            self.commits(&statement) || is_unknown && !open.session.capability().transactional_ddl;
-        if may_commit {
-            self.may_have_committed.store(true, Ordering::SeqCst);
-        }
-        if is_of_rows(&effect) {
-            open.allowed = Some(sql.to_owned());
-        } else {
-            open.allowed = None;
-            open.definitions.push((statement.sql.clone(), effect));
-        }
-        Ok(statement)
-    }
-
-    /// Refuses a statement that changes what the point does not hold: nothing could bring that back.
-    fn refuse_unheld(&self, open: &Open, statement: &Statement, effect: &Effect) -> Result<()> {
-        let Some(held) = &self.held else {
-            if self.commits(statement) {
-                return Err(Error::new(
-                    ErrorKind::Refused,
-                    "this would commit what the scope has done, and there is no store to take it back from",
-                )
-                .with_context("statement", &statement.sql)
-                .hint("name a store in `stores` of the environment"));
-            }
-            return Ok(());
-        };
-        let Some(tables) = &held.tables else { return Ok(()) };
-        let mut effects = open.definitions.clone();
-        effects.push((statement.sql.clone(), effect.clone()));
-        let reach = Reach::new(&*self.dialect, &self.schema, true);
-        let refused = |message: String| {
-            Err(Error::new(ErrorKind::Refused, message)
-                .with_context("statement", &statement.sql)
-                .hint(
-                    "name every table in `tables(..)`, or leave that away: the point holds all of them then",
-                ))
-        };
-        let Some(touched) = reach.of_effects(&*self.dialect, &effects) else {
-            return refused(format!("which tables this changes cannot be told: it {effect}"));
-        };
-        let mut known = touched.iter().filter_map(|name| reach::find(&self.schema, name));
-        match known.find(|table| !tables.contains(&table.name)) {
-            Some(table) => refused(format!(
-                "this changes table `{}`, which the point of the scope `{}` does not hold",
-                table.name, self.name
-            )),
+    pub(super) fn check_fault(&self) -> Result<()> {
+        match self.fault_now() {
+            Some(_) => Err(self.unusable()),
             None => Ok(()),
+        }
+    }
+
+    fn unusable(&self) -> Error {
+        Error::new(
+            ErrorKind::Usage,
+            format!("the session of the scope `{}` cannot be used any more", self.name),
+        )
+        .hint("it ends with the work that it was given to, and with a statement that was given up")
+    }
+
+    async fn in_use(&self) -> InUse<'_> {
+        InUse {
+            shared: self,
+            open: Some(self.open.lock().await),
         }
     }
 
     /// Sends a definition that ends the transaction, between two transactions of the scope. The mark of the scope is
     /// committed with what came before it.
     async fn define(&self, open: &mut Open, statement: &Statement) -> Result<u64> {
-        open.session.commit(&self.cx).await?;
+        if let Err(error) = open.session.commit(&self.cx).await {
+            self.set_fault(Fault::Broken);
+            return Err(error);
+        }
         self.cx.step("scope.committed-before");
+        self.check_fault()?;
         let done = open.session.execute(&self.cx, &statement.sql, &[]).await;
         self.cx.step("scope.defined");
-        open.session.begin(&self.cx.shielded(), Begin::Write).await?;
+        self.check_fault()?;
+        if let Err(error) = open.session.begin(&self.cx.shielded(), Begin::Write).await {
+            // What came now would be committed at once.
+            self.set_fault(Fault::Broken);
+            return Err(error);
+        }
         done
     }
-}
-
-/// Returns whether a statement leaves all definitions as they are.
-fn is_of_rows(effect: &Effect) -> bool {
-    effect.actions.iter().all(|action| {
-        matches!(
-            action,
-            Action::Read
-                | Action::Session
-                | Action::Insert { .. }
-                | Action::Update { .. }
-                | Action::Delete { .. }
-        )
-    })
 }

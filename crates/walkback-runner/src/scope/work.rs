@@ -37,6 +37,7 @@ impl Execution<'_> {
         cx: &Cx,
         name: &str,
         scope: &PointScope,
+        spared: Option<String>,
     ) -> Result<ScopeSession> {
         let point = self.begin_with_point(cx, name, scope).await?;
         if !self.session.capability().transactional_ddl {
@@ -56,7 +57,13 @@ impl Execution<'_> {
         let spare = self.runner.connect(cx, Access::Write).await?;
         let session = std::mem::replace(&mut self.session, spare);
         let dialect = Arc::clone(&self.dialect);
-        Ok(ScopeSession::new(cx, dialect, name, held, schema, session))
+        Ok(ScopeSession::new(
+            cx,
+            dialect,
+            name,
+            (held, schema, spared),
+            session,
+        ))
     }
 
     /// Makes the point of a scope and begins its transaction, in which nobody else writes to the tables of the point: what
@@ -116,13 +123,17 @@ impl Execution<'_> {
         }
     }
 
-    /// Commits the work with the end of its run. Returns whether what it changed is kept row by row.
-    pub(super) async fn commit_scope(&mut self, cx: &Cx, handle: &ScopeSession) -> Result<bool> {
+    /// Keeps what the work has changed, where that can be told row by row. Returns whether it is kept.
+    pub(super) async fn keep_scope(&mut self, cx: &Cx, handle: &ScopeSession) -> Result<bool> {
+        match handle.point() {
+            Some(point) if !handle.may_have_committed() => self.keep_work(cx, handle.name(), point).await,
+            _ => Ok(false),
+        }
+    }
+
+    /// Commits the work with the end of its run.
+    pub(super) async fn commit_scope(&mut self, cx: &Cx, handle: &ScopeSession) -> Result<()> {
         let (run, name) = (self.run.id.clone(), short(handle.name()));
-        let kept = match handle.point() {
-            Some(point) if !handle.may_have_committed() => self.keep_work(cx, handle.name(), point).await?,
-            _ => false,
-        };
         if !self.session.capability().transactional_ddl {
             self.journal().forget_statements(cx, &run, &name).await?;
         }
@@ -144,12 +155,16 @@ impl Execution<'_> {
         committed.wrap(|| format!("the scope `{}` could not be committed", handle.name()))?;
         cx.step("scope.committed");
         self.report.outcome = Some(detail);
-        Ok(kept)
+        Ok(())
     }
 
     /// Keeps the tables of the point as the work leaves them, so that it can be taken back without what others write
-    /// afterwards. It cannot be where definitions were changed, or rows cannot be told apart.
+    /// afterwards. It cannot be where definitions were changed, or rows cannot be told apart; and where the server keeps
+    /// nobody else from writing meanwhile, what others wrote would be taken for the work of the scope.
     async fn keep_work(&mut self, cx: &Cx, name: &str, point: &str) -> Result<bool> {
+        if !self.session.capability().holds_tables {
+            return Ok(false);
+        }
         let before = self.open_point(cx, point).await?;
         let now = self.runner.schema(cx, &mut *self.session).await?;
         if !SchemaDelta::between(&before.schema, &now).is_of_rows_only() {
@@ -177,22 +192,41 @@ impl Execution<'_> {
     }
 
     /// Takes back what a scope has done: by its transaction, and by its point what was committed before. Returns the error
-    /// that is to be reported.
-    pub(super) async fn take_scope_back(&mut self, cx: &Cx, handle: &ScopeSession, error: Error) -> Error {
+    /// that is to be reported, or nothing if all of it is committed: the answer to its commit was lost.
+    pub(super) async fn take_scope_back(
+        &mut self,
+        cx: &Cx,
+        handle: &ScopeSession,
+        error: Error,
+    ) -> Option<Error> {
         let cx = &cx.shielded();
-        // There is none where its session was given up.
-        self.session.rollback(cx).await.ok();
+        let rolled_back = self.session.rollback(cx).await;
         cx.step("scope.rolled-back");
         let name = handle.name();
-        let undone = match self.is_marked(cx).await {
-            Ok(false) => {
-                self.taken_back = Some(format!("rolled back the transaction of the scope `{name}`"));
-                return error;
-            }
-            Ok(true) => self.bring_back(cx, handle).await,
-            Err(second) => Err(second),
+        let standing = match rolled_back {
+            Ok(()) => self.standing(cx).await,
+            // Its session is lost or was given up, or a failed commit has ended its transaction: what is committed, another
+            // session knows for certain.
+            Err(_) => match self.connect_again(cx).await {
+                Ok(()) => self.standing(cx).await,
+                Err(second) => Err(second),
+            },
         };
-        match undone {
+        let undone = match standing {
+            Ok(Standing::Done) => {
+                let warning = format!("it is committed, and the answer to that was lost: {error}");
+                self.report.warnings.push(warning);
+                self.report.outcome = Some(format!("scope `{name}`"));
+                return None;
+            }
+            Ok(Standing::Nothing) => {
+                self.taken_back = Some(format!("rolled back the transaction of the scope `{name}`"));
+                return Some(error);
+            }
+            Ok(Standing::HalfDone) => self.bring_back(cx, handle).await,
+            Err(second) => return Some(not_known(error, name, &second)),
+        };
+        Some(match undone {
             Ok(()) => {
                 self.taken_back = Some(format!("took the scope `{name}` back to its point"));
                 error
@@ -203,16 +237,28 @@ impl Execution<'_> {
                 ))
                 .with_kind(ErrorKind::NeedsRecovery)
                 .hint("run `walkback recover`; it says what it found and what it will do, and asks"),
-        }
+        })
     }
 
-    /// Returns whether something of the scope is committed: its mark is, then.
-    async fn is_marked(&mut self, cx: &Cx) -> Result<bool> {
-        if self.session.capability().transactional_ddl {
-            return Ok(false);
-        }
+    /// Goes on with a new session, once the server is done with what the lost one had begun.
+    async fn connect_again(&mut self, cx: &Cx) -> Result<()> {
+        self.session = self.runner.connect(cx, Access::Write).await?;
+        lock::take_work(self.runner, cx, SCOPE, &mut *self.session).await
+    }
+
+    /// Returns how much of the scope is committed. The end of its run is, if all of it is; its mark is, if a part.
+    async fn standing(&mut self, cx: &Cx) -> Result<Standing> {
         let run = self.run.id.clone();
-        Ok(!self.journal().statements_of(cx, &run).await?.is_empty())
+        if self.journal().run_status(cx, &run).await? == Some(RunStatus::Done) {
+            return Ok(Standing::Done);
+        }
+        let is_marked = !self.session.capability().transactional_ddl
+            && !self.journal().statements_of(cx, &run).await?.is_empty();
+        Ok(if is_marked {
+            Standing::HalfDone
+        } else {
+            Standing::Nothing
+        })
     }
 
     async fn bring_back(&mut self, cx: &Cx, handle: &ScopeSession) -> Result<()> {
@@ -239,6 +285,23 @@ impl Execution<'_> {
         cx.step("scope.restored");
         Ok(())
     }
+}
+
+/// How much of a scope is committed.
+enum Standing {
+    Nothing,
+    HalfDone,
+    Done,
+}
+
+/// Says that the database could not be asked what became of a scope.
+fn not_known(error: Error, name: &str, second: &Error) -> Error {
+    error
+        .wrap(format!(
+            "whether the scope `{name}` is committed is not known: the database does not answer ({second})"
+        ))
+        .with_kind(ErrorKind::NeedsRecovery)
+        .hint("once it answers, `walkback status` and `walkback audit` tell; do not run the scope again before that")
 }
 
 /// Returns a name as the journal keeps it.
