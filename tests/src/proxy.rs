@@ -87,6 +87,12 @@ impl Proxy {
         }
     }
 
+    /// Cuts at the next request, whatever number `cut` has.
+    pub fn cut_next(&self, cut: Cut) {
+        let request = self.requests() + 1;
+        *locked(&self.shared.cut) = Some(Cut { request, ..cut });
+    }
+
     /// Returns how many requests there were.
     #[must_use]
     pub fn requests(&self) -> usize {

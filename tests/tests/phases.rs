@@ -15,6 +15,8 @@ fn main() -> ExitCode {
                 a_contraction_that_is_killed_leaves_what_is_expanded,
                 a_phase_is_expand_or_contract,
                 a_deployment_expands_and_leaves_the_contraction,
+                what_has_no_phase_has_no_part,
+                a_part_ends_where_any_branch_begins_the_other,
             ],
             MYSQL => [a_contraction_that_fails_half_way_is_taken_back_without_its_transaction],
         },
@@ -280,4 +282,44 @@ fn a_phase_is_expand_or_contract(backend: Backend) {
         "{}",
         output.transcript()
     );
+}
+
+/// The story: where nothing says which part it is, `--phase expand` applied all of it, with what it drops.
+fn what_has_no_phase_has_no_part(backend: Backend) {
+    let sandbox = project(backend);
+    for name in ["002_add", "003_drop", "004_more"] {
+        sandbox.remove(&format!("migrations/{name}"));
+    }
+    // Nothing is pending: that is as it should be.
+    sandbox.ok(&["up", "--phase", "expand", "-y"]);
+    sandbox.migration("002_plain", "ALTER TABLE people ADD COLUMN size INTEGER;", "");
+    sandbox.migration("003_plain", "DROP TABLE people;", "");
+    let before = sandbox.contents();
+    for phase in ["expand", "contract"] {
+        let output = sandbox.run(&["up", "--phase", phase, "-y"]);
+        assert_eq!(output.code, Some(2), "{}", output.transcript());
+        assert!(output.stderr.contains("phase=expand"), "{}", output.transcript());
+        sandbox.assert_contents(&before, "after the refusal");
+    }
+    // One of them says it: those without go with what expands.
+    sandbox.migration("003_plain", "-- walkback: phase=contract\nDROP TABLE people;", "");
+    sandbox.ok(&["up", "--phase", "expand", "-y"]);
+    assert_eq!(sandbox.status()["applied"], 2);
+}
+
+fn a_part_ends_where_any_branch_begins_the_other(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration(
+        "004_more",
+        "-- walkback: parents=002_add phase=expand\nCREATE TABLE more (id INTEGER NOT NULL PRIMARY KEY);",
+        "",
+    );
+    sandbox.ok(&["up", "--phase", "expand", "-y"]);
+    assert_eq!(
+        names(&sandbox.status()["pending"]),
+        ["003_drop contract", "004_more expand"]
+    );
+    sandbox.ok(&["up", "--phase", "contract", "-y"]);
+    sandbox.ok(&["up", "--phase", "expand", "-y"]);
+    assert_eq!(sandbox.status()["applied"], 4);
 }

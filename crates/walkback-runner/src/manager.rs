@@ -23,6 +23,7 @@ pub struct RollbackManager {
     runner: Runner,
     cx: Cx,
     consent: Consent,
+    on_conflict: OnConflict,
 }
 
 /// What [`RollbackManager::execute`] would do. Nothing in it has happened.
@@ -40,6 +41,7 @@ impl RollbackManager {
             runner,
             cx: Cx::background(),
             consent: Consent::default(),
+            on_conflict: OnConflict::default(),
         }
     }
 
@@ -54,6 +56,14 @@ impl RollbackManager {
     #[must_use]
     pub fn with_consent(mut self, consent: Consent) -> Self {
         self.consent = consent;
+        self
+    }
+
+    /// Returns the same manager with what becomes of cells and rows that were changed again since: see
+    /// [`execute`](Self::execute) by `Surgical` or `Partial`.
+    #[must_use]
+    pub fn with_on_conflict(mut self, on_conflict: OnConflict) -> Self {
+        self.on_conflict = on_conflict;
         self
     }
 
@@ -139,7 +149,7 @@ impl RollbackManager {
         let request = RollbackRequest {
             what: RollbackWhat::Point(id.to_owned()),
             kind,
-            on_conflict: OnConflict::default(),
+            on_conflict: self.on_conflict,
         };
         let plan = Box::pin(self.runner.plan_rollback(&self.cx, &request)).await?;
         Ok(Way::Rollback(Box::new(plan)))

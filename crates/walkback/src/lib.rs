@@ -85,7 +85,7 @@ pub use walkback_core::{
 pub use walkback_runner::vault;
 pub use walkback_runner::{
     Actor, Committed, Confirmation, Consent, Decision, DownTarget, LoadFormat, LoadOptions, LoadPlan,
-    LoadReport, MaxFailures, MigrationTransaction, Plan, Policy, RestorePlan, RollbackKind, RollbackManager,
-    RollbackPlan, RollbackRequest, RollbackWhat, RunRecord, RunReport, RunStatus, Runner, ScopeSession,
-    Settings, Status, UpTarget, Verdict,
+    LoadReport, Loss, MaxFailures, MigrationTransaction, OnConflict, Plan, Policy, RestorePlan, RollbackKind,
+    RollbackManager, RollbackPlan, RollbackRequest, RollbackWhat, RunRecord, RunReport, RunStatus, Runner,
+    ScopeSession, Settings, Status, UpTarget, Verdict,
 };

@@ -403,6 +403,8 @@ fn what_expands_takes_nothing_away_from_old_code() {
             "CREATE INDEX i ON t (a);",
             "UPDATE t SET a = 1;",
             "CREATE TABLE n (a INTEGER); ALTER TABLE n ADD COLUMN b INTEGER NOT NULL; DROP TABLE n;",
+            "DROP VIEW v; CREATE VIEW v AS SELECT a, b FROM t;",
+            "CREATE VIEW w AS SELECT a FROM t; DROP VIEW w;",
         ] {
             assert_eq!(narrow(kind, sql), None, "{kind} {sql}");
         }

@@ -52,7 +52,9 @@ fn narrows(dialect: &dyn Dialect, step: &Step<'_>) -> Option<(Level, &'static st
         Action::Truncate { table } | Action::Delete { table } if !is_new(table) => {
             Some((Level::Error, "old code still reads these rows"))
         }
-        Action::Drop { kind, .. } if is_read(*kind) => Some((Level::Error, "old code may still use it")),
+        Action::Drop { kind, name, .. } if is_read(*kind) && !is_made(step, *kind, name) => {
+            Some((Level::Error, "old code may still use it"))
+        }
         Action::AddColumn { table, .. } if !is_new(table) && demands(dialect, &step.statement.sql) => Some((
             Level::Error,
             "it is `NOT NULL` without a default, and old code does not fill it",
@@ -60,6 +62,16 @@ fn narrows(dialect: &dyn Dialect, step: &Step<'_>) -> Option<(Level, &'static st
         Action::AlterColumn { table, .. } if !is_new(table) => alters(dialect, &step.statement.sql),
         _ => None,
     }
+}
+
+/// Returns whether the same script makes such an object: before, so that no old code knows it, or afterwards, in the place of
+/// the old one.
+fn is_made(step: &Step<'_>, kind: ObjectKind, dropped: &TableName) -> bool {
+    let mut actions = step.earlier.iter().chain(&step.later);
+    actions.any(|action| match action {
+        Action::Create { kind: made, name, .. } => *made == kind && same_table(name, dropped),
+        _ => false,
+    })
 }
 
 /// Returns whether applications use such an object by its name.
