@@ -311,7 +311,7 @@ fn a_part_ends_where_any_branch_begins_the_other(backend: Backend) {
     let sandbox = project(backend);
     sandbox.migration(
         "004_more",
-        "-- walkback: parents=002_add phase=expand\nCREATE TABLE more (id INTEGER NOT NULL PRIMARY KEY);",
+        "-- walkback: parents=002\n-- walkback: phase=expand\nCREATE TABLE more (id INTEGER NOT NULL PRIMARY KEY);",
         "",
     );
     sandbox.ok(&["up", "--phase", "expand", "-y"]);
