@@ -222,7 +222,8 @@ pub(crate) fn a_commit_without_an_answer_is_looked_up(backend: Backend) {
         assert!(proxy.has_cut(), "the commit was not cut");
         assert!(scope.is_finished());
         assert!(sandbox.status()["unfinished"].is_null());
-        if after_answer {
+        // PostgreSQL may be asked something before the commit, and that be what is cut: what is said has to be so either way.
+        if after_answer && (backend.is_mysql() || done.is_ok()) {
             let done = done.expect("it is committed");
             assert!(!done.warnings.is_empty(), "the answer was lost");
             assert_eq!(rows(&sandbox), AFTER);
