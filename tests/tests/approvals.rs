@@ -14,6 +14,9 @@ fn main() -> ExitCode {
                 what_changed_since_the_approval_is_refused,
                 walking_back_needs_no_approval,
                 a_deployment_runs_an_approved_plan,
+                an_approved_plan_runs_once,
+                what_is_half_done_goes_forward_only_as_it_was_approved,
+                a_sync_that_could_not_go_up_does_not_walk_back,
             ],
             &[Backend::Sqlite] => [
                 a_plan_changed_by_a_byte_is_refused,
@@ -190,6 +193,74 @@ fn a_deployment_runs_an_approved_plan(backend: Backend) {
         &sandbox.run(&["deploy", "dev", "-y", "--plan", "plan.json"]),
         "no longer good",
     );
+}
+
+fn an_approved_plan_runs_once(backend: Backend) {
+    let sandbox = project(backend);
+    approved(&sandbox);
+    sandbox.ok(&UP);
+    sandbox.ok(&["rollback", "-y"]);
+    refused(&sandbox.run(&UP), "before the last run in this database");
+    approved(&sandbox);
+    sandbox.ok(&UP);
+}
+
+fn what_is_half_done_goes_forward_only_as_it_was_approved(backend: Backend) {
+    let sandbox = project(backend);
+    let text = "-- walkback: transaction=off\nCREATE TABLE b (id INTEGER PRIMARY KEY);\nCREATE TABLE c (id INTEGER PRIMARY KEY);\n";
+    sandbox.migration("002_loose", text, "");
+    let mut seen = 0;
+    for step in 1.. {
+        approved(&sandbox);
+        if sandbox.killed_at(step, &UP).is_none() {
+            break;
+        }
+        let planned = sandbox.run(&["recover", "--forward", "--dry-run"]);
+        let half_done = planned.stdout.contains("in the middle of");
+        if half_done && planned.code == Some(0) {
+            seen += 1;
+            sandbox.write(
+                "migrations/002_loose/up.sql",
+                &format!("{text}CREATE TABLE d (id INTEGER PRIMARY KEY);\n"),
+            );
+            let forward = sandbox.run(&["recover", "--forward", "-y"]);
+            assert!(forward.code != Some(0), "{}", forward.transcript());
+            assert!(
+                forward.stderr.contains("nobody has approved"),
+                "{}",
+                forward.transcript()
+            );
+            sandbox.write("migrations/002_loose/up.sql", text);
+            if seen > 1 {
+                sandbox.ok(&["recover", "--forward", "-y"]);
+                break;
+            }
+        }
+        sandbox.ok(&["recover", "-y"]);
+        sandbox.run(&["rollback", "-y"]);
+    }
+    assert!(seen > 0, "never half-done");
+}
+
+fn a_sync_that_could_not_go_up_does_not_walk_back(backend: Backend) {
+    let sandbox = project(backend);
+    sandbox.migration(
+        "002_gone",
+        "CREATE TABLE gone (id INTEGER PRIMARY KEY);",
+        "DROP TABLE gone;",
+    );
+    approved(&sandbox);
+    sandbox.ok(&UP);
+    sandbox.remove("migrations/002_gone");
+    sandbox.migration("003_new", "CREATE TABLE new_one (id INTEGER PRIMARY KEY);", "");
+    refused(&sandbox.run(&["sync", "-y"]), "applies only plans");
+    assert_eq!(
+        sandbox.value("SELECT count(*) FROM gone"),
+        "0",
+        "it is still there"
+    );
+    sandbox.remove("migrations/003_new");
+    sandbox.ok(&["sync", "-y"]);
 }
 
 fn a_plan_changed_by_a_byte_is_refused(backend: Backend) {
@@ -372,7 +443,14 @@ fn what_cannot_be_used_is_said(backend: Backend) {
     );
     let no_plan = sandbox.run(&["approve", "walkback.toml"]);
     assert_eq!(no_plan.code, Some(8), "{}", no_plan.transcript());
+    let desktop = key(&sandbox, "ann3", "").replace("ann3@", "Ann@desktop.");
+    let laptop = fs::read_to_string(sandbox.path("ann.pub")).expect("a key");
+    let twice = format!(
+        "approvals = 2\napprovers = [\"{}\", \"{desktop}\"]",
+        laptop.trim()
+    );
     for (lines, why) in [
+        (twice.as_str(), "keys of one person are one approver"),
         ("approvals = 1", "wants more than `approvers` lists"),
         (
             "approvals = 1\napprovers = [\"ann\"]",

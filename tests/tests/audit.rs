@@ -128,7 +128,13 @@ fn what_was_done_and_what_was_refused_is_in_the_audit(backend: Backend) {
         ),
         1
     );
-    assert_eq!(lines(&sandbox).len(), 3, "the refusal is in the store already");
+    assert_eq!(lines(&sandbox).len(), 2, "the next run copies the refusal");
+    let waiting = assert_whole(&sandbox, "after a refusal");
+    assert!(
+        waiting.stdout.contains("(1 more with the next run that ends)"),
+        "{}",
+        waiting.transcript()
+    );
     sandbox.ok(&["down", "-y", "--ticket", "OPS-2", "--allow-lossy"]);
     assert_eq!(
         sandbox.value("SELECT lost FROM _walkback_audit WHERE event = 'ended' AND ticket = 'OPS-2'"),
@@ -186,6 +192,8 @@ fn what_somebody_changes_is_found_and_named(backend: Backend) {
         ("user_name", "'nobody'"),
         ("process_id", "1"),
         ("ticket", "'OPS-9'"),
+        ("event", "NULL, user_name = 'nobody', detail = NULL"),
+        ("event", "'', user_name = 'nobody'"),
     ] {
         sandbox.sql(&format!(
             "UPDATE _walkback_audit SET {column} = {value} WHERE seq = 3"
@@ -258,6 +266,12 @@ fn what_somebody_takes_away_as_a_whole_is_found_by_the_store(backend: Backend) {
     sandbox.sql("DELETE FROM _walkback_meta WHERE name = 'audit'");
     sandbox.ok(&["up", "-y"]);
     assert_wrong(&sandbox, "local", 6, "its audit was removed");
+    let chain = row["chain"].as_str().expect("a chain");
+    let unknown = sandbox.run(&["audit", "--acknowledge", "nowhere"]);
+    assert_eq!(unknown.code, Some(1), "{}", unknown.transcript());
+    sandbox.ok(&["audit", "--acknowledge", chain, "--reason", "made anew"]);
+    assert_eq!(entries(&sandbox, "event = 'noted' AND reason = 'made anew'"), 1);
+    assert_whole(&sandbox, "that is known");
 }
 
 fn a_run_killed_at_any_step_is_in_a_whole_audit(backend: Backend) {
@@ -325,6 +339,14 @@ fn a_store_that_was_away_catches_up(backend: Backend) {
     sandbox.ok(&["up", "-y"]);
     assert_eq!(lines(&sandbox).len(), 6);
     assert_whole(&sandbox, "caught up");
+    // One that was never written to has nothing yet, and lacks nothing.
+    let text = fs::read_to_string(sandbox.path("walkback.toml")).expect("a configuration");
+    sandbox.write(
+        "walkback.toml",
+        &text.replace(".walkback/vault", ".walkback/other"),
+    );
+    let new = assert_whole(&sandbox, "a new store");
+    assert!(new.stdout.contains("(6 more"), "{}", new.transcript());
 }
 
 fn many_refused_at_once_are_all_in_one_chain(backend: Backend) {
@@ -396,8 +418,15 @@ fn an_encrypted_store_has_only_the_hashes(backend: Backend) {
     let lines = lines(&sandbox);
     assert_eq!(lines.len(), 2);
     let names: Vec<&String> = lines[0].as_object().expect("an object").keys().collect();
-    assert_eq!(names, ["seq", "chain", "noted_at", "previous_hash", "entry_hash"]);
+    assert_eq!(
+        names,
+        ["seq", "chain", "noted_at", "previous_hash", "entry_hash", "about"]
+    );
     assert_whole(&sandbox, "encrypted");
     sandbox.sql("UPDATE _walkback_audit SET reason = 'none' WHERE seq = 1");
     assert_wrong(&sandbox, "database", 1, "entry 1 was edited");
+    sandbox.sql("DELETE FROM _walkback_audit");
+    sandbox.sql("DELETE FROM _walkback_meta WHERE name = 'audit'");
+    sandbox.ok(&["down", "-y"]);
+    assert_wrong(&sandbox, "local", 2, "its audit was removed");
 }

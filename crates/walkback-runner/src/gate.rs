@@ -22,7 +22,7 @@ pub(crate) fn plan(runner: &Runner, cx: &Cx, plan: &Plan, consent: &Consent) -> 
         hours(settings, cx)?;
     }
     if goes_up {
-        approval::needed(runner, plan)?;
+        approval::needed(runner, cx, plan)?;
     }
     loss(settings, &plan.loss, consent)?;
     if settings.policy.destructive != Decision::Refuse || consent.destructive {
@@ -40,6 +40,13 @@ pub(crate) fn plan(runner: &Runner, cx: &Cx, plan: &Plan, consent: &Consent) -> 
         ),
     )
     .hint("run it with `--allow-destructive` if that is meant"))
+}
+
+/// Lets a scope in code through, or says what is missing.
+pub(crate) fn scope(settings: &Settings, cx: &Cx, consent: &Consent) -> Result<()> {
+    change(settings, consent)?;
+    hours(settings, cx)?;
+    approval::needed_by_code(settings)
 }
 
 /// Lets a rollback through, or says what is missing.

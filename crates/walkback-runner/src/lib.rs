@@ -67,7 +67,7 @@ mod watch;
 pub use abort::{AbortReport, SilentSession, UnlockPlan};
 pub use advise::{Advice, Symptom};
 pub use approval::{
-    Approval, Approver, NAMESPACE, PlanContent, PlanFile, PlanTarget, SigningKey, StepContent,
+    Approval, Approver, History, NAMESPACE, PlanContent, PlanFile, PlanTarget, SigningKey, StepContent,
 };
 pub use audit::{AuditFinding, AuditVerification, AuditedStore};
 pub use changes::{ChangesPlan, Conflict, KeptWrites, OnConflict, PutAside, Rescued, TableChanges, Waiting};

@@ -6,6 +6,7 @@ use serde::Serialize;
 use walkback_core::Access;
 use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Phase, Result, Session};
 
+use crate::approval::{self, NOT_APPROVED};
 use crate::execute::{BEGUN_BACK, ByJournal, Execution, Progress, has_ways_back};
 use crate::gate;
 use crate::hooks::left_by;
@@ -238,8 +239,17 @@ impl Runner {
             None => false,
         };
         let point = self.right_point(cx, state, points, is_up).await?;
+        let step = self.step_of(cx, state, plan).await;
+        let is_approved = match &step {
+            Ok(step) => {
+                let mut journal = Journal::new(session, &*dialect);
+                approval::may_go_on(self, cx, &mut journal, (&plan.run, step)).await?
+            }
+            Err(_) => true,
+        };
         let now = self.schema(cx, session).await?;
-        let forward = match self.step_of(cx, state, plan).await {
+        let forward = match step {
+            Ok(_) if !is_approved => Err(NOT_APPROVED.to_owned()),
             Ok(_) if is_taken_back => Err(BEGUN_BACK.to_owned()),
             Ok(_) if is_up && point.is_none() => Err("no point holds the schema before it".to_owned()),
             Ok(step) => Progress::of(&step, &state.half_done, &undo, &now)
@@ -388,6 +398,15 @@ impl Execution<'_> {
     /// Runs what is left of a half-done script.
     async fn forward(&mut self, cx: &Cx, plan: &RecoverPlan) -> Result<()> {
         let step = self.runner.step_of(cx, &self.state, plan).await?;
+        let (runner, dialect) = (self.runner, self.dialect.clone());
+        let mut journal = Journal::new(&mut *self.session, &*dialect);
+        if !approval::may_go_on(runner, cx, &mut journal, (&plan.run, &step)).await? {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("`{}` cannot go on: {NOT_APPROVED}", step.name),
+            )
+            .hint("`walkback recover --back` takes it back"));
+        }
         let mut before = None;
         if step.direction == Direction::Up
             && let Some(point) = &plan.point

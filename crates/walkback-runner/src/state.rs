@@ -35,6 +35,9 @@ pub(crate) struct State {
     pub(crate) rescues: Vec<RescueRow>,
     /// What migrations have moved aside instead of dropping it, oldest first.
     pub(crate) deprecated: Vec<DeprecatedRow>,
+    /// The chain of the audit, and the last run: what an approved plan is good for.
+    pub(crate) chain: Option<String>,
+    pub(crate) last_run: Option<String>,
     /// Runs that never ended.
     pub(crate) unfinished: Vec<RunRecord>,
     /// The heads that the last run left, where other tools may have moved them since.
@@ -81,7 +84,10 @@ impl State {
         }
         let mut journal = Journal::new(session, &*dialect);
         let mut left_by_last_run = None;
+        let (mut chain, mut last_run) = (None, None);
         if has_journal {
+            chain = journal.audit_head(cx).await?.map(|head| head.chain);
+            last_run = journal.last_run(cx, runner.outer_run()).await?;
             left_by_last_run = match &shown {
                 Shown::Moved(heads) => Some(heads.clone()),
                 _ => crate::others::left_by_last_run(cx, &mut journal, &format).await?,
@@ -113,6 +119,8 @@ impl State {
             stored,
             rescues,
             deprecated,
+            chain,
+            last_run,
             unfinished,
             left_by_last_run,
             shown,

@@ -52,29 +52,35 @@ impl Vault {
         Ok(chains)
     }
 
-    /// Returns the lines of a day; none where it has no file.
+    /// Returns what the file of a day holds, a line each; nothing where there is none.
     ///
     /// # Errors
     /// `Damaged` if it is no text, and fails if the store does.
-    pub async fn audit_lines(&self, cx: &Cx, chain: &str, date: &str) -> Result<Vec<String>> {
+    pub async fn audit_day(&self, cx: &Cx, chain: &str, date: &str) -> Result<String> {
         let bytes = self.audit_bytes(cx, chain, date).await?;
         let text =
             std::str::from_utf8(&bytes).map_err(|error| self.no_audit(chain, date).with_source(error))?;
-        Ok(text.lines().map(str::to_owned).collect())
+        Ok(text.to_owned())
     }
 
-    /// Adds lines to the file of a day. Whoever calls this holds the lock of the database whose chain it is.
+    /// Adds lines to what the file of a day holds, as [`Vault::audit_day`] has just said. Whoever calls this holds the lock
+    /// of the database whose chain it is.
     ///
     /// # Errors
     /// Fails if the store does; the file is then as it was.
-    pub async fn audit_append(&self, cx: &Cx, chain: &str, date: &str, lines: &[String]) -> Result<()> {
-        let mut whole = self.audit_bytes(cx, chain, date).await?.to_vec();
-        if whole.last().is_some_and(|last| *last != b'\n') {
-            whole.push(b'\n');
+    pub async fn audit_append(
+        &self,
+        cx: &Cx,
+        (chain, date): (&str, &str),
+        mut whole: String,
+        lines: &[String],
+    ) -> Result<()> {
+        if !whole.is_empty() && !whole.ends_with('\n') {
+            whole.push('\n');
         }
         for line in lines {
-            whole.extend_from_slice(line.as_bytes());
-            whole.push(b'\n');
+            whole.push_str(line);
+            whole.push('\n');
         }
         self.store
             .put(cx, &self.audit_file(chain, date), Bytes::from(whole))
@@ -101,6 +107,7 @@ impl Vault {
                 self.name()
             ),
         )
-        .hint("move it aside: `walkback audit --verify` says what it should hold, and the next run writes it anew")
+        .hint("move it aside: the next run writes the file of the newest day anew")
+        .hint("the file of an earlier day stays away, and `walkback audit --verify` says so: put back what the store keeps of it")
     }
 }

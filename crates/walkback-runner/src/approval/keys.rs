@@ -1,5 +1,7 @@
 //! Keys of those who approve: Ed25519, in OpenSSH's own formats.
 
+use std::collections::BTreeSet;
+
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
 use walkback_core::{Error, ErrorKind, Result};
 
@@ -63,13 +65,9 @@ impl Approver {
         self.key.fingerprint(HashAlg::Sha256).to_string()
     }
 
-    /// Returns whether this is the person of an account: `ann@example.com` is `ann`.
-    pub(super) fn is(&self, user: &str) -> bool {
-        self.name.split(',').any(|name| {
-            name.split('@')
-                .next()
-                .is_some_and(|name| name.eq_ignore_ascii_case(user))
-        })
+    /// Returns by which names this person goes: `Ann@example.com` is `ann`, on whatever host.
+    fn identities(&self) -> BTreeSet<String> {
+        self.name.split(',').map(identity).collect()
     }
 
     pub(super) fn has_key_of(&self, signature: &SshSig) -> bool {
@@ -91,6 +89,62 @@ impl Approver {
                 .with_source(error)
                 .hint("make a new plan with `walkback plan --out plan.json`, and have that approved")
             })
+    }
+}
+
+/// Returns who somebody is: the user before the `@`, written small.
+fn identity(name: &str) -> String {
+    let name = name.trim();
+    let user = name.split('@').next().filter(|user| !user.is_empty());
+    user.unwrap_or(name).to_lowercase()
+}
+
+/// Who of several approvers is the same person: a person may have a key on each machine.
+#[derive(Debug)]
+pub(super) struct People {
+    /// By which names each person goes.
+    names: Vec<BTreeSet<String>>,
+    /// The person of each approver.
+    of: Vec<usize>,
+}
+
+impl People {
+    pub(super) fn of(approvers: &[Approver]) -> Self {
+        let mut names: Vec<BTreeSet<String>> = Vec::new();
+        for approver in approvers {
+            let mut person = approver.identities();
+            for same in names.extract_if(.., |other| !other.is_disjoint(&approver.identities())) {
+                person.extend(same);
+            }
+            names.push(person);
+        }
+        let person = |approver: &Approver| {
+            let own = approver.identities();
+            names
+                .iter()
+                .position(|person| !person.is_disjoint(&own))
+                .unwrap_or_default()
+        };
+        let of = approvers.iter().map(person).collect();
+        Self { names, of }
+    }
+
+    pub(super) fn of_approver(&self, at: usize) -> usize {
+        self.of.get(at).copied().unwrap_or_default()
+    }
+
+    /// Returns who a user is, if they are among the approvers.
+    pub(super) fn of_user(&self, user: &str) -> Option<usize> {
+        let user = identity(user);
+        self.names.iter().position(|person| person.contains(&user))
+    }
+}
+
+impl Approver {
+    /// Counts the people among approvers: keys of one person are one, whatever follows the `@` of their names.
+    #[must_use]
+    pub fn people(approvers: &[Self]) -> usize {
+        People::of(approvers).names.len()
     }
 }
 
@@ -210,8 +264,28 @@ mod tests {
         ] {
             let approver = Approver::parse(&line).unwrap();
             assert_eq!(approver.name(), "ann@example.com");
-            assert!(approver.is("Ann") && !approver.is("an"), "{line}");
+            let people = People::of(&[approver]);
+            assert_eq!(
+                (people.of_user("Ann"), people.of_user("an")),
+                (Some(0), None),
+                "{line}"
+            );
         }
+    }
+
+    #[test]
+    fn a_person_is_one_whatever_the_machine() {
+        let of = |names: &[&str]| {
+            let lines = names
+                .iter()
+                .map(|name| Approver::parse(&format!("{name} ssh-ed25519 {KEY}")).unwrap());
+            let approvers: Vec<_> = lines.collect();
+            Approver::people(&approvers)
+        };
+        assert_eq!(of(&["ann@laptop", "Ann@desktop"]), 1);
+        assert_eq!(of(&["ann", "bob@laptop"]), 2);
+        assert_eq!(of(&["ann", "bob", "ann@laptop,bob@laptop"]), 1);
+        assert_eq!(of(&[]), 0);
     }
 
     #[test]

@@ -21,9 +21,10 @@ use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Phase, Result}
 use crate::identity;
 use crate::plan::{Plan, PlannedStep};
 use crate::runner::{Runner, UpTarget};
+use crate::state::State;
 
 pub use check::Approval;
-pub(crate) use check::needed;
+pub(crate) use check::{NOT_APPROVED, may_go_on, needed, needed_by_code};
 pub use keys::{Approver, SigningKey};
 
 /// What keeps a signature for a plan from being one for anything else.
@@ -66,8 +67,36 @@ pub struct PlanContent {
     pub applied: Vec<MigrationId>,
     /// The hash of the schema.
     pub schema: String,
+    /// What has been done to the database so far.
+    pub history: History,
     /// What is to be done, in order.
     pub steps: Vec<StepContent>,
+}
+
+/// Which database it is, and what was done to it last: an approved plan runs once, and only there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct History {
+    /// The chain of its audit; none before its first run.
+    pub chain: Option<String>,
+    /// Its last run, whatever became of that.
+    pub last_run: Option<String>,
+}
+
+impl History {
+    pub(crate) fn of(state: &State) -> Self {
+        Self {
+            chain: state.chain.clone(),
+            last_run: state.last_run.clone(),
+        }
+    }
+
+    /// Returns whether nothing was done since this was noted, to this database.
+    pub(crate) fn goes_on_as(&self, now: &Self) -> bool {
+        // A run that is about to be the first begins the chain.
+        (self.chain.is_none() || self.chain == now.chain) && self.last_run == now.last_run
+    }
 }
 
 /// How far to go.
@@ -190,6 +219,13 @@ fn hash(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 
+/// Returns what of a step was approved, in one word: the script, and the down that is stored with it.
+pub(crate) fn mark_of(step: &PlannedStep) -> String {
+    let down = step.paired_down.as_ref();
+    let down = down.map_or_else(|| "-".to_owned(), |down| hash(down.text.as_bytes()));
+    hash(format!("{}\n{down}", hash(step.script.text.as_bytes())).as_bytes())
+}
+
 /// Returns the hash of a schema.
 pub(crate) fn hash_of(schema: &Schema) -> Result<String> {
     let bytes = serde_json::to_vec(schema)
@@ -224,6 +260,7 @@ impl Runner {
             made_at: identity::moment(cx.now()),
             applied: plan.applied.clone(),
             schema: plan.schema.clone(),
+            history: plan.history.clone(),
             steps: plan.steps.iter().map(StepContent::of).collect(),
         }
     }

@@ -4,26 +4,31 @@
 //! |---|---|
 //! | `mod.rs` | entries that belong to no run: refusals, and what is done without one |
 //! | `copy.rs` | the copy in the stores |
+//! | `copies.rs` | what the stores have, against the database |
 //! | `verify.rs` | whether database and stores tell the same, and the whole of it |
 
+mod copies;
 mod copy;
 mod verify;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use walkback_core::engine::{Begin, LockAttempt};
-use walkback_core::{Access, Cx, ErrorKind, Result, Session};
+use walkback_core::engine::Begin;
+use walkback_core::{Access, Cx, Error, ErrorKind, Result, Session};
 
+use crate::execute::is_of_another_session;
 use crate::identity;
 use crate::journal::{AuditNote, Author, Event, Journal};
-use crate::lock::{Lock, NAME};
+use crate::lock::Lock;
 use crate::loss::Loss;
 use crate::runner::Runner;
 use crate::settings::Consent;
 
-/// How often it is tried to write an entry, and with which pause.
-const TRIES: usize = 5;
-const AGAIN: Duration = Duration::from_millis(100);
+/// How long it is tried to write an entry: a person who was refused waits for it.
+const LONGEST: Duration = Duration::from_secs(2);
+/// How long one try waits for others that write, and the pause before the next.
+const WAIT: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_millis(50);
 
 pub use verify::{AuditFinding, AuditVerification, AuditedStore};
 
@@ -67,7 +72,7 @@ impl Runner {
         Box::pin(self.note_by_itself(cx, note)).await;
     }
 
-    fn note(&self, cx: &Cx, kind: &str, consent: &Consent, detail: &str) -> AuditNote {
+    pub(super) fn note(&self, cx: &Cx, kind: &str, consent: &Consent, detail: &str) -> AuditNote {
         AuditNote {
             event: Event::Noted,
             kind: kind.to_owned(),
@@ -82,24 +87,25 @@ impl Runner {
     /// Writes an entry in a transaction of its own, where there is an audit already. That it cannot be written changes
     /// nothing about what it is about, and is a warning.
     async fn note_by_itself(&self, cx: &Cx, note: AuditNote) {
-        let cx = &cx.shielded();
-        let mut outcome = Box::pin(self.write_note(cx, &note)).await;
-        for _ in 1..TRIES {
-            if outcome.is_ok() {
-                break;
-            }
-            // Others may have added entries at the same moment; nothing of a try that failed is left.
-            tokio::time::sleep(AGAIN).await;
-            outcome = Box::pin(self.write_note(cx, &note)).await;
-        }
-        let copied = match outcome {
-            Ok(true) => Box::pin(self.copy_if_free(cx)).await,
-            Ok(false) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = copied {
+        if let Err(error) = Box::pin(self.must_note(cx, note)).await {
             cx.progress()
                 .warn(&format!("the audit could not be written: {error}"));
+        }
+    }
+
+    /// Writes an entry in a transaction of its own, where there is an audit already. The stores get it with the next run that
+    /// ends: to copy it now would hold the lock that others need.
+    pub(super) async fn must_note(&self, cx: &Cx, note: AuditNote) -> Result<()> {
+        let cx = &cx.shielded();
+        let begun = Instant::now();
+        loop {
+            match Box::pin(self.write_note(cx, &note)).await {
+                // Others may have added entries at the same moment; nothing of a try that failed is left.
+                Err(error) if may_be_tried_again(&error) && begun.elapsed() + AGAIN < LONGEST => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                outcome => return outcome.map(drop),
+            }
         }
     }
 
@@ -113,6 +119,7 @@ impl Runner {
         }
         drop(reading);
         let mut session = self.connect(cx, Access::Write).await?;
+        session.set_lock_timeout(cx, WAIT).await?;
         session.begin(cx, Begin::Write).await?;
         let by = self.author();
         let written = Journal::new(&mut *session, &*dialect)
@@ -127,31 +134,21 @@ impl Runner {
         Ok(true)
     }
 
-    /// Copies what was noted, unless a run has the lock: that copies it at its end.
-    async fn copy_if_free(&self, cx: &Cx) -> Result<()> {
-        if self.vault().is_none() || self.outer().is_some() {
-            return Ok(());
-        }
-        let mut session = self.connect(cx, Access::Write).await?;
-        let holder = self.holder(cx, "audit");
-        if session.try_lock(cx, NAME, &holder).await? == LockAttempt::Taken {
-            self.copy_audit(cx, &mut *session, None).await;
-            session.unlock(cx, NAME).await?;
-        }
-        Ok(())
-    }
-
     /// Adds to the copies of the audit what a run that was killed at its very end has not added.
     ///
     /// # Errors
     /// `Locked` if somebody else runs, and fails if the database cannot be read.
     pub async fn catch_up_audit(&self, cx: &Cx) -> Result<()> {
-        let mut session = self.connect(cx, Access::Read).await?;
         let dialect = self.dialect();
-        if self.vault().is_some() && Journal::new(&mut *session, &*dialect).has_audit(cx).await? {
-            let _lock = Lock::take(self, cx, "audit").await?;
-            self.copy_audit(cx, &mut *session, None).await;
+        // A session that writes would make a file that is not there.
+        let mut reading = self.connect(cx, Access::Read).await?;
+        if self.vault().is_none() || !Journal::new(&mut *reading, &*dialect).has_audit(cx).await? {
+            return Ok(());
         }
+        drop(reading);
+        let _lock = Lock::take(self, cx, "audit").await?;
+        let mut session = self.connect(cx, Access::Write).await?;
+        self.copy_audit(cx, &mut *session, None).await;
         Ok(())
     }
 
@@ -170,6 +167,11 @@ impl Runner {
             }
         }
     }
+}
+
+/// Returns whether an entry could not be written only because others were writing.
+fn may_be_tried_again(error: &Error) -> bool {
+    error.kind() == ErrorKind::Locked || is_of_another_session(error)
 }
 
 /// Says in words what was lost, counted for each table.

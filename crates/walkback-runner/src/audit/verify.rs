@@ -1,14 +1,14 @@
 //! Verifying the audit: the chain in the database, each copy, and one against the other.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
-use walkback_core::{Access, Cx, Result, Session};
-use walkback_vault::Vault;
+use walkback_core::engine::Begin;
+use walkback_core::{Access, Cx, Error, ErrorKind, Result, Session};
 
-use super::copy::read;
+use super::copies::Copies;
+use crate::gate;
 use crate::journal::{AuditEntry, AuditHead, FIRST, Journal};
 use crate::runner::Runner;
+use crate::settings::Consent;
 
 /// How many findings of one place are named.
 const NAMED: usize = 20;
@@ -33,7 +33,7 @@ pub struct AuditedStore {
     pub store: String,
     /// How many entries it has.
     pub entries: usize,
-    /// What it has not got yet, and gets at the end of the run under way, or from the next one after a kill.
+    /// What it has not got yet, and gets at the end of the next run that ends.
     pub waiting: usize,
 }
 
@@ -52,13 +52,13 @@ pub struct AuditVerification {
 }
 
 /// What was read of one place, and what is wrong with it.
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     place: &'a str,
     findings: Vec<AuditFinding>,
 }
 
 impl Reading<'_> {
-    fn finds(&mut self, seq: impl Into<Option<i64>>, what: impl Into<String>) {
+    pub(super) fn finds(&mut self, seq: impl Into<Option<i64>>, what: impl Into<String>) {
         if self.findings.len() < NAMED {
             self.findings.push(AuditFinding {
                 place: self.place.to_owned(),
@@ -68,8 +68,13 @@ impl Reading<'_> {
         }
     }
 
-    /// Follows a chain from its beginning: each entry is what its hash says, and follows the one before.
-    fn follow<'e>(&mut self, entries: impl IntoIterator<Item = &'e AuditEntry>) -> Result<()> {
+    /// Follows a chain from its beginning: each entry is what its hash says, and follows the one before. Only a store may have
+    /// the hashes alone: in the database an entry that says nothing was emptied.
+    pub(super) fn follow<'e>(
+        &mut self,
+        entries: impl IntoIterator<Item = &'e AuditEntry>,
+        is_store: bool,
+    ) -> Result<()> {
         let (mut seq, mut hash, mut chain) = (0, FIRST.to_owned(), None::<&str>);
         for entry in entries {
             if entry.seq == seq {
@@ -80,7 +85,8 @@ impl Reading<'_> {
             if gap {
                 self.finds(seq + 1, missing(seq + 1, entry.seq - 1));
             }
-            if !entry.is_sealed() && entry.computed_hash()? != entry.entry_hash {
+            let is_sealed = is_store && entry.is_sealed();
+            if !is_sealed && entry.computed_hash()? != entry.entry_hash {
                 self.finds(
                     entry.seq,
                     format!("entry {} was edited: its hash is another", entry.seq),
@@ -103,7 +109,7 @@ impl Reading<'_> {
     }
 }
 
-fn missing(from: i64, to: i64) -> String {
+pub(super) fn missing(from: i64, to: i64) -> String {
     match from == to {
         true => format!("entry {from} is missing"),
         false => format!("entries {from} to {to} are missing"),
@@ -111,12 +117,31 @@ fn missing(from: i64, to: i64) -> String {
 }
 
 /// What the database says.
-struct Chain {
+pub(super) struct Chain {
     head: Option<AuditHead>,
-    entries: Vec<AuditEntry>,
-    /// The runs that are under way, or were killed.
-    open: Vec<String>,
+    pub(super) entries: Vec<AuditEntry>,
 }
+
+impl Chain {
+    fn name(&self) -> Option<&str> {
+        self.head.as_ref().map(|head| head.chain.as_str())
+    }
+
+    /// Returns whether somebody has said in the audit that another chain of this database ended with an entry.
+    pub(super) fn acknowledges(&self, chain: &str, seq: i64) -> bool {
+        let words = acknowledgement(chain, seq);
+        let mut noted = self.entries.iter().filter(|entry| entry.event == "noted");
+        noted.any(|entry| entry.detail.as_ref() == Some(&words))
+    }
+}
+
+/// Says in the audit that the end of another chain is known.
+fn acknowledgement(chain: &str, seq: i64) -> String {
+    format!("the end of chain `{chain}` at entry {seq} is known")
+}
+
+/// How often the stores are read again where the database got its chain meanwhile.
+const TRIES: usize = 3;
 
 impl Runner {
     /// Checks the chain of the audit in the database and in each store, and one against the other. Nothing is written.
@@ -124,19 +149,16 @@ impl Runner {
     /// # Errors
     /// Fails if the database cannot be read. A store that cannot be read is a finding.
     pub async fn verify_audit(&self, cx: &Cx) -> Result<AuditVerification> {
-        let mut session = self.connect(cx, Access::Read).await?;
-        let chain = self.chain(cx, &mut *session).await?;
-        drop(session);
+        let (chain, copies) = self.read_all(cx).await?;
         let mut findings = of_database(&chain)?;
         let mut stores = Vec::new();
-        for vault in self.vault().iter().flat_map(|vault| vault.vaults()) {
-            let name = vault.name();
+        for (name, noted, copies) in copies {
             let mut reading = Reading {
                 place: &name,
                 findings: Vec::new(),
             };
-            match Box::pin(self.of_store(cx, vault, &chain, &mut reading)).await {
-                Ok(store) => stores.push(store),
+            match copies {
+                Ok(copies) => stores.push(copies.check(self, name.clone(), (&chain, noted), &mut reading)?),
                 Err(error) => reading.finds(None, format!("the copy cannot be read: {error}")),
             }
             findings.append(&mut reading.findings);
@@ -149,7 +171,80 @@ impl Runner {
         })
     }
 
+    /// Notes in the audit that the end of another chain of this database is known: from then on it is no finding.
+    ///
+    /// # Errors
+    /// `NotFound` if no store has such a chain, or the database has no audit to note it in. `Refused` by the policy.
+    pub async fn acknowledge_chain(&self, cx: &Cx, chain: &str, consent: &Consent) -> Result<i64> {
+        let admitted = gate::change(self.settings(), consent);
+        self.noting_refusal(cx, "audit", consent, admitted).await?;
+        let (now, copies) = self.read_all(cx).await?;
+        let read = copies.iter().filter_map(|(_, _, copies)| copies.as_ref().ok());
+        let Some(seq) = read
+            .filter_map(|copies| copies.last_of(chain))
+            .map(|last| last.seq)
+            .max()
+        else {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("no store has a chain `{chain}` that has ended"),
+            )
+            .hint("`walkback audit --verify` names those that have"));
+        };
+        if now.entries.is_empty() {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                "this database has no audit yet to note that in",
+            )
+            .hint("run `walkback up` first"));
+        }
+        let note = self.note(cx, "audit", consent, &acknowledgement(chain, seq));
+        Box::pin(self.must_note(cx, note)).await?;
+        Ok(seq)
+    }
+
+    /// Reads the stores, and then the database in one snapshot: an entry is in a store only after it is in the database. With
+    /// each store, how many entries the journal says that it has had.
+    async fn read_all(&self, cx: &Cx) -> Result<(Chain, Vec<(String, i64, Result<Copies>)>)> {
+        let mut session = self.connect(cx, Access::Read).await?;
+        let dialect = self.dialect();
+        let mut chain = self.chain(cx, &mut *session).await?;
+        for _ in 0..TRIES {
+            let name = chain.name().map(str::to_owned);
+            let mut copies = Vec::new();
+            for vault in self.vault().iter().flat_map(|vault| vault.vaults()) {
+                // Before the store: what a run copies meanwhile is in the store alone.
+                let noted = match &name {
+                    Some(name) => {
+                        let mut journal = Journal::new(&mut *session, &*dialect);
+                        journal.audit_copied(cx, &vault.location(), name).await?
+                    }
+                    None => 0,
+                };
+                let read = Box::pin(Copies::of(cx, vault, name.as_deref())).await;
+                copies.push((vault.name(), noted, read));
+            }
+            chain = self.chain(cx, &mut *session).await?;
+            if chain.name() == name.as_deref() {
+                return Ok((chain, copies));
+            }
+        }
+        Err(Error::new(
+            ErrorKind::CheckFailed,
+            "the audit was made anew while it was read",
+        )
+        .hint("run the command again"))
+    }
+
+    /// Reads the audit in the database, in one snapshot.
     async fn chain(&self, cx: &Cx, session: &mut dyn Session) -> Result<Chain> {
+        session.begin(cx, Begin::Read).await?;
+        let read = self.chain_inside(cx, session).await;
+        session.rollback(&cx.shielded()).await.ok();
+        read
+    }
+
+    async fn chain_inside(&self, cx: &Cx, session: &mut dyn Session) -> Result<Chain> {
         let dialect = self.dialect();
         let mut journal = Journal::new(session, &*dialect);
         if !journal.has_audit(cx).await? {
@@ -160,7 +255,6 @@ impl Runner {
             return Ok(Chain {
                 head,
                 entries: Vec::new(),
-                open: Vec::new(),
             });
         }
         let entries = journal.audit_after(cx, i64::MIN).await?;
@@ -171,98 +265,7 @@ impl Runner {
                 hash: last.entry_hash.clone(),
             })
         });
-        let open = journal.unfinished_runs(cx).await?;
-        Ok(Chain {
-            head,
-            entries,
-            open: open.into_iter().map(|run| run.id).collect(),
-        })
-    }
-
-    async fn of_store(
-        &self,
-        cx: &Cx,
-        vault: &Vault,
-        chain: &Chain,
-        reading: &mut Reading<'_>,
-    ) -> Result<AuditedStore> {
-        let mut copied: BTreeMap<(i64, String), AuditEntry> = BTreeMap::new();
-        let mut dates = Vec::new();
-        if let Some(head) = &chain.head {
-            dates = vault.audit_dates(cx, &head.chain).await?;
-            for date in &dates {
-                let lines = vault.audit_lines(cx, &head.chain, date).await?;
-                for (number, line) in lines.iter().enumerate() {
-                    match read(line) {
-                        Some(entry) => {
-                            copied.insert((entry.seq, line.clone()), entry);
-                        }
-                        None => reading.finds(
-                            None,
-                            format!(
-                                "line {} of `{}` is no entry",
-                                number + 1,
-                                vault.audit_file(&head.chain, date)
-                            ),
-                        ),
-                    }
-                }
-            }
-        }
-        reading.follow(copied.values())?;
-        let file = |entry: &AuditEntry| {
-            let date = entry.date();
-            let is_missing = !dates.iter().any(|there| there == date);
-            is_missing.then(|| vault.audit_file(&entry.chain, date))
-        };
-        let waiting = compare(chain, &copied, reading, file);
-        self.other_chains(cx, vault, chain, reading).await?;
-        Ok(AuditedStore {
-            store: vault.name(),
-            entries: copied.len(),
-            waiting,
-        })
-    }
-
-    /// Looks for a chain of this database that is not the one it has: its audit was taken away as a whole.
-    async fn other_chains(
-        &self,
-        cx: &Cx,
-        vault: &Vault,
-        chain: &Chain,
-        reading: &mut Reading<'_>,
-    ) -> Result<()> {
-        let (me, mine) = (self.author(), chain.head.as_ref().map(|head| head.chain.as_str()));
-        for other in vault.audit_chains(cx).await? {
-            if Some(other.as_str()) == mine {
-                continue;
-            }
-            let Some(date) = vault.audit_dates(cx, &other).await?.pop() else {
-                continue;
-            };
-            let lines = vault.audit_lines(cx, &other, &date).await?;
-            let Some(last) = lines.iter().rev().find_map(|line| read(line)) else {
-                continue;
-            };
-            // Two databases of one name may share a store: only one that ended before this began can be what this was.
-            let began = chain.entries.first().map(|first| first.noted_at.as_str());
-            if began.is_some_and(|began| began <= last.noted_at.as_str()) {
-                continue;
-            }
-            if last.environment.as_deref() == Some(me.environment)
-                && last.database_name.as_deref() == Some(&me.database)
-            {
-                reading.finds(
-                    last.seq,
-                    format!(
-                        "the chain `{other}` of this database ended at entry {} ({}), and is no longer in it: it was made \
-                         anew, or its audit was removed",
-                        last.seq, last.noted_at
-                    ),
-                );
-            }
-        }
-        Ok(())
+        Ok(Chain { head, entries })
     }
 }
 
@@ -272,7 +275,7 @@ fn of_database(chain: &Chain) -> Result<Vec<AuditFinding>> {
         place: "database",
         findings: Vec::new(),
     };
-    reading.follow(&chain.entries)?;
+    reading.follow(&chain.entries, false)?;
     let end = chain.entries.last();
     if let Some(head) = &chain.head {
         match end {
@@ -299,65 +302,4 @@ fn of_database(chain: &Chain) -> Result<Vec<AuditFinding>> {
         }
     }
     Ok(reading.findings)
-}
-
-/// Compares a copy with the database, and returns how many entries it has not got yet.
-fn compare(
-    chain: &Chain,
-    copied: &BTreeMap<(i64, String), AuditEntry>,
-    reading: &mut Reading<'_>,
-    file_if_missing: impl Fn(&AuditEntry) -> Option<String>,
-) -> usize {
-    let mut copies: BTreeMap<i64, Vec<&AuditEntry>> = BTreeMap::new();
-    for entry in copied.values() {
-        copies.entry(entry.seq).or_default().push(entry);
-    }
-    let newest = copies.last_key_value().map_or(0, |(seq, _)| *seq);
-    let from = may_wait_from(chain);
-    let mut waiting = 0;
-    for entry in &chain.entries {
-        match copies.remove(&entry.seq) {
-            Some(found) if found.iter().any(|copy| copy.entry_hash == entry.entry_hash) => {}
-            Some(_) => reading.finds(
-                entry.seq,
-                format!("entry {} is another than that in the database", entry.seq),
-            ),
-            None if newest + 1 >= from && entry.seq > newest => waiting += 1,
-            None => reading.finds(
-                entry.seq,
-                match file_if_missing(entry) {
-                    Some(file) => format!("entry {} is missing, with its file `{file}`", entry.seq),
-                    None => format!("entry {} of the database is missing", entry.seq),
-                },
-            ),
-        }
-    }
-    if let Some((first, _)) = copies.first_key_value() {
-        let last = copies.last_key_value().map_or(*first, |(last, _)| *last);
-        reading.finds(
-            *first,
-            format!(
-                "the database lacks what is here: there, {}; its audit was cut, or it was restored by other means",
-                missing(*first, last)
-            ),
-        );
-    }
-    waiting
-}
-
-/// Returns the first entry that a copy may lack: those of a run get there at its end, and one that was killed just before
-/// leaves that to the next. A refusal while another run has the lock gets there with the end of that.
-fn may_wait_from(chain: &Chain) -> i64 {
-    let mut runs = chain
-        .entries
-        .iter()
-        .rev()
-        .filter_map(|entry| entry.run_id.as_deref());
-    let first_of = |run: &str| {
-        let mut entries = chain.entries.iter();
-        entries.find(|entry| entry.run_id.as_deref() == Some(run))
-    };
-    let open = chain.open.iter().filter_map(|run| first_of(run));
-    let first = open.chain(runs.next().and_then(first_of)).map(|entry| entry.seq);
-    first.min().unwrap_or(1)
 }

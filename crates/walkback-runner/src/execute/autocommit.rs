@@ -11,6 +11,7 @@ use super::Execution;
 use super::statement::statement_failed;
 use super::undo::{ByJournal, needs_recovery};
 use super::up::{Derivation, Outcome, changes_schema};
+use crate::approval::mark_of;
 use crate::journal::{StatementRow, StatementState, UndoRow};
 use crate::plan::{PlannedStatement, PlannedStep, PointScope};
 
@@ -117,6 +118,13 @@ impl Execution<'_> {
     ) -> (Derivation, Result<Schema>) {
         let mut current = before.clone();
         let own = controls_transactions(step);
+        if from == 0 && step.direction == Direction::Up {
+            // What goes on with it after a kill asks whether it is this one still.
+            let (run, mark) = (self.run.id.clone(), mark_of(step));
+            if let Err(error) = self.journal().note_script(cx, &run, &mark).await {
+                return (derivation, Err(error));
+            }
+        }
         for (index, statement) in step.statements.iter().enumerate().skip(from) {
             if statement.is_soft() {
                 let aside = self.move_aside_one_by_one(cx, step, index, &current, &mut derivation);

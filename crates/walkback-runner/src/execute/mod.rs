@@ -27,6 +27,7 @@ use walkback_core::{
 };
 use walkback_vault::{Manifest, PointKind, TableEntry};
 
+use crate::approval::Approval;
 use crate::audit::lost_in_words;
 use crate::changes::Unplaced;
 use crate::hooks::Around;
@@ -136,10 +137,11 @@ impl Runner {
         // Another run may have done some of it while this one waited.
         let from = execution.state.heads(&execution.state.applied_set());
         execution.lost = lost_in_words(&plan.loss);
-        if let Some(approval) = &plan.approval {
-            execution.still_as_approved(plan)?;
-            execution.approved = approval.words();
+        if let Err(refused) = execution.still_as_approved(cx, plan) {
+            drop(execution);
+            return Box::pin(self.noting_refusal(cx, plan.kind.name(), consent, Err(refused))).await;
         }
+        execution.approved = plan.approval.as_ref().and_then(Approval::words);
         execution.record(cx, &from, &plan.to).await?;
         let around = Around::steps(&steps);
         let outcome = match execution.before(cx, &around).await {

@@ -30,7 +30,7 @@ pub struct AuditEntry {
     pub seq: i64,
     /// The chain: one for each database, from the day on which it got its journal.
     pub chain: String,
-    /// When, RFC 3339 in UTC; never before the entry before it.
+    /// When, RFC 3339 in UTC, by the clock of who wrote it.
     pub noted_at: String,
     /// `begun` and `ended` for runs, `refused` by the policy, `noted` for what is no run. Empty where a store has the
     /// hashes alone.
@@ -86,6 +86,9 @@ pub struct AuditEntry {
     /// The hash of this one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub entry_hash: String,
+    /// Where a store has the hashes alone: what tells whether the entry is of a database, and not of which.
+    #[serde(default, skip_serializing)]
+    pub(crate) about: Option<String>,
 }
 
 impl AuditEntry {
@@ -116,19 +119,59 @@ impl AuditEntry {
             "noted_at": self.noted_at,
             "previous_hash": self.previous_hash,
             "entry_hash": self.entry_hash,
+            "about": self.environment.as_deref().zip(self.database_name.as_deref()).map(|of| about(&self.chain, of)),
         });
         Ok(line.to_string())
     }
 
-    /// Returns whether only its hashes are known here.
+    /// Returns whether it is one of which a store has the hashes alone: it says nothing else.
     pub(crate) fn is_sealed(&self) -> bool {
-        self.event.is_empty()
+        let bare = Self {
+            seq: self.seq,
+            chain: self.chain.clone(),
+            noted_at: self.noted_at.clone(),
+            previous_hash: self.previous_hash.clone(),
+            entry_hash: self.entry_hash.clone(),
+            about: self.about.clone(),
+            ..Self::default()
+        };
+        *self == bare
     }
 
-    /// Returns the day of its file.
-    pub(crate) fn date(&self) -> &str {
-        self.noted_at.get(..10).unwrap_or("undated")
+    /// Returns whether a copy says the same as this entry: the whole of it, or what a sealed one says.
+    pub(crate) fn is_told_by(&self, copy: &Self) -> bool {
+        let told = |entry: &Self| {
+            (
+                entry.noted_at.clone(),
+                entry.chain.clone(),
+                entry.previous_hash.clone(),
+            )
+        };
+        copy.entry_hash == self.entry_hash && told(copy) == told(self)
     }
+
+    /// Returns whether it is of a database in an environment.
+    pub(crate) fn is_of(&self, (environment, database): (&str, &str)) -> bool {
+        match &self.about {
+            Some(told) => *told == about(&self.chain, (environment, database)),
+            None => {
+                self.environment.as_deref() == Some(environment)
+                    && self.database_name.as_deref() == Some(database)
+            }
+        }
+    }
+
+    /// Returns its day.
+    pub(crate) fn date(&self) -> Option<&str> {
+        let date = self.noted_at.get(..10)?;
+        date.parse::<chrono::NaiveDate>().ok().map(|_| date)
+    }
+}
+
+/// Returns what tells of which database an entry is to who knows that already.
+fn about(chain: &str, (environment, database): (&str, &str)) -> String {
+    let told = format!("{chain}\n{environment}\n{database}");
+    blake3::hash(told.as_bytes()).to_hex().to_string()
 }
 
 /// What an entry is about.
@@ -338,11 +381,44 @@ impl Journal<'_> {
         Ok(rows.iter().map(entry).collect())
     }
 
+    /// Returns how many entries of a chain a store has had.
+    pub(crate) async fn audit_copied(&mut self, cx: &Cx, store: &str, chain: &str) -> Result<i64> {
+        let noted = self.meta(cx, &copied_to(store)).await?;
+        let noted = noted.as_deref().and_then(|noted| noted.split_once(' '));
+        let noted = noted.filter(|(of, _)| *of == chain);
+        Ok(noted.and_then(|(_, seq)| seq.parse().ok()).unwrap_or_default())
+    }
+
+    /// Notes how many entries of a chain a store has: it lacks none of them from now on.
+    pub(crate) async fn note_audit_copied(
+        &mut self,
+        cx: &Cx,
+        store: &str,
+        (chain, seq): (&str, i64),
+    ) -> Result<()> {
+        if self.audit_copied(cx, store, chain).await? >= seq {
+            return Ok(());
+        }
+        self.set_meta(cx, &copied_to(store), &format!("{chain} {seq}"))
+            .await
+    }
+
     /// Returns one entry.
     pub(crate) async fn audit_entry(&mut self, cx: &Cx, seq: i64) -> Result<Option<AuditEntry>> {
         let sql = format!("SELECT {COLUMNS} FROM {} WHERE seq = ?", tables::AUDIT);
         Ok(self.first(cx, &sql, &[seq.into()]).await?.as_ref().map(entry))
     }
+}
+
+/// Returns what the table of facts calls how far a store has the chain.
+fn copied_to(store: &str) -> String {
+    format!(
+        "audit in {}",
+        blake3::hash(store.as_bytes())
+            .to_hex()
+            .get(..16)
+            .unwrap_or_default()
+    )
 }
 
 /// Makes the entry that follows. Where somebody has cut the table short it follows what the journal remembers, so that the
@@ -363,12 +439,10 @@ fn follow(
         (Some(head), _) | (None, Some(head)) => head,
         (None, None) => return Err(Error::internal("the journal has no audit to add to")),
     };
-    // A clock that was set back must not put entries into the files of earlier days.
-    let at = last.map_or("", |last| last.noted_at.as_str()).max(&note.at);
     let mut entry = AuditEntry {
         seq: head.seq + 1,
         chain: head.chain,
-        noted_at: at.to_owned(),
+        noted_at: note.at,
         event: note.event.word().to_owned(),
         run_id: note.run,
         kind: Some(note.kind),
@@ -387,6 +461,7 @@ fn follow(
         approved: note.approved,
         previous_hash: head.hash,
         entry_hash: String::new(),
+        about: None,
     };
     entry.entry_hash = entry.computed_hash()?;
     Ok(entry)
@@ -418,6 +493,7 @@ fn entry(row: &Row) -> AuditEntry {
         approved: text(row, 18),
         previous_hash: word(19),
         entry_hash: word(20),
+        about: None,
     }
 }
 

@@ -217,6 +217,16 @@ impl Journal<'_> {
         Ok((0..4).filter_map(moment).max())
     }
 
+    /// Returns the run that began last, except for the one that others are part of.
+    pub(crate) async fn last_run(&mut self, cx: &Cx, except: Option<&str>) -> Result<Option<String>> {
+        let sql = format!(
+            "SELECT id FROM {} WHERE id <> ? ORDER BY started_at DESC, id DESC LIMIT 1",
+            tables::RUNS
+        );
+        let row = self.first(cx, &sql, &[except.unwrap_or_default().into()]).await?;
+        Ok(row.and_then(|row| text(&row, 0)))
+    }
+
     /// Returns the newest runs first.
     pub(crate) async fn runs(&mut self, cx: &Cx, limit: Option<usize>) -> Result<Vec<RunRecord>> {
         let limit = limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();

@@ -37,7 +37,21 @@ pub(crate) struct StatementRow {
     pub(crate) noted_at: String,
 }
 
+/// What the table of facts calls the script that was begun last outside a transaction.
+const SCRIPT: &str = "script";
+
 impl Journal<'_> {
+    /// Notes which script a run is about to begin, before its first statement.
+    pub(crate) async fn note_script(&mut self, cx: &Cx, run: &str, mark: &str) -> Result<()> {
+        self.set_meta(cx, SCRIPT, &format!("{run} {mark}")).await
+    }
+
+    /// Returns whether a script is the one that a run has begun.
+    pub(crate) async fn has_begun_script(&mut self, cx: &Cx, run: &str, mark: &str) -> Result<bool> {
+        let noted = self.meta(cx, SCRIPT).await?;
+        Ok(noted == Some(format!("{run} {mark}")))
+    }
+
     pub(crate) async fn note_statement(&mut self, cx: &Cx, row: &StatementRow) -> Result<()> {
         let sql = format!(
             "INSERT INTO {} (run_id, seq, migration, direction, place, statement, effect, state, noted_at) \

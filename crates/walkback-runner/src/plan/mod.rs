@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use walkback_core::statement::{Effect, Location, Severity};
 use walkback_core::{Direction, MigrationId, Phase, TableName};
 
-use crate::approval::Approval;
+use crate::approval::{Approval, History};
 use crate::changes::Waiting;
 use crate::loss::Loss;
 use crate::protect::{Protect, StatementProtection};
@@ -117,6 +117,9 @@ pub struct Plan {
     /// The hash of the schema that it was made for.
     #[serde(skip)]
     pub(crate) schema: String,
+    /// The chain of the audit and the last run that it was made for.
+    #[serde(skip)]
+    pub(crate) history: History,
     /// Who has approved it, where it comes from a file.
     #[serde(skip)]
     pub(crate) approval: Option<Approval>,

@@ -200,8 +200,13 @@ impl MigrationTransaction {
 
     /// Takes the lock, makes the point, and begins the transaction. An error has ended the run.
     async fn begin(&self) -> Result<(Execution<'_>, Cx, ScopeSession, Guard)> {
-        gate::change(self.runner.settings(), &self.consent)?;
-        gate::hours(self.runner.settings(), &self.cx)?;
+        let admitted = gate::scope(self.runner.settings(), &self.cx, &self.consent);
+        let kind = RunKind::Scope.name();
+        Box::pin(
+            self.runner
+                .noting_refusal(&self.cx, kind, &self.consent, admitted),
+        )
+        .await?;
         let begun = Execution::begin(&self.runner, &self.cx, RunKind::Scope, &self.consent, &[]).await;
         let (mut execution, cx) = begun?;
         let scope = self.runner.scope_of(&self.cx, &self.tables).await?;

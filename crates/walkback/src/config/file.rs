@@ -2,6 +2,8 @@
 
 mod hooks;
 mod policy;
+
+pub(crate) use policy::enough;
 mod protect;
 mod recovery;
 
@@ -102,6 +104,8 @@ pub struct EnvironmentSection {
     pub policy: Policy,
     /// The file that says who may approve plans.
     pub approvers: Option<Located<String>>,
+    /// How many of those in that file have to approve.
+    pub(crate) approvals: Option<Located<usize>>,
     /// How long to wait for the lock.
     pub lock_timeout: Option<Duration>,
     /// How often to try again what another session has stopped.
@@ -458,6 +462,10 @@ impl<'a> Table<'a> {
                 .unwrap_or_default(),
             approvers: match self.table("policy")? {
                 Some(policy) => policy.approvers_file()?,
+                None => None,
+            },
+            approvals: match self.table("policy")? {
+                Some(policy) => policy.count("approvals")?,
                 None => None,
             },
             lock_timeout: self.duration("lock_timeout")?,

@@ -10,7 +10,7 @@ use walkback_runner::{Actor, Approver, Hooks, Policy, Probe, Runner, Settings};
 
 use super::FILE_NAME;
 use super::environment::{Overrides, Variables};
-use super::file::{EnvironmentSection, FileConfig, HooksSection, Located, MOST_JOBS, RecoverySection, jobs};
+use super::file::{EnvironmentSection, FileConfig, HooksSection, Located, MOST_JOBS, RecoverySection, enough, jobs};
 use super::place::{listed, suggest};
 
 /// The environment of a run without a configuration file.
@@ -141,6 +141,9 @@ impl Project {
         if let Some(section) = self.section() {
             if let Some(file) = &section.approvers {
                 settings.policy.approvers = self.approvers(file)?;
+                if let Some(wanted) = &section.approvals {
+                    enough(wanted, &settings.policy.approvers)?;
+                }
             }
             settings.retention = section.retention;
             settings.prunes_itself = section.prunes_itself;

@@ -67,7 +67,35 @@ fn shown(file: &PlanFile) -> String {
             text.push_str(&format!("\n  {}", statement.trim().replace('\n', "\n  ")));
         }
     }
-    text
+    harmless(&text)
+}
+
+/// Writes control characters as what they are: a plan that somebody else has made must not move the cursor, nor hide a line.
+/// So too what changes the direction of writing, or has no width.
+fn harmless(text: &str) -> String {
+    let hides = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            c if c.is_control() || hides(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn what_would_hide_a_statement_is_shown() {
+        assert_eq!(
+            harmless("DROP TABLE a;\r\u{1b}[2KSELECT\t1;\n-- \u{202e}é"),
+            "DROP TABLE a;\\u{d}\\u{1b}[2KSELECT\t1;\n-- \\u{202e}é"
+        );
+    }
 }
 
 fn opened(context: &Context, path: &Path) -> Result<SigningKey> {

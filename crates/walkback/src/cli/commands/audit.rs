@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use walkback_core::Result;
-use walkback_runner::{AuditFinding, AuditVerification, RunRecord, Runner};
+use walkback_runner::{AuditFinding, AuditVerification, Consent, RunRecord, Runner};
 
 use crate::cli::args::Audit;
 use crate::cli::context::{Context, json};
@@ -15,6 +15,9 @@ pub(super) async fn run(context: &Context, args: &Audit) -> Result<u8> {
     if args.verify {
         return verify(context, &runner).await;
     }
+    if let Some(chain) = &args.acknowledge {
+        return acknowledge(context, &runner, chain, args).await;
+    }
     let runs = runner.audit(&context.cx, Some(args.limit)).await?;
     if runs.is_empty() {
         context.out.text("no run has changed this database");
@@ -25,6 +28,19 @@ pub(super) async fn run(context: &Context, args: &Audit) -> Result<u8> {
         }
     }
     context.object([("runs", json(&runs))])?;
+    Ok(exit::DONE)
+}
+
+/// Notes that another chain of this database has ended, and that it is known.
+async fn acknowledge(context: &Context, runner: &Runner, chain: &str, args: &Audit) -> Result<u8> {
+    let mut consent = Consent::default();
+    consent.ticket.clone_from(&args.ticket);
+    consent.reason.clone_from(&args.reason);
+    let seq = runner.acknowledge_chain(&context.cx, chain, &consent).await?;
+    context.out.text(format!(
+        "noted in the audit: the end of chain `{chain}` at entry {seq} is known"
+    ));
+    context.object([("acknowledged", json(&chain)), ("entry", json(&seq))])?;
     Ok(exit::DONE)
 }
 

@@ -76,6 +76,10 @@ async fn walk_back(
     context.out.detail(render::rollback(plan, &place(runner)));
     change::warn_all(context, &plan.warnings);
     let consent = consent(&args.consent);
+    if !then_applied(context, runner, plan).await?.is_empty() {
+        // To walk back and then be refused would leave the database with less than anybody wants.
+        runner.check_needs_no_plan(&context.cx, "sync", &consent).await?;
+    }
     runner.check_rollback(&context.cx, plan, &consent).await?;
     context
         .confirm(runner, rollback::what(plan), args.consent.confirm_name.as_deref())
@@ -109,6 +113,17 @@ fn tell(context: &Context, report: &RunReport) {
     change::warn_all(context, &report.failed_after);
 }
 
+/// Names what is applied when a rollback is done: what it took back and the checkout has, and what is pending.
+async fn then_applied(context: &Context, runner: &Runner, back: &RollbackPlan) -> Result<Vec<String>> {
+    let status = runner.status(&context.cx).await?;
+    let ahead = |id: &walkback_core::MigrationId| status.ahead.iter().any(|one| one.id == *id);
+    let again = back.steps.iter().rev().filter(|step| !ahead(&step.id));
+    let names = again
+        .map(|step| &step.name)
+        .chain(status.pending.iter().map(|one| &one.name));
+    Ok(names.cloned().collect())
+}
+
 /// Shows both halves. What is applied behind a rollback is planned when that is done, and named here.
 async fn show(context: &Context, runner: &Runner, back: &RollbackPlan) -> Result<u8> {
     let mut shown = String::new();
@@ -127,14 +142,8 @@ async fn show(context: &Context, runner: &Runner, back: &RollbackPlan) -> Result
         };
         plan = json(&up);
     } else {
-        let status = runner.status(&context.cx).await?;
         writeln!(shown, "{}", render::rollback(back, &place(runner))).ok();
-        let ahead = |id: &walkback_core::MigrationId| status.ahead.iter().any(|one| one.id == *id);
-        let again = back.steps.iter().rev().filter(|step| !ahead(&step.id));
-        let names = again
-            .map(|step| &step.name)
-            .chain(status.pending.iter().map(|one| &one.name));
-        for name in names {
+        for name in then_applied(context, runner, back).await? {
             writeln!(shown, "then applied: {name}").ok();
         }
     }

@@ -50,11 +50,8 @@ impl Table<'_> {
         let Some(wanted) = self.count("approvals")? else {
             return Ok(0);
         };
-        if self.approvers_file()?.is_none() && wanted.value > self.approvers()?.len() {
-            return Err(wanted
-                .at
-                .error(format!("`approvals = {}` wants more than `approvers` lists", wanted.value))
-                .hint("list them as `approvers = [\"ssh-ed25519 AAAA.. ann@example.com\"]`, or name an `allowed_signers` file"));
+        if self.approvers_file()?.is_none() {
+            enough(&wanted, &self.approvers()?)?;
         }
         Ok(wanted.value)
     }
@@ -124,4 +121,23 @@ fn moved(text: &Located<String>, error: &Error) -> Error {
     let told = text.at.error(error.message());
     let hints = error.hints().iter().cloned();
     hints.fold(told, Error::hint)
+}
+
+/// Fails if fewer people are listed than have to approve.
+pub(crate) fn enough(wanted: &Located<usize>, lines: &[String]) -> Result<()> {
+    let approvers = lines.iter().map(|line| Approver::parse(line));
+    let people = Approver::people(&approvers.collect::<Result<Vec<_>>>()?);
+    if wanted.value <= people {
+        return Ok(());
+    }
+    let error = wanted
+        .at
+        .error(format!("`approvals = {}` wants more than `approvers` lists", wanted.value))
+        .hint("list them as `approvers = [\"ssh-ed25519 AAAA.. ann@example.com\"]`, or name an `allowed_signers` file");
+    Err(match people < lines.len() {
+        true => {
+            error.hint("keys of one person are one approver: `ann@laptop` and `ann@desktop` are both `ann`")
+        }
+        false => error,
+    })
 }
