@@ -123,7 +123,7 @@ impl<'a> Procedure<'a> {
         (planned.holds)(&state)?;
         let from = state.heads(&state.applied_set());
         let run = row(runner, consent, &outer.run, kind, &cx, (&from, planned.to));
-        journal.begin_run(&cx, &run, &runner.author(), None).await?;
+        journal.begin_run_alone(&cx, &run, &runner.author(), None).await?;
         cx.step("procedure.recorded");
         let report = ProcedureReport {
             run: run.id.clone(),

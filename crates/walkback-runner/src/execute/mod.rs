@@ -451,12 +451,7 @@ impl<'a> Execution<'a> {
         let at = identity::moment(cx.now());
         let id = self.run.id.clone();
         let outcome = outcome.map_err(|error| self.lock.explain(error));
-        match &outcome {
-            Ok(()) => {
-                tracing::info!(run = %id, kind = %self.run.kind, ?to, "the run has done what it was to do")
-            }
-            Err(error) => tracing::error!(run = %id, kind = %self.run.kind, %error, "the run has failed"),
-        }
+        self.log_end(&outcome);
         match outcome {
             Ok(()) => {
                 let detail = summary(&self.report);

@@ -6,24 +6,56 @@ use walkback_core::ledger::{LedgerFormat, LedgerRows};
 use walkback_core::{Cx, MigrationId, Result};
 
 use super::{Execution, join};
+use crate::journal::RunRecord;
 use crate::ledger::{Heads, Ledger, NewRow};
 
 impl Execution<'_> {
     /// Writes the row of the run: from here on, a kill is noticed by the next command.
     pub(crate) async fn record(&mut self, cx: &Cx, from: &[MigrationId], to: &[MigrationId]) -> Result<()> {
+        let run = self.run_between(from, to);
+        let (by, approved) = (self.runner.author(), self.approved.clone());
+        Box::pin(self.journal().begin_run_alone(cx, &run, &by, approved)).await?;
+        self.is_recorded(cx, &run);
+        Ok(())
+    }
+
+    /// The same in the current transaction.
+    pub(crate) async fn record_inside(
+        &mut self,
+        cx: &Cx,
+        from: &[MigrationId],
+        to: &[MigrationId],
+    ) -> Result<()> {
+        let run = self.run_between(from, to);
+        let (by, approved) = (self.runner.author(), self.approved.clone());
+        Box::pin(self.journal().begin_run(cx, &run, &by, approved)).await?;
+        self.is_recorded(cx, &run);
+        Ok(())
+    }
+
+    fn run_between(&mut self, from: &[MigrationId], to: &[MigrationId]) -> RunRecord {
         self.report.from = from.to_vec();
         self.run.from = join(from);
         self.run.to = join(to);
-        let run = self.run.clone();
-        let (by, approved) = (self.runner.author(), self.approved.clone());
-        Box::pin(self.journal().begin_run(cx, &run, &by, approved)).await?;
+        self.run.clone()
+    }
+
+    fn is_recorded(&self, cx: &Cx, run: &RunRecord) {
         if let Some(outer) = self.runner.outer() {
             outer.begun.note(&run.kind, &run.id);
         }
         cx.step("run.recorded");
         tracing::info!(run = %run.id, kind = %run.kind, environment = %run.environment, actor = %run.actor, ticket = ?run.ticket,
             from = %run.from, to = %run.to, "a run begins");
-        Ok(())
+    }
+
+    /// Writes into the log how the run has ended.
+    pub(super) fn log_end(&self, outcome: &Result<()>) {
+        let (run, kind) = (&self.run.id, &self.run.kind);
+        match outcome {
+            Ok(()) => tracing::info!(%run, %kind, "the run has done what it was to do"),
+            Err(error) => tracing::error!(%run, %kind, %error, "the run has failed"),
+        }
     }
 
     pub(crate) fn ledger(&mut self) -> Ledger<'_> {

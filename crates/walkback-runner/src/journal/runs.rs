@@ -100,8 +100,8 @@ const COLUMNS: &str = "id, kind, status, environment, started_at, finished_at, a
                        ticket, reason, detail";
 
 impl Journal<'_> {
-    /// Writes the row of a run that begins, and the entry of the audit, together.
-    pub(crate) async fn begin_run(
+    /// Writes the row of a run that begins, and the entry of the audit, in a transaction of their own.
+    pub(crate) async fn begin_run_alone(
         &mut self,
         cx: &Cx,
         run: &RunRecord,
@@ -109,11 +109,12 @@ impl Journal<'_> {
         approved: Option<String>,
     ) -> Result<()> {
         self.session.begin(cx, Begin::Write).await?;
-        let outcome = self.begin_run_inside(cx, run, by, approved).await;
+        let outcome = self.begin_run(cx, run, by, approved).await;
         self.end(cx, outcome).await
     }
 
-    async fn begin_run_inside(
+    /// Writes them in the current transaction.
+    pub(crate) async fn begin_run(
         &mut self,
         cx: &Cx,
         run: &RunRecord,

@@ -114,7 +114,7 @@ impl Execution<'_> {
         };
         let heads = self.state.heads(&self.state.applied_set());
         self.session.begin(cx, Begin::Write).await?;
-        self.record(cx, &heads, &heads).await?;
+        self.record_inside(cx, &heads, &heads).await?;
         self.journal().note_load(cx, &load).await?;
         // What the journal names from here on is nobody else's.
         Rejects::reserve(&load.options.rejects)?;

@@ -10,7 +10,9 @@ use walkback_runner::{Actor, Approver, Hooks, Policy, Probe, Runner, Settings};
 
 use super::FILE_NAME;
 use super::environment::{Overrides, Variables};
-use super::file::{EnvironmentSection, FileConfig, HooksSection, Located, MOST_JOBS, RecoverySection, enough, jobs};
+use super::file::{
+    EnvironmentSection, FileConfig, HooksSection, Located, MOST_JOBS, RecoverySection, enough, jobs,
+};
 use super::place::{listed, suggest};
 
 /// The environment of a run without a configuration file.
