@@ -216,7 +216,7 @@ fn what_is_half_done_goes_forward_only_as_it_was_approved(backend: Backend) {
             break;
         }
         let planned = sandbox.run(&["recover", "--forward", "--dry-run"]);
-        let half_done = planned.stdout.contains("in the middle of");
+        let half_done = planned.stdout.contains("in the middle of `002");
         if half_done && planned.code == Some(0) {
             seen += 1;
             sandbox.write(

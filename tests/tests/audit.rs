@@ -268,7 +268,7 @@ fn what_somebody_takes_away_as_a_whole_is_found_by_the_store(backend: Backend) {
     assert_wrong(&sandbox, "local", 6, "its audit was removed");
     let chain = row["chain"].as_str().expect("a chain");
     let unknown = sandbox.run(&["audit", "--acknowledge", "nowhere"]);
-    assert_eq!(unknown.code, Some(1), "{}", unknown.transcript());
+    assert!(unknown.code != Some(0), "{}", unknown.transcript());
     sandbox.ok(&["audit", "--acknowledge", chain, "--reason", "made anew"]);
     assert_eq!(entries(&sandbox, "event = 'noted' AND reason = 'made anew'"), 1);
     assert_whole(&sandbox, "that is known");

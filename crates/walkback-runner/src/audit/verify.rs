@@ -122,6 +122,9 @@ pub(super) struct Chain {
     pub(super) entries: Vec<AuditEntry>,
 }
 
+/// A store: its name, how many entries the journal says that it has had, and what it has.
+type Store = (String, i64, Result<Copies>);
+
 impl Chain {
     fn name(&self) -> Option<&str> {
         self.head.as_ref().map(|head| head.chain.as_str())
@@ -205,7 +208,7 @@ impl Runner {
 
     /// Reads the stores, and then the database in one snapshot: an entry is in a store only after it is in the database. With
     /// each store, how many entries the journal says that it has had.
-    async fn read_all(&self, cx: &Cx) -> Result<(Chain, Vec<(String, i64, Result<Copies>)>)> {
+    async fn read_all(&self, cx: &Cx) -> Result<(Chain, Vec<Store>)> {
         let mut session = self.connect(cx, Access::Read).await?;
         let dialect = self.dialect();
         let mut chain = self.chain(cx, &mut *session).await?;
