@@ -505,17 +505,6 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Adds to the copies of the audit what this run has added to it.
-    async fn copy_audit(&mut self, cx: &Cx) {
-        // A run that others are part of does it once, at its end.
-        if self.runner.outer().is_none() {
-            let home = self.state.schema.home.clone();
-            self.runner
-                .copy_audit(cx, &mut *self.session, home.as_deref())
-                .await;
-        }
-    }
-
     /// Adds to the error of a run what it had done before, and what it took back, in that order.
     fn with_what_was_done(&self, error: Error) -> Error {
         let undone = self.report.undone.iter();

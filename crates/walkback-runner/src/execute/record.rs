@@ -49,6 +49,17 @@ impl Execution<'_> {
             from = %run.from, to = %run.to, "a run begins");
     }
 
+    /// Adds to the copies of the audit what this run has added to it.
+    pub(super) async fn copy_audit(&mut self, cx: &Cx) {
+        // A run that others are part of does it once, at its end.
+        if self.runner.outer().is_none() {
+            let home = self.state.schema.home.clone();
+            self.runner
+                .copy_audit(cx, &mut *self.session, home.as_deref())
+                .await;
+        }
+    }
+
     /// Writes into the log how the run has ended.
     pub(super) fn log_end(&self, outcome: &Result<()>) {
         let (run, kind) = (&self.run.id, &self.run.kind);
