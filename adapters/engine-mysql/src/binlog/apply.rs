@@ -157,16 +157,16 @@ impl Replaying {
         match kind {
             Some(EventType::GTID_EVENT | EventType::GTID_TAGGED_LOG_EVENT) => {
                 let gtid: GtidEvent = self.understood(event.read_event())?;
-                return self.committed_at(&gtid, header.timestamp()).await;
+                self.committed_at(&gtid, header.timestamp()).await
             }
             Some(EventType::ANONYMOUS_GTID_EVENT) => {
                 let gtid: AnonymousGtidEvent = self.understood(event.read_event())?;
-                return self.committed_at(&gtid.0, header.timestamp()).await;
+                self.committed_at(&gtid.0, header.timestamp()).await
             }
-            Some(EventType::ROTATE_EVENT) => return self.rotate(event),
-            _ if self.late.is_some() => return Ok(()),
+            Some(EventType::ROTATE_EVENT) => self.rotate(event),
+            _ if self.late.is_some() => Ok(()),
             _ if COMPRESSED.contains(&raw) => {
-                return Err(self.refused("it is compressed (`log_bin_compress`)", None));
+                Err(self.refused("it is compressed (`log_bin_compress`)", None))
             }
             Some(kind) => Box::pin(self.within(kind, event)).await,
             None => self.must_be_harmless(event),

@@ -240,11 +240,7 @@ impl Names {
             let token = &tokens[*index];
             text.push_str(&sql[from..token.offset]);
             // A name that begins with a digit is one only behind a name without quotes.
-            let is_digit_next = sql[token.end()..].starts_with('.')
-                && sql[token.end()..]
-                    .bytes()
-                    .nth(1)
-                    .is_some_and(|byte| byte.is_ascii_digit());
+            let is_digit_next = matches!(sql.as_bytes()[token.end()..], [b'.', b'0'..=b'9', ..]);
             if is_digit_next {
                 text.push_str(&self.scratch);
             } else {

@@ -74,7 +74,7 @@ impl<'a> Planner<'a> {
             steps,
             applied: before.into_iter().collect(),
             schema: crate::approval::hash_of(&self.state.schema)?,
-            history: crate::approval::History::of(&self.state),
+            history: crate::approval::History::of(self.state),
             approval: None,
         };
         plan.warnings = self.warnings(&plan, ups);
