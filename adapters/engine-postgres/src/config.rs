@@ -279,6 +279,8 @@ impl Config {
             ssl_root: None,
             ssl_certificate: None,
             ssl_key: None,
+            // It needs TLS, and a socket has none.
+            channel_binding: ChannelBinding::Disable,
             ..self.clone()
         }
     }

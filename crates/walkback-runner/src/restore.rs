@@ -129,6 +129,13 @@ impl Exchange {
                 .tables
                 .iter()
                 .find(|table| manifest.table(&table.name).is_none());
+            if let Some(table) = without_rows.filter(|_| manifest.kind == walkback_vault::PointKind::Backup) {
+                return Err(Error::not_found(format!(
+                    "`{}` does not hold the rows of table `{}`: all of it cannot be restored",
+                    manifest.id, table.name
+                ))
+                .hint("choose tables that it holds, with `--table`"));
+            }
             if let Some(table) = without_rows {
                 return Err(Error::not_found(format!(
                     "`{}` is the point before a migration and does not hold the rows of table `{}`",

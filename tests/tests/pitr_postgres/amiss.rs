@@ -10,7 +10,7 @@ use crate::server::{Archiving, give};
 use crate::{configure, shop, state};
 
 /// Runs `restore --to-time`, which must fail with this exit code, say these words, change nothing and leave nothing.
-fn refused(sandbox: &Sandbox, server: &Archiving, moment: &str, code: i32, words: &[&str]) {
+pub(crate) fn refused(sandbox: &Sandbox, server: &Archiving, moment: &str, code: i32, words: &[&str]) {
     let before = state(server, "shop", "orders");
     let output = sandbox.run(&["restore", "--to-time", moment, "--table", "orders", "-y"]);
     assert_eq!(output.code, Some(code), "{}", output.transcript());

@@ -3,6 +3,7 @@
 mod amiss;
 mod killed;
 mod server;
+mod strange;
 
 use std::process::ExitCode;
 
@@ -13,6 +14,10 @@ use amiss::{
 };
 use killed::{killed_it_leaves_nothing, what_its_watcher_could_not_remove_the_next_one_does};
 use server::{Archiving, tree};
+use strange::{
+    a_base_backup_of_a_standby_is_taken_to_the_moment, a_link_in_an_archive_is_refused,
+    the_timeline_of_a_clone_is_not_followed, unlogged_tables_are_left_alone,
+};
 use walkback_tests::{Backend, Sandbox, journeys};
 
 const HERE: &[Backend] = &[Backend::Postgres];
@@ -32,6 +37,10 @@ fn main() -> ExitCode {
                 a_base_backup_that_was_changed_is_refused,
                 a_database_that_was_not_there_yet_is_named,
                 doctor_says_what_to_set,
+                unlogged_tables_are_left_alone,
+                a_base_backup_of_a_standby_is_taken_to_the_moment,
+                the_timeline_of_a_clone_is_not_followed,
+                a_link_in_an_archive_is_refused,
                 killed_it_leaves_nothing,
                 what_its_watcher_could_not_remove_the_next_one_does,
             ],

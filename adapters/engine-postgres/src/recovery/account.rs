@@ -1,7 +1,7 @@
 //! As whom a server runs: never as root, which it refuses to.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, lchown};
+use std::os::unix::fs::{MetadataExt as _, fchown, lchown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -12,18 +12,11 @@ use walkback_core::{Error, ErrorKind, Result};
 /// Where a system keeps its accounts.
 const ACCOUNTS: &str = "/etc/passwd";
 
-/// What servers run as where nobody says anything, the usual one first.
-const USUAL: [&str; 2] = ["postgres", "nobody"];
+/// What servers run as where nobody says anything. Never `nobody`: what that account may read, all its services may.
+const USUAL: &str = "postgres";
 
-/// Variables that a server or its programs would obey, and that are meant for clients.
-const CLIENTS: [&str; 6] = [
-    "PGDATA",
-    "PGPORT",
-    "PGTZ",
-    "PGDATESTYLE",
-    "PGCLIENTENCODING",
-    "PGOPTIONS",
-];
+/// Where programs are looked for.
+const PROGRAMS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin:/run/current-system/sw/bin";
 
 /// The account of a server. `None` inside: we are not root, and it is ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,27 +37,41 @@ impl Account {
         }
         let accounts =
             fs::read_to_string(ACCOUNTS).map_err(|error| Error::io("read", Path::new(ACCOUNTS), error))?;
-        let found = USUAL.iter().find_map(|name| find(&accounts, name));
+        let found = find(&accounts, USUAL);
         found.map(|account| Self(Some(account))).ok_or_else(|| {
             Error::new(
                 ErrorKind::PermissionDenied,
-                "PostgreSQL does not run as root, and there is no account `postgres`",
+                format!("PostgreSQL does not run as root, and there is no account `{USUAL}`"),
             )
             .hint("give the base backup to an account that may run it, with `chown -R`")
         })
     }
 
-    /// Lets a program run as this account, without what is meant for clients and in words that can be read.
+    /// Lets a program run as this account, in words that can be read. It gets none of our variables: a server would obey
+    /// some of them, and others are secrets that this account has no business with.
     pub(super) fn command(self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         if let Self(Some((uid, gid))) = self {
             command.uid(uid).gid(gid);
         }
-        for name in CLIENTS {
-            command.env_remove(name);
-        }
-        command.env("LC_ALL", "C").env("TZ", "UTC0");
+        command.env_clear();
+        command.env("PATH", PROGRAMS).env("LC_ALL", "C").env("TZ", "UTC0");
         command
+    }
+
+    /// Gives it an open file or folder: what stands at its path by now does not matter.
+    pub(super) fn own_open(self, file: &fs::File, path: &Path) -> Result<()> {
+        match self {
+            Self(Some((uid, gid))) => {
+                fchown(file, Some(uid), Some(gid)).map_err(|error| Error::io("give away", path, error))
+            }
+            Self(None) => Ok(()),
+        }
+    }
+
+    /// Returns the number of the account, where it is not ours.
+    pub(super) fn uid(self) -> Option<u32> {
+        self.0.map(|(uid, _)| uid)
     }
 
     /// Gives it a file or a folder.
@@ -97,5 +104,20 @@ mod tests {
         let accounts = "root:x:0:0::/:\npostgres2:x:1:1::/:\npostgres:x:117:120:a:/:\n";
         assert_eq!(find(accounts, "postgres"), Some((117, 120)));
         assert_eq!(find(accounts, "nobody"), None);
+    }
+
+    #[test]
+    fn a_program_gets_none_of_our_variables() {
+        let output = Account(None).command("env").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let names: Vec<_> = text
+            .lines()
+            .filter_map(|line| Some(line.split_once('=')?.0))
+            .collect();
+        assert!(names.contains(&"PATH"), "{names:?}");
+        assert!(
+            names.iter().all(|name| ["PATH", "LC_ALL", "TZ"].contains(name)),
+            "{names:?}"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use walkback_core::recovery::RecoveryFiles;
-use walkback_core::{Cx, ErrorKind, Result};
+use walkback_core::{Cx, Error, ErrorKind, Result};
 
 use super::archive::Archive;
 use crate::link::Link;
@@ -31,6 +31,10 @@ pub(super) struct Present {
     pub(super) version: u32,
     /// The number of its cluster, where the user may ask for it.
     pub(super) system: Option<String>,
+    /// The timeline that it writes: what was before is on this one and those that its history names, and on no other.
+    pub(super) timeline: u32,
+    /// How many prepared transactions it has room for.
+    pub(super) prepared: u32,
     /// Its own tablespaces, with where they are.
     pub(super) tablespaces: Vec<(u32, String)>,
     /// Settings of its configuration that say how sessions read.
@@ -62,13 +66,44 @@ pub(super) async fn present(cx: &Cx, link: &mut Link) -> Result<Present> {
         .collect();
     let system = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()";
     let programs = "SELECT setting FROM pg_catalog.pg_config WHERE name = 'BINDIR'";
+    let prepared = "SELECT pg_catalog.current_setting('max_prepared_transactions')";
     Ok(Present {
         version,
         system: allowed(link.one_text(cx, system).await)?,
+        timeline: timeline(cx, link).await?,
+        prepared: link.one_text(cx, prepared).await?.parse().unwrap_or_default(),
         tablespaces,
         settings,
         programs: allowed(link.one_text(cx, programs).await)?.map(PathBuf::from),
     })
+}
+
+/// Returns the timeline that the server is on.
+async fn timeline(cx: &Cx, link: &mut Link) -> Result<u32> {
+    let unknown = || {
+        Error::new(
+            ErrorKind::PermissionDenied,
+            "the server does not say on which timeline it is",
+        )
+        .hint("connect to the primary, or `GRANT EXECUTE ON FUNCTION pg_control_checkpoint() TO ..`")
+    };
+    let sql = "SELECT pg_catalog.pg_is_in_recovery()::text";
+    if link.one_text(cx, sql).await? == "true" {
+        let sql = "SELECT timeline_id::text FROM pg_catalog.pg_control_checkpoint()";
+        let told = allowed(link.one_text(cx, sql).await)?;
+        return told.and_then(|told| told.parse().ok()).ok_or_else(unknown);
+    }
+    // The checkpoint of a server that was promoted just now may still be of the timeline before.
+    let sql = "SELECT pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn())";
+    let told = allowed(link.one_text(cx, sql).await)?;
+    told.as_deref().and_then(timeline_of).ok_or_else(unknown)
+}
+
+/// Reads the timeline in the name of a file of the log.
+fn timeline_of(segment: &str) -> Option<u32> {
+    u32::from_str_radix(segment.get(..8)?, 16)
+        .ok()
+        .filter(|timeline| *timeline > 0)
 }
 
 /// Takes an answer that the user may not get for none.
@@ -97,8 +132,12 @@ pub(super) async fn archive_all(cx: &Cx, link: &mut Link, archive: &Path) -> Res
         );
         return Ok(());
     };
+    // Its name may be there before all of it is: the archiver counts what it has brought.
+    let brought = format!(
+        "SELECT coalesce(last_archived_wal COLLATE \"C\" >= '{segment}', false)::text FROM pg_catalog.pg_stat_archiver"
+    );
     let begin = Instant::now();
-    while !Archive::read(archive)?.has(&segment) {
+    while !Archive::read(archive)?.has(&segment) || link.one_text(cx, &brought).await? != "true" {
         if begin.elapsed() > ARCHIVING || !link.texts(cx, FAILING, &[]).await?.is_empty() {
             cx.progress().warn(&format!(
                 "the server has not archived what it has written last, up to `{segment}`: `pg_stat_archiver` says why"

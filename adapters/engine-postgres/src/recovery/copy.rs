@@ -1,7 +1,9 @@
 //! A base backup laid out as the data folder of a server: always as a copy.
 
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink,
+};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -11,13 +13,17 @@ use walkback_core::{Cx, Error, ErrorKind, Result};
 use super::account::Account;
 use super::ask::Present;
 use super::base::{Base, Form, TARS};
+use super::links::{a_link, no_links_of_others, of_the_same_owner};
 use super::place::Place;
 
 /// What a server leaves in its folder while it runs: another one would take it for its own.
-const OF_A_RUN: [&str; 3] = ["postmaster.pid", "postmaster.opts", "standby.signal"];
+pub(super) const OF_A_RUN: [&str; 3] = ["postmaster.pid", "postmaster.opts", "standby.signal"];
 
 /// What is to be free beside the copy: a server writes its log again as it reads it.
 const BESIDE: u64 = 512 * 1024 * 1024;
+
+/// What a server must leave free while it replays its log.
+const FLOOR: u64 = 128 * 1024 * 1024;
 
 /// One thing to copy.
 #[derive(Debug)]
@@ -42,13 +48,17 @@ pub(super) async fn lay_out(cx: &Cx, base: &Base, place: &Place, present: &Prese
             if let Some(bytes) = base.bytes {
                 must_fit(place.path(), &base.folder, bytes)?;
             }
-            unpack(cx, place, tars).await?;
+            unpack(cx, base, place, tars).await?;
             let manifest = base.folder.join("backup_manifest");
+            place.remove("data/backup_manifest")?;
             copy_file(place.account, &manifest, &place.file("data/backup_manifest"))?;
         }
     }
-    fs::set_permissions(place.file("data"), Permissions::from_mode(0o700))
-        .map_err(|error| Error::io("protect", &place.file("data"), error))?;
+    no_links_of_others(place, base)?;
+    let data = place.file("data");
+    File::open(&data)
+        .and_then(|folder| folder.set_permissions(Permissions::from_mode(0o700)))
+        .map_err(|error| Error::io("protect", &data, error))?;
     only_known_tablespaces(place, present)
 }
 
@@ -56,7 +66,13 @@ async fn copy(cx: &Cx, base: &Base, place: &Place, present: &Present) -> Result<
     let mut items = Items::default();
     items.collect(&base.folder, &place.file("data"), "")?;
     items.tablespaces(base, place, present)?;
-    must_fit(place.path(), &base.folder, items.bytes)?;
+    // Where a copy shares its blocks with what it is of, it needs none; what a server writes needs some.
+    let own = if shares_blocks(place.path(), &base.folder) {
+        0
+    } else {
+        items.bytes
+    };
+    must_fit(place.path(), &base.folder, own)?;
     let task = cx
         .progress()
         .begin("copying the base backup", Unit::Bytes, Some(items.bytes));
@@ -74,9 +90,8 @@ impl Item {
     fn make(self, account: Account) -> Result<u64> {
         match self {
             Self::Folder(path) => {
-                fs::create_dir(&path).map_err(|error| Error::io("create", &path, error))?;
-                fs::set_permissions(&path, Permissions::from_mode(0o700))
-                    .map_err(|error| Error::io("protect", &path, error))?;
+                let made = fs::DirBuilder::new().mode(0o700).create(&path);
+                made.map_err(|error| Error::io("create", &path, error))?;
                 account.own(&path)?;
                 Ok(0)
             }
@@ -91,10 +106,16 @@ impl Item {
 }
 
 fn copy_file(account: Account, from: &Path, to: &Path) -> Result<u64> {
-    let bytes = fs::copy(from, to).map_err(|error| Error::io("copy", from, error))?;
-    fs::set_permissions(to, Permissions::from_mode(0o600))
-        .map_err(|error| Error::io("protect", to, error))?;
-    account.own(to)?;
+    let mut input = File::open(from).map_err(|error| Error::io("read", from, error))?;
+    // What is there already is not ours, and what it leads to is not either.
+    let mut output = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)
+        .map_err(|error| Error::io("create", to, error))?;
+    let bytes = std::io::copy(&mut input, &mut output).map_err(|error| Error::io("copy", from, error))?;
+    account.own_open(&output, to)?;
     Ok(bytes)
 }
 
@@ -117,11 +138,20 @@ impl Items {
                 "" if OF_A_RUN.contains(&shown.as_ref()) => continue,
                 _ => {}
             }
-            let metadata = match fs::metadata(&path) {
-                Err(error) if is_link && error.kind() == std::io::ErrorKind::NotFound => continue,
-                metadata => metadata.map_err(|error| Error::io("read", &path, error))?,
-            };
-            if metadata.is_dir() && (!is_link || shown == "pg_wal") {
+            // Beside the log, and tablespaces, a base backup has no links. Configuration may be one, and is not used;
+            // rows may not, since it may lead to anything.
+            let is_log = is_link && inside.is_empty() && shown == "pg_wal";
+            if is_link && !is_log {
+                if inside.is_empty() {
+                    continue;
+                }
+                return Err(a_link(&path));
+            }
+            if is_log {
+                of_the_same_owner(&path, from)?;
+            }
+            let metadata = fs::metadata(&path).map_err(|error| Error::io("read", &path, error))?;
+            if metadata.is_dir() {
                 let inside = format!("{inside}{}{shown}", if inside.is_empty() { "" } else { "/" });
                 self.collect(&path, &target, &inside)?;
             } else if metadata.is_file() {
@@ -163,6 +193,7 @@ impl Items {
                 )
                 .hint("make one that copies it: `pg_basebackup --tablespace-mapping=OLD=NEW`"));
             }
+            of_the_same_owner(&entry.path(), &base.folder)?;
             let to = all.join(entry.file_name());
             self.collect(&from, &to, "tablespace")?;
             let at = place.file("data/pg_tblspc").join(entry.file_name());
@@ -172,14 +203,9 @@ impl Items {
     }
 }
 
-/// Refuses a copy that has no room. Where a copy shares its blocks with what it is of, it needs none.
+/// Refuses a copy that has no room.
 fn must_fit(place: &Path, base: &Path, bytes: u64) -> Result<()> {
-    if shares_blocks(place, base) {
-        return Ok(());
-    }
-    let room = rustix::fs::statvfs(place)
-        .map_err(|error| Error::io("ask for the free space of", place, error.into()))?;
-    let free = room.f_bavail.saturating_mul(room.f_frsize);
+    let free = free(place)?;
     let needed = bytes.saturating_add(BESIDE);
     if free >= needed {
         return Ok(());
@@ -196,6 +222,29 @@ fn must_fit(place: &Path, base: &Path, bytes: u64) -> Result<()> {
         ),
     )
     .hint("set `folder` in `[env.<name>.recovery]` to one on a larger file system"))
+}
+
+fn free(place: &Path) -> Result<u64> {
+    let room = rustix::fs::statvfs(place)
+        .map_err(|error| Error::io("ask for the free space of", place, error.into()))?;
+    Ok(room.f_bavail.saturating_mul(room.f_frsize))
+}
+
+/// Refuses to go on where a server that replays its log has used up what was free: others write there too.
+pub(super) fn must_leave_room(place: &Path) -> Result<()> {
+    if free(place)? >= FLOOR {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Io,
+        format!(
+            "what was written since the base backup does not fit at `{}`",
+            place.parent().unwrap_or(place).display()
+        ),
+    )
+    .hint(
+        "set `folder` in `[env.<name>.recovery]` to one on a larger file system, or make a newer base backup",
+    ))
 }
 
 #[cfg(target_os = "linux")]
@@ -215,7 +264,12 @@ fn shares_blocks(_: &Path, _: &Path) -> bool {
 }
 
 /// Unpacks archives: the cluster, its log, and each tablespace beside it.
-async fn unpack(cx: &Cx, place: &Place, tars: &std::collections::BTreeMap<String, PathBuf>) -> Result<()> {
+async fn unpack(
+    cx: &Cx,
+    base: &Base,
+    place: &Place,
+    tars: &std::collections::BTreeMap<String, PathBuf>,
+) -> Result<()> {
     let total = u64::try_from(tars.len()).ok();
     let task = cx
         .progress()
@@ -236,6 +290,7 @@ async fn unpack(cx: &Cx, place: &Place, tars: &std::collections::BTreeMap<String
             Item::Folder(into.clone()).make(place.account)?;
         }
         unpack_one(cx, place.account, &tars[name], &into, &*task).await?;
+        no_links_of_others(place, base)?;
         if into.starts_with(&all) {
             let at = place.file("data/pg_tblspc").join(name);
             Item::Link { target: into, at }.make(place.account)?;
@@ -285,7 +340,9 @@ async fn unpack_one(cx: &Cx, account: Account, tar: &Path, into: &Path, task: &d
 /// Refuses where the server would write into the folder of another: it makes tablespaces where they were made.
 fn only_known_tablespaces(place: &Place, present: &Present) -> Result<()> {
     let here = place.file("data/pg_tblspc");
-    let known = |number: &str| here.join(number).exists();
+    let known = |number: &str| {
+        fs::read_link(here.join(number)).is_ok_and(|to| to == place.file("tablespaces").join(number))
+    };
     for (number, location) in &present.tablespaces {
         if !known(&number.to_string()) {
             return Err(Error::unsupported(

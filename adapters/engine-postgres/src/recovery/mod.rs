@@ -10,6 +10,7 @@ mod archive;
 mod ask;
 mod base;
 mod copy;
+mod links;
 mod place;
 mod programs;
 mod server;

@@ -6,12 +6,15 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::TempDir;
 use walkback_core::recovery::RecoveryFiles;
@@ -86,13 +89,40 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Writes a file of it.
+    /// Writes a file of it, in place of what has its name. No link is followed, wherever one stands.
     pub(super) fn write(&self, name: &str, text: &str) -> Result<()> {
         let path = self.file(name);
-        fs::write(&path, text).map_err(|error| Error::io("write", &path, error))?;
-        fs::set_permissions(&path, Permissions::from_mode(0o600))
-            .map_err(|error| Error::io("protect", &path, error))?;
-        self.account.own(&path)
+        self.remove(name)?;
+        let (folder, name) = self.open_above(name)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = rustix::fs::openat(&folder, name, flags, Mode::RUSR | Mode::WUSR);
+        let mut file = File::from(made.map_err(|error| Error::io("write", &path, error.into()))?);
+        file.write_all(text.as_bytes())
+            .map_err(|error| Error::io("write", &path, error))?;
+        self.account.own_open(&file, &path)
+    }
+
+    /// Removes a file of it, if it is there.
+    pub(super) fn remove(&self, name: &str) -> Result<()> {
+        let path = self.file(name);
+        let (folder, name) = self.open_above(name)?;
+        match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
+            Err(error) if error != Errno::NOENT => Err(Error::io("remove", &path, error.into())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens the folder that something of it is in, and returns what that is called there.
+    fn open_above<'n>(&self, name: &'n str) -> Result<(OwnedFd, &'n str)> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let failed = |error: Errno| Error::io("open", self.path(), error.into());
+        let mut folder = rustix::fs::open(self.path(), flags, Mode::empty()).map_err(failed)?;
+        let mut rest = name;
+        while let Some((above, within)) = rest.split_once('/') {
+            folder = rustix::fs::openat(&folder, above, flags, Mode::empty()).map_err(failed)?;
+            rest = within;
+        }
+        Ok((folder, rest))
     }
 
     /// Starts the server.
@@ -177,7 +207,7 @@ pub(super) fn sweep(cx: &Cx, files: &RecoveryFiles) {
     for folder in abandoned(files) {
         tracing::info!(folder = %folder.display(), "what a killed recovery has left is removed");
         end_server(&folder, Signal::QUIT);
-        if let Err(error) = fs::remove_dir_all(&folder)
+        if let Err(error) = remove_all(&folder)
             && error.kind() != std::io::ErrorKind::NotFound
         {
             cx.progress().warn(&format!(
@@ -188,8 +218,34 @@ pub(super) fn sweep(cx: &Cx, files: &RecoveryFiles) {
     }
 }
 
+/// Removes a folder, also one into which something is still being unpacked. What it is found by goes last.
+fn remove_all(folder: &Path) -> std::io::Result<()> {
+    let begin = Instant::now();
+    loop {
+        let emptied = fs::read_dir(folder).and_then(|entries| {
+            for entry in entries {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    fs::remove_dir_all(entry.path())?;
+                } else if entry.file_name() != OWNER {
+                    fs::remove_file(entry.path())?;
+                }
+            }
+            Ok(())
+        });
+        match emptied.and_then(|()| fs::remove_dir_all(folder)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound && begin.elapsed() < PATIENCE => {
+                std::thread::sleep(LOOK);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Returns the folders that nobody needs any more.
 pub(super) fn abandoned(files: &RecoveryFiles) -> Vec<PathBuf> {
+    // Without an account for a server there has been none, and those of others are theirs.
+    let account = Account::choose(files).ok().and_then(Account::uid);
     let parent = match &files.folder {
         Some(folder) => folder.clone(),
         None => match TempDir::with_prefix(PREFIX) {
@@ -206,18 +262,40 @@ pub(super) fn abandoned(files: &RecoveryFiles) -> Vec<PathBuf> {
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX))
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .map(|entry| entry.path())
-        // Those of others cannot be opened, and are theirs.
-        .filter(|folder| File::open(folder.join(OWNER)).is_ok_and(|owner| owner.try_lock().is_ok()))
+        .filter(|folder| is_abandoned(folder, account))
         .collect()
+}
+
+/// Returns whether a folder is of ours, or of the account that our servers run as, and nobody holds its lock.
+fn is_abandoned(folder: &Path, account: Option<u32>) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    let is_ours = fs::symlink_metadata(folder).is_ok_and(|metadata| {
+        metadata.is_dir() && (metadata.uid() == own || account == Some(metadata.uid()))
+    });
+    // What stands there may be no file, and to open a pipe is to wait for who writes into it.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    is_ours
+        && rustix::fs::open(folder.join(OWNER), flags, Mode::empty()).is_ok_and(|owner| {
+            let owner = File::from(owner);
+            owner.metadata().is_ok_and(|metadata| metadata.is_file()) && owner.try_lock().is_ok()
+        })
 }
 
 /// Ends the server whose data are in a folder, if one runs.
 fn end_server(folder: &Path, first: Signal) {
     let data = folder.join("data");
-    let Ok(text) = fs::read_to_string(data.join("postmaster.pid")) else {
+    let pid_file = data.join("postmaster.pid");
+    if !fs::symlink_metadata(&pid_file).is_ok_and(|metadata| metadata.is_file()) {
+        return;
+    }
+    let Ok(text) = fs::read_to_string(&pid_file) else {
         return;
     };
-    let Some(pid) = text.lines().next().and_then(|line| line.trim().parse().ok()) else {
+    let first_line = text
+        .lines()
+        .next()
+        .and_then(|line| line.trim().parse::<i32>().ok());
+    let Some(pid) = first_line.filter(|pid| *pid > 1) else {
         return;
     };
     let Some(target) = Pid::from_raw(pid) else { return };
@@ -243,5 +321,10 @@ fn serves(pid: i32, data: &Path) -> bool {
         Ok::<_, std::io::Error>(output.stdout)
     });
     let data = data.as_os_str().as_encoded_bytes();
-    arguments.is_ok_and(|arguments| arguments.windows(data.len()).any(|part| part == data))
+    arguments.is_ok_and(|arguments| {
+        let words: Vec<&[u8]> = arguments.split(|byte| *byte == 0).collect();
+        words.windows(2).any(|pair| pair == [&b"-D"[..], data])
+            // What `ps` writes has blanks between the words, and may have them within.
+            || words.len() == 1 && arguments.windows(data.len()).any(|part| part == data)
+    })
 }

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use walkback_core::{Access, Cx, Engine, Error, ErrorKind, Result};
 
 use super::ask::Present;
 use super::base::shown;
+use super::copy::{OF_A_RUN, must_leave_room};
 use super::place::Place;
 use super::programs::{Programs, field};
 use super::words::{self, Ended};
@@ -36,7 +36,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("ssl", "off"),
     ("recovery_target_inclusive", "on"),
     ("recovery_target_action", "promote"),
-    ("recovery_target_timeline", "latest"),
     // Sessions come when it has got there, and not before.
     ("hot_standby", "off"),
     ("archive_mode", "off"),
@@ -93,13 +92,9 @@ pub(super) fn prepare(
     // Whoever gets into the folder is let in: that is its account, and root.
     place.write("hba.conf", "local all all trust\n")?;
     place.write("ident.conf", "")?;
-    for gone in ["recovery.signal", "tablespace_map", "backup_manifest"] {
-        match fs::remove_file(place.file("data").join(gone)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("remove", &place.file("data").join(gone), error));
-            }
-            _ => {}
-        }
+    let settled = ["recovery.signal", "tablespace_map", "backup_manifest"];
+    for gone in settled.iter().chain(&OF_A_RUN) {
+        place.remove(&format!("data/{gone}"))?;
     }
     place.write("data/postgresql.auto.conf", "")?;
     place.write("data/recovery.signal", "")?;
@@ -120,8 +115,16 @@ pub(super) fn prepare(
     // Transactions that were prepared and not committed are there again, and have to have room.
     set(
         "max_prepared_transactions",
-        field(&control, "max_prepared_xacts setting").unwrap_or("0"),
+        &most(field(&control, "max_prepared_xacts setting"), present).to_string(),
     );
+    // The archive may hold timelines of clones and of servers that are no more. What this one has never been on is not
+    // its past, however new it is; and a timeline whose history is missing is an error of the server's.
+    set("recovery_target_timeline", &present.timeline.to_string());
+    // As little of the log as may be: at least two of its files, whatever their size.
+    let segment = field(&control, "Bytes per WAL segment").and_then(|bytes| bytes.parse::<u64>().ok());
+    let segment = segment.map_or(16, |bytes| (bytes >> 20).max(1));
+    set("min_wal_size", &format!("{}MB", 2 * segment));
+    set("max_wal_size", &format!("{}MB", (4 * segment).max(128)));
     set(
         "unix_socket_directories",
         &quoted_folder(&place.path().display().to_string()),
@@ -129,12 +132,21 @@ pub(super) fn prepare(
     set("hba_file", &path("hba.conf"));
     set("ident_file", &path("ident.conf"));
     let archive = files.wal_archive.display().to_string();
+    let reader = programs.program("pg_waldump");
+    if !reader.is_file() {
+        return Err(
+            Error::not_found(format!("there is no program `{}`", reader.display())).hint(
+                "install it: what a server is to replay is looked through for what would reach out of its folder",
+            ),
+        );
+    }
     let fetch = [
         path("fetch.sh"),
         archive,
         "%f".to_owned(),
         "%p".to_owned(),
         path("notes"),
+        reader.display().to_string(),
     ];
     set("restore_command", &fetching(&fetch));
     set(
@@ -147,6 +159,12 @@ pub(super) fn prepare(
         }
     }
     place.write("postgresql.conf", &text)
+}
+
+/// Returns room for all prepared transactions: the setting may have grown since the base backup was made.
+fn most(then: Option<&str>, present: &Present) -> u32 {
+    let then = then.and_then(|then| then.parse().ok()).unwrap_or_default();
+    present.prepared.max(then)
 }
 
 /// Fails where the base backup is of another cluster: what is in it never was in this database.
@@ -162,14 +180,15 @@ fn must_be_of_this_server(control: &str, present: &Present) -> Result<()> {
 }
 
 /// Writes the command by which the server asks for a file: `%f` and `%p` are for it to fill in.
-fn fetching(words: &[String; 5]) -> String {
-    let [script, archive, name, target, notes] = words;
+fn fetching(words: &[String; 6]) -> String {
+    let [script, archive, name, target, notes, reader] = words;
     let own = |word: &str| format!("'{}'", word.replace('\'', r"'\''").replace('%', "%%"));
     format!(
-        "sh {} {} \"{name}\" \"{target}\" {}",
+        "sh {} {} \"{name}\" \"{target}\" {} {}",
         own(script),
         own(archive),
-        own(notes)
+        own(notes),
+        own(reader)
     )
 }
 
@@ -240,6 +259,7 @@ pub(super) async fn serve(
             };
             return Err(words::why(&ended, files, until));
         }
+        must_leave_room(place.path())?;
         match Link::open(cx, Arc::clone(&config), Access::Read).await {
             Ok(_) => break,
             Err(error) if error.kind() == ErrorKind::Unavailable => cx.check()?,
@@ -282,10 +302,10 @@ mod tests {
 
     #[test]
     fn awkward_paths_are_what_they_are_to_the_shell_and_the_server() {
-        let words = ["/a b/fetch.sh", "/it's 100%", "%f", "%p", "/n"].map(str::to_owned);
+        let words = ["/a b/fetch.sh", "/it's 100%", "%f", "%p", "/n", "/r"].map(str::to_owned);
         assert_eq!(
             fetching(&words),
-            r#"sh '/a b/fetch.sh' '/it'\''s 100%%' "%f" "%p" '/n'"#
+            r#"sh '/a b/fetch.sh' '/it'\''s 100%%' "%f" "%p" '/n' '/r'"#
         );
         assert_eq!(literal(r"a'b\c"), r"'a''b\\c'");
     }
@@ -295,12 +315,15 @@ mod tests {
         let mut present = Present {
             version: 15,
             system: Some("7".to_owned()),
+            timeline: 1,
+            prepared: 4,
             tablespaces: Vec::new(),
             settings: Vec::new(),
             programs: None,
         };
         let control = "Database system identifier:           8\n";
         assert!(must_be_of_this_server(control, &present).is_err());
+        assert_eq!((most(Some("3"), &present), most(Some("5"), &present)), (4, 5));
         present.system = Some("8".to_owned());
         assert!(must_be_of_this_server(control, &present).is_ok());
     }

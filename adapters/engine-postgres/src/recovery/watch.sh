@@ -13,4 +13,13 @@ if read -r word <&3 && [ "$word" = start ]; then
     kill "$reader" 2>/dev/null
 fi
 cat <&3 >/dev/null
-rm -rf "$folder"
+# What unpacks into it may not have ended yet: it does when its folder is gone. `owner` goes last, since by that the folder
+# is found should we be killed too.
+tries=0
+while [ "$tries" -lt 60 ]; do
+    find "$folder" -mindepth 1 -maxdepth 1 ! -name owner -exec rm -rf {} + 2>/dev/null
+    [ -n "$(find "$folder" -mindepth 1 -maxdepth 1 ! -name owner 2>/dev/null)" ] || break
+    tries=$((tries + 1))
+    sleep 1
+done
+[ "$tries" -lt 60 ] && rm -rf "$folder"

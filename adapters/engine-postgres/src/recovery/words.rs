@@ -48,10 +48,48 @@ pub(super) fn why(ended: &Ended, files: &RecoveryFiles, until: DateTime<Utc>) ->
             .hint("put a good copy of it in its place, or name an earlier moment"),
         );
     }
+    if let Some(number) = ended.noted("tablespace ") {
+        return Failure::Final(
+            Error::unsupported(
+                format!("going forward past the making of the tablespace {number}"),
+                "a server that must not write there",
+            )
+            .hint("make a base backup after each new tablespace; moments after that can be gone back to"),
+        );
+    }
     if says("before consistent recovery point") && says("requested recovery stop point") {
         return Failure::TooEarly(
             Error::not_found(format!("no base backup was complete at {}", shown(until)))
                 .hint("name a later moment: a server is only ever taken forward from a base backup"),
+        );
+    }
+    if says("recovery target timeline") && says("does not exist") {
+        return Failure::Final(
+            Error::new(
+                ErrorKind::Damaged,
+                format!("the archive `{archive}` has no history of the timeline that the server is on"),
+            )
+            .with_source(source())
+            .hint("copy the `.history` file of that timeline from `pg_wal` of the server into the archive"),
+        );
+    }
+    if says("is not a child of this server's history") {
+        return Failure::Final(
+            Error::new(
+                ErrorKind::Damaged,
+                "the base backup is of a timeline that the server of today does not come from",
+            )
+            .with_source(source())
+            .hint("use a base backup of this server, or of one that it was promoted from"),
+        );
+    }
+    if let Some(setting) = ended.refused_setting() {
+        return Failure::Final(
+            Error::config(format!(
+                "a server on this machine cannot have the setting {setting}"
+            ))
+            .with_source(source())
+            .hint("install the locale, or whatever it names: on the machine of the server it is there"),
         );
     }
     let gap = ended.gap(files);
@@ -106,6 +144,14 @@ impl Ended {
             .next()?;
         let archive = Archive::read(&files.wal_archive).ok()?;
         archive.goes_on_behind(missing).then(|| missing.to_owned())
+    }
+
+    /// Returns the setting that the server has not taken, with its value.
+    fn refused_setting(&self) -> Option<&str> {
+        let words = "invalid value for parameter ";
+        self.log
+            .lines()
+            .find_map(|line| Some(line.split_once(words)?.1.trim()))
     }
 
     fn last_transaction(&self) -> Option<&str> {

@@ -18,7 +18,6 @@ use walkback_vault::{Manifest, PointKind};
 
 use crate::identity;
 use crate::journal;
-use crate::plan::PointScope;
 use crate::point::{self, PointRequest};
 use crate::runner::Runner;
 use crate::settings::{Policy, Settings};
@@ -169,11 +168,12 @@ impl Runner {
         let mut session = inside.connect(cx, Access::Read).await?;
         let state = State::load(&inside, cx, &mut *session).await?;
         drop(session);
+        let scope = recovery::recovered(cx, &state.schema)?;
         let request = PointRequest {
             kind: PointKind::Backup,
             prefix: point::PAST,
             about: "",
-            scope: &PointScope::Everything,
+            scope: &scope,
             description: Some(described.to_owned()),
             run_id: None,
             // It is pruned with the other backups of this database, and nobody goes forward from it.

@@ -1,13 +1,69 @@
 //! Back to a moment by the server's own recovery, from a base backup that the environment names.
 
+use std::collections::BTreeSet;
+
+use walkback_core::catalog::{Object, ObjectKind, Schema};
 use walkback_core::recovery::{Recovery, RecoveryFiles};
-use walkback_core::{Cx, Error, ErrorKind, Result};
+use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 
 use super::check::NAME;
 use super::{Past, PastPlan, PastRequest, PastRoad};
 use crate::doctor::Check;
 use crate::identity::moment as words;
+use crate::plan::PointScope;
 use crate::runner::Runner;
+
+/// The fact that a relation is not in the log: a recovery leaves nothing in it.
+const UNLOGGED: &str = "unlogged";
+
+/// Returns of which tables a recovered database holds the rows. Those that are not in the log are empty there; what is
+/// not in the scope is never brought back.
+pub(super) fn recovered(cx: &Cx, schema: &Schema) -> Result<PointScope> {
+    let is_unlogged =
+        |object: &&Object| object.kind == ObjectKind::Sequence && object.facts.contains_key(UNLOGGED);
+    let sequences: Vec<&Object> = schema.objects.iter().filter(is_unlogged).collect();
+    if let Some(alone) = sequences.iter().find(|sequence| sequence.on.is_none()) {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "the sequence `{}` was unlogged then: the server does not know where it stood",
+                alone.name
+            ),
+        )
+        .hint("only moments after `ALTER SEQUENCE .. SET LOGGED` can be gone back to"));
+    }
+    let tables = schema.tables.iter();
+    let unlogged = tables.filter(|table| table.facts.contains_key(UNLOGGED));
+    let lost: BTreeSet<&TableName> = unlogged
+        .map(|table| &table.name)
+        .chain(sequences.iter().filter_map(|sequence| sequence.on.as_ref()))
+        .collect();
+    for name in &lost {
+        cx.progress().warn(&format!(
+            "the rows of `{name}` are not brought back: it was unlogged then, and no server can recover them"
+        ));
+    }
+    Ok(without(schema, lost))
+}
+
+/// Returns all tables but these, and but those that they are parts of.
+fn without<'s>(schema: &'s Schema, mut lost: BTreeSet<&'s TableName>) -> PointScope {
+    if lost.is_empty() {
+        return PointScope::Everything;
+    }
+    let mut next: Vec<&TableName> = lost.iter().copied().collect();
+    while let Some(name) = next.pop() {
+        let parents = schema.table(name).map(|table| table.parents.as_slice());
+        next.extend(
+            parents
+                .unwrap_or_default()
+                .iter()
+                .filter(|parent| lost.insert(*parent)),
+        );
+    }
+    let names = schema.tables.iter().map(|table| &table.name);
+    PointScope::Tables(names.filter(|name| !lost.contains(name)).cloned().collect())
+}
 
 impl Runner {
     /// Plans to have the server recover a base backup. Which one, and whether it reaches the moment, is seen on the way.
