@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use walkback_core::catalog::{Object, Schema};
+use walkback_core::name::ObjectKind;
 use walkback_core::recovery::{Recovery, RecoveryFiles};
-use walkback_core::{Cx, Error, ErrorKind, ObjectKind, Result, TableName};
+use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 
 use super::check::NAME;
 use super::{Past, PastPlan, PastRequest, PastRoad};

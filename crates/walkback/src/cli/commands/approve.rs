@@ -85,19 +85,6 @@ fn harmless(text: &str) -> String {
     shown
 }
 
-#[cfg(test)]
-mod tests {
-    use super::harmless;
-
-    #[test]
-    fn what_would_hide_a_statement_is_shown() {
-        assert_eq!(
-            harmless("DROP TABLE a;\r\u{1b}[2KSELECT\t1;\n-- \u{202e}é"),
-            "DROP TABLE a;\\u{d}\\u{1b}[2KSELECT\t1;\n-- \\u{202e}é"
-        );
-    }
-}
-
 fn opened(context: &Context, path: &Path) -> Result<SigningKey> {
     let text = fs::read_to_string(path).map_err(|error| Error::io("read the key", path, error))?;
     let key = SigningKey::parse(&text)?;
@@ -139,4 +126,17 @@ fn replace(path: &Path, text: &str) -> Result<()> {
         fs::remove_file(beside).ok();
         Error::io("write the plan", path, error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn what_would_hide_a_statement_is_shown() {
+        assert_eq!(
+            harmless("DROP TABLE a;\r\u{1b}[2KSELECT\t1;\n-- \u{202e}é"),
+            "DROP TABLE a;\\u{d}\\u{1b}[2KSELECT\t1;\n-- \\u{202e}é"
+        );
+    }
 }
