@@ -131,12 +131,25 @@ fn spawn_standing(mut command: Command, place: &Place, log: File) -> Result<Stop
     Stopper::of_process(&child, &place.folder)
 }
 
+/// Returns where a server keeps what is gone with it: in memory, where there is room. Tests make and drop thousands of
+/// tables, and a file system on a disk spends longer on their files than the server on their statements.
+fn quick_folder() -> PathBuf {
+    const IN_MEMORY: &str = "/dev/shm";
+    const ROOM: u64 = 6 * 1024 * 1024 * 1024;
+    let room = rustix::fs::statvfs(IN_MEMORY).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
+    if room >= ROOM {
+        PathBuf::from(IN_MEMORY)
+    } else {
+        std::env::temp_dir()
+    }
+}
+
 impl Place {
     fn make(service: Service, within: Option<&Path>) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix(&format!("walkback-{}-", service.name()))
             .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir_in(within.map_or_else(std::env::temp_dir, Path::to_path_buf))
+            .tempdir_in(within.map_or_else(quick_folder, Path::to_path_buf))
             .context("cannot make a temporary folder")?
             .keep();
         let port = TcpListener::bind("127.0.0.1:0")
