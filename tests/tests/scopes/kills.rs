@@ -79,13 +79,15 @@ pub(crate) fn a_killed_scope_has_happened_or_has_not(backend: Backend) {
 pub(crate) fn nothing_is_half_done_where_definitions_are_in_the_transaction(backend: Backend) {
     let sandbox = project(backend);
     let before = sandbox.contents();
-    // The last step before the commit.
-    let mut killed = None;
-    for step in (1..60).rev() {
+    // The last step before the commit: halved until it is found, since what comes before it stays before it.
+    let (mut killed, mut first, mut end) = (None, 1, 64);
+    while first < end {
+        let step = u64::midpoint(first, end);
         let trial = project(backend);
         if run_killed(&trial, "definitions", step).status.signal() == Some(9) && trial.contents() == before {
-            killed = Some(trial);
-            break;
+            (killed, first) = (Some(trial), step + 1);
+        } else {
+            end = step;
         }
     }
     let killed = killed.expect("there is a step before the commit");
