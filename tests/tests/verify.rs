@@ -16,6 +16,7 @@ fn main() -> ExitCode {
                 a_migration_without_any_way_back_is_irreversible,
                 usual_tables_are_given_rows,
                 the_outcomes_are_written_for_ci,
+                what_was_seen_is_kept_and_warned_of,
             ],
         },
     )
@@ -229,4 +230,50 @@ fn the_outcomes_are_written_for_ci(backend: Backend) {
         "{}",
         nowhere.transcript()
     );
+}
+
+fn what_was_seen_is_kept_and_warned_of(backend: Backend) {
+    let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
+    sandbox.migration("001_begin", BEGIN, "DROP TABLE s;");
+    sandbox.ok(&["up", "-y"]);
+    sandbox.migration("002_change", "CREATE TABLE t (a INTEGER);", "DROP TABLE no_such;");
+    let warned = || {
+        let output = sandbox.ok(&["up", "--dry-run"]);
+        output.transcript().contains("`002_change` did not lead back")
+    };
+    let shown = |id: &str| sandbox.ok(&["show", id, "--json"]).json()["migration"]["verified"].clone();
+    assert!(shown("001").is_null() && !warned());
+    // A journal that an earlier version has made keeps them too.
+    sandbox.sql("DROP TABLE _walkback_verdicts");
+
+    let before = sandbox.contents();
+    assert_eq!(sandbox.run(&["verify"]).code, Some(3));
+    sandbox.assert_contents(&before, "verify");
+    assert_eq!(shown("001")["passed"], true);
+    assert_eq!(shown("001")["verdict"]["verdict"], "lossless");
+    let seen = shown("002");
+    assert_eq!((&seen["passed"], &seen["current"]), (&false.into(), &true.into()));
+    assert!(
+        seen["reason"].as_str().is_some_and(|why| why.contains("no_such")),
+        "{seen}"
+    );
+    assert!(warned());
+    let text = sandbox.ok(&["show", "002"]).stdout;
+    assert!(
+        text.contains("did not pass") && text.contains("no_such"),
+        "{text}"
+    );
+
+    // Of other scripts nothing is known, until they are tried.
+    sandbox.migration("002_change", "CREATE TABLE t (a INTEGER);", "DROP TABLE t;");
+    assert!(!warned());
+    assert_eq!(shown("002")["current"], false);
+    sandbox.ok(&["verify", "002"]);
+    assert_eq!(
+        (&shown("002")["passed"], &shown("002")["current"]),
+        (&true.into(), &true.into())
+    );
+    sandbox.ok(&["up", "-y"]);
+    sandbox.ok(&["rollback", "-y", "--type", "down"]);
+    sandbox.assert_contents(&before, "rollback");
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use walkback_core::{Cx, Direction, Migration, MigrationId, Phase, Result};
 
-use crate::plan::{PlannedStatement, Planner, ReadScript, ScriptOrigin, Verdict};
+use crate::plan::{PlannedStatement, Planner, ReadScript, ScriptOrigin, Verdict, Verified};
 use crate::report::Named;
 use crate::runner::Runner;
 use crate::state::State;
@@ -88,6 +88,9 @@ pub struct MigrationDetail {
     pub derived_loses: Vec<String>,
     /// The point that was made before it.
     pub point: Option<String>,
+    /// What `verify` has last seen of it, if it was run on this database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
 }
 
 /// A node of the graph.
@@ -173,6 +176,10 @@ impl Runner {
             .map(|stored| planner.derived_script(stored))
             .transpose()?
             .flatten();
+        let verified = state.verdicts.get(&migration.id).map(|row| {
+            let hash = |script: &Option<ReadScript>| script.as_ref().map(|script| script.hash.clone());
+            Verified::new(row, hash(&up).as_deref(), hash(&down).as_deref())
+        });
         let edited = match (&up, stored) {
             (Some(up), Some(stored)) => up.hash != stored.up_hash,
             _ => false,
@@ -199,6 +206,7 @@ impl Runner {
                 .map(|stored| stored.derived_loses.clone())
                 .unwrap_or_default(),
             point: stored.and_then(|stored| stored.point.clone()),
+            verified,
         })
     }
 

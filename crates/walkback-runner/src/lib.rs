@@ -84,7 +84,7 @@ pub use lint::{Finding, Level, LintReport, LintedMigration, Linter, Rule};
 pub use loss::Loss;
 pub use manager::RollbackManager;
 pub use past::{Past, PastPlan, PastRequest, PastRoad};
-pub use plan::{Plan, PlannedStatement, PlannedStep, PointScope, RunKind, ScriptOrigin, Verdict};
+pub use plan::{Plan, PlannedStatement, PlannedStep, PointScope, RunKind, ScriptOrigin, Verdict, Verified};
 pub use protect::{Protect, StatementProtection};
 pub use prune::{PrunePlan, PrunePoint, PruneReport, StorePrune, StoreSwept};
 pub use purge::{KeptTable, PurgePlan};

@@ -12,6 +12,7 @@ use walkback_core::{
 
 use crate::journal::{
     DeprecatedRow, Journal, LoadRow, RescueRow, RunRecord, StatementRow, StatementState, StoredMigration,
+    VerdictRow,
 };
 use crate::ledger::{Applied, Ledger};
 use crate::protect::mark_gone;
@@ -33,6 +34,8 @@ pub(crate) struct State {
     pub(crate) stored: BTreeMap<MigrationId, StoredMigration>,
     /// What rollbacks took away and has not been put back, oldest first.
     pub(crate) rescues: Vec<RescueRow>,
+    /// What `verify` has last seen of their ways back.
+    pub(crate) verdicts: BTreeMap<MigrationId, VerdictRow>,
     /// What migrations have moved aside instead of dropping it, oldest first.
     pub(crate) deprecated: Vec<DeprecatedRow>,
     /// The chain of the audit, and the last run: what an approved plan is good for.
@@ -84,7 +87,7 @@ impl State {
         }
         let mut journal = Journal::new(session, &*dialect);
         let mut left_by_last_run = None;
-        let (mut chain, mut last_run) = (None, None);
+        let (mut chain, mut last_run, mut verdicts) = (None, None, BTreeMap::new());
         if has_journal {
             chain = journal.audit_head(cx).await?.map(|head| head.chain);
             last_run = journal.last_run(cx, runner.outer_run()).await?;
@@ -94,6 +97,7 @@ impl State {
             };
             rescues = journal.rescues(cx).await?;
             deprecated = journal.deprecated(cx).await?;
+            verdicts = journal.verdicts(cx).await?;
             unfinished = journal.unfinished_runs(cx).await?;
             load = journal.unfinished_load(cx).await?;
             // The run that this one is part of is under way.
@@ -118,6 +122,7 @@ impl State {
             applied,
             stored,
             rescues,
+            verdicts,
             deprecated,
             chain,
             last_run,

@@ -15,6 +15,7 @@
 //! | `_walkback_undo` | the way back of one statement outside a transaction, noted before it was sent |
 //! | `_walkback_loads` | one load of a file: how far it is, and what it was told |
 //! | `_walkback_audit` | one thing that was done or refused, chained to the one before by its hash |
+//! | `_walkback_verdicts` | what `verify` has last seen of the way back of one migration |
 //! | `_walkback_load_rows` | one row that a load inserted: its key, and a hash of it as it was then |
 
 mod after;
@@ -32,6 +33,7 @@ mod runs;
 mod statements;
 mod tables;
 mod undo;
+mod verdicts;
 
 use walkback_core::engine::SessionExt as _;
 use walkback_core::value::{Row, Value};
@@ -52,6 +54,7 @@ pub(crate) use runs::RunEnd;
 pub use runs::{RunRecord, RunStatus};
 pub(crate) use statements::{StatementRow, StatementState};
 pub(crate) use undo::UndoRow;
+pub(crate) use verdicts::VerdictRow;
 
 /// Returns the names of its tables.
 pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {

@@ -18,6 +18,7 @@ pub(crate) const LOADS: &str = "_walkback_loads";
 pub(crate) const LOAD_ROWS: &str = "_walkback_load_rows";
 pub(crate) const HOOKS: &str = "_walkback_hooks";
 pub(crate) const AUDIT: &str = "_walkback_audit";
+pub(crate) const VERDICTS: &str = "_walkback_verdicts";
 
 /// A table of the journal. Its first `key` columns are its primary key; all other columns may be `NULL`.
 pub(crate) struct JournalTable {
@@ -238,6 +239,20 @@ pub(crate) const ALL: &[JournalTable] = &[
             ("approved", Text),
             ("previous_hash", Key(64)),
             ("entry_hash", Key(64)),
+        ],
+    },
+    JournalTable {
+        name: VERDICTS,
+        key: 1,
+        columns: &[
+            ("migration", Key(255)),
+            ("up_hash", Key(64)),
+            ("down_hash", Key(64)),
+            ("verdict", Text),
+            ("passed", Integer),
+            ("reason", Text),
+            ("verified_at", Key(40)),
+            ("tool_version", Key(32)),
         ],
     },
     JournalTable {

@@ -409,6 +409,8 @@ impl<'a> Planner<'a> {
         }));
         warnings.extend(plan.steps.iter().flat_map(|step| self.not_kept(step)));
         warnings.extend(plan.steps.iter().filter_map(|step| self.lossy_down(step)));
+        let ups = plan.steps.iter().filter(|step| step.direction == Direction::Up);
+        warnings.extend(ups.filter_map(|step| self.state.known_to_fail(step)));
         warnings.extend(self.unreachable_point(plan));
         warnings
     }

@@ -5,6 +5,7 @@ mod phase;
 mod scope;
 mod script;
 mod verdict;
+mod verified;
 
 use serde::{Deserialize, Serialize};
 use walkback_core::statement::{Effect, Location, Severity};
@@ -20,6 +21,7 @@ pub(crate) use build::Planner;
 pub(crate) use script::ReadScript;
 pub use verdict::Verdict;
 pub(crate) use verdict::created as creates;
+pub use verified::Verified;
 
 /// What sort of run it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

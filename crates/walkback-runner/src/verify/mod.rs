@@ -1,6 +1,7 @@
 //! Proof: each migration goes up, down and up again in a scratch database, with rows in it, and schema and
 //! data are compared each time.
 
+mod kept;
 mod restore;
 mod synthesize;
 
@@ -40,6 +41,8 @@ pub struct VerifyOutcome {
     pub error: Option<String>,
     /// Tables that could not be given rows, so that nothing is known of their data.
     pub without_rows: Vec<String>,
+    #[serde(skip)]
+    scripts: Option<kept::Scripts>,
 }
 
 /// A runner on a scratch database, which goes with it.
@@ -64,7 +67,7 @@ struct Snapshot {
 
 impl Runner {
     /// Verifies migrations, all of them if none is named, in a scratch database that is dropped afterwards.
-    /// `on_each` is told of each outcome as it comes.
+    /// `on_each` is told of each outcome as it comes. The journal of the database keeps them, if it has one.
     ///
     /// # Errors
     /// Fails if a migration does not exist, if the engine has no scratch databases, or if an up script fails
@@ -75,6 +78,20 @@ impl Runner {
         ids: &[String],
         on_each: &mut (dyn FnMut(&VerifyOutcome) + Send),
     ) -> Result<Vec<VerifyOutcome>> {
+        let mut outcomes = Vec::new();
+        let ended = Box::pin(self.verify_each(cx, ids, on_each, &mut outcomes)).await;
+        // Also what was seen before it had to end.
+        self.keep_verdicts(cx, &outcomes).await;
+        ended.map(|()| outcomes)
+    }
+
+    async fn verify_each(
+        &self,
+        cx: &Cx,
+        ids: &[String],
+        on_each: &mut (dyn FnMut(&VerifyOutcome) + Send),
+        outcomes: &mut Vec<VerifyOutcome>,
+    ) -> Result<()> {
         let mut bench = self.bench(cx).await?;
         let graph = bench
             .runner
@@ -89,7 +106,6 @@ impl Runner {
                 .map(|id| graph.find(id).map(|migration| migration.id.clone()))
                 .collect::<Result<_>>()?
         };
-        let mut outcomes = Vec::with_capacity(wanted.len());
         for migration in graph.iter().filter(|migration| wanted.contains(&migration.id)) {
             cx.check()?;
             let outcome = match bench.runner.verify_one(cx, migration, None).await? {
@@ -108,7 +124,7 @@ impl Runner {
             on_each(&outcome);
             outcomes.push(outcome);
         }
-        Ok(outcomes)
+        Ok(())
     }
 
     /// Returns a runner on an empty scratch database.
@@ -158,9 +174,10 @@ impl Runner {
             }
         };
         let mut before = self.snapshot(cx).await?;
-        match self.scratch_up(cx, id).await {
+        let up = self.plan_up(cx, UpTarget::To(id.0.clone())).await?;
+        match self.run(cx, &up, &Consent::default()).await {
             Err(error) if has_rows => return Ok(Seen::FailsWithRows(error)),
-            outcome => outcome?,
+            outcome => outcome.map(drop)?,
         }
         if !has_rows {
             before.prints.clear();
@@ -175,6 +192,7 @@ impl Runner {
             differences: Vec::new(),
             error: None,
             without_rows,
+            scripts: up.steps.iter().find(|step| step.id == *id).map(kept::Scripts::of),
         };
         let plan = match self.plan_down(cx, DownTarget::Count(1)).await {
             Ok(plan) => plan,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use walkback_core::Result;
 use walkback_core::statement::Severity;
-use walkback_runner::{MigrationDetail, ScriptView};
+use walkback_runner::{MigrationDetail, ScriptView, Verified};
 
 use super::history::state;
 use crate::cli::args::Show;
@@ -88,6 +88,10 @@ fn text(migration: &MigrationDetail) -> String {
             .map(ToString::to_string)
             .unwrap_or_default(),
     );
+    field(
+        "verified",
+        migration.verified.as_ref().map(verified).unwrap_or_default(),
+    );
     field("point", migration.point.clone().unwrap_or_default());
     text.push_str(&script(
         "up",
@@ -107,6 +111,21 @@ fn text(migration: &MigrationDetail) -> String {
         }
     }
     text.trim_end().to_owned()
+}
+
+/// Says what `verify` has seen, and whether that is of these scripts.
+fn verified(seen: &Verified) -> String {
+    let at = moment(&seen.at);
+    let stale = if seen.current {
+        ""
+    } else {
+        ", before its scripts were changed"
+    };
+    match (&seen.reason, seen.passed) {
+        (_, true) => format!("{at}: {}{stale}", seen.verdict),
+        (Some(reason), false) => style::error(format!("{at}: did not pass{stale}: {reason}")),
+        (None, false) => style::error(format!("{at}: did not pass{stale}")),
+    }
 }
 
 fn script(name: &str, script: Option<&ScriptView>, without: &str) -> String {
