@@ -264,6 +264,16 @@ fn what_was_seen_is_kept_and_warned_of(backend: Backend) {
         "{text}"
     );
 
+    // Where it has gone up all the same, the way back is another.
+    sandbox.ok(&["up", "-y"]);
+    let output = sandbox.ok(&["rollback", "-y"]);
+    assert!(
+        output.transcript().contains("this one was derived"),
+        "{}",
+        output.transcript()
+    );
+    sandbox.assert_contents(&before, "rollback");
+
     // Of other scripts nothing is known, until they are tried.
     sandbox.migration("002_change", "CREATE TABLE t (a INTEGER);", "DROP TABLE t;");
     assert!(!warned());

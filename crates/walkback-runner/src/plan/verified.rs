@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{PlannedStep, Verdict};
-use crate::journal::VerdictRow;
+use crate::journal::{StoredMigration, VerdictRow};
 use crate::state::State;
 
 /// What going up, down and up again has shown of a migration, as the journal of the database keeps it.
@@ -36,6 +36,13 @@ impl Verified {
 }
 
 impl State {
+    /// Returns when the stored way down of an applied migration was seen not to lead back.
+    pub(crate) fn seen_to_fail(&self, stored: &StoredMigration) -> Option<&str> {
+        let row = self.verdicts.get(&stored.id)?;
+        let is_of = row.is_of(Some(&stored.up_hash), stored.down_hash.as_deref());
+        (is_of && !row.passed).then_some(row.verified_at.as_str())
+    }
+
     /// Says that the way back of a migration that would go up was seen to fail.
     pub(super) fn known_to_fail(&self, step: &PlannedStep) -> Option<String> {
         let row = self.verdicts.get(&step.id)?;

@@ -87,18 +87,16 @@ impl Planning<'_> {
             .verdict)
     }
 
-    /// Takes the derived way down of a migration that has changed definitions and whose own does nothing, where nothing else
-    /// was kept.
+    /// Takes the derived way down of a migration that has changed definitions, and whose own does nothing, where nothing else
+    /// was kept, or was seen not to lead back.
     async fn by_derived_instead(&mut self, id: &MigrationId) -> Result<Option<RollbackStep>> {
         let Some(stored) = self.state.stored.get(id) else {
             return Ok(None);
         };
         let planner = Planner::new(self.runner, self.state);
-        if stored.delta.is_empty()
-            || stored.point.is_some()
-            || stored.changes.is_some()
-            || !stored.derived_loses.is_empty()
-        {
+        let failed = self.state.seen_to_fail(stored);
+        let is_kept = stored.point.is_some() || stored.changes.is_some();
+        if stored.delta.is_empty() || !stored.derived_loses.is_empty() || (is_kept && failed.is_none()) {
             return Ok(None);
         }
         let Some(derived) = planner.derived_script(stored)? else {
@@ -106,11 +104,18 @@ impl Planning<'_> {
         };
         let own = planner.down_step(self.cx, id).await?;
         let does_nothing = own.statements.iter().all(|one| one.severity == Severity::None);
-        if own.origin == ScriptOrigin::Derived || !does_nothing {
+        if own.origin == ScriptOrigin::Derived || !(does_nothing || failed.is_some()) {
             return Ok(None);
         }
         let down = planner.down_step_of(id, derived);
-        let reason = "its own way down does nothing; this one was derived".to_owned();
+        let reason = match failed {
+            Some(at) if !does_nothing => {
+                format!(
+                    "its own way down did not lead back when `walkback verify` tried it ({at}); this one was derived"
+                )
+            }
+            _ => "its own way down does nothing; this one was derived".to_owned(),
+        };
         self.by_script(id, down, reason).await.map(Some)
     }
 
