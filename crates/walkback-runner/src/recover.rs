@@ -7,7 +7,7 @@ use walkback_core::Access;
 use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Phase, Result, Session};
 
 use crate::approval::{self, NOT_APPROVED};
-use crate::execute::{BEGUN_BACK, ByJournal, Execution, Progress, has_ways_back};
+use crate::execute::{BEGUN_BACK, ByJournal, Execution, Progress, has_ways_back, kept_in};
 use crate::gate;
 use crate::hooks::left_by;
 use crate::journal::{Journal, PointRow, StatementRow, StatementState};
@@ -259,7 +259,10 @@ impl Runner {
         let back = if has_ways_back(&state.half_done, &undo) {
             Ok("the journal knows what takes each of its statements back without losing anything".to_owned())
         } else if let Some(point) = &point {
-            Ok(format!("point `{point}` holds what was there before"))
+            Ok(format!(
+                "point `{point}` holds what was there before; what applications wrote since to the tables that come from it goes, \
+                 and is kept in a point of its own first"
+            ))
         } else {
             let migration = plan.migration.as_ref().map_or("", |id| id.as_str());
             Err(Error::new(
@@ -441,7 +444,10 @@ impl Execution<'_> {
             .hint("or put the database right by hand, then `walkback stamp <TARGET>`"));
         };
         self.note_taken_back(cx, run, migration).await?;
+        // Whoever waited with the recovery has let applications write for that long.
+        let kept = self.keep_half_done(cx, point, only.as_deref()).await?;
+        cx.step("recover.kept");
         self.restore_half_done(cx, point, run, migration, only).await?;
-        Ok(format!("from point `{point}`"))
+        Ok(format!("from point `{point}`{}", kept_in(kept.as_deref())))
     }
 }

@@ -15,7 +15,7 @@ use crate::identity;
 use crate::journal::{StatementRow, StatementState};
 use crate::load::Shadow;
 use crate::loss::Loss;
-use crate::plan::{PlannedStep, PointScope};
+use crate::plan::PointScope;
 use crate::reach::{self, Reach};
 use crate::since::TableChange;
 
@@ -389,32 +389,30 @@ impl Execution<'_> {
         swapped.map(|()| merged)
     }
 
-    /// Undoes a migration that failed half-way outside a transaction. Applications may have written since the
-    /// point was made: what is there now is kept in the vault first.
-    pub(crate) async fn restore_after_failure(
+    /// Keeps in the vault what a half-done migration has left, before that is replaced by what a point holds: nobody can tell
+    /// its rows from those that applications wrote since. Returns the point that has them.
+    pub(crate) async fn keep_half_done(
         &mut self,
         cx: &Cx,
-        step: &PlannedStep,
         point: &str,
-        only: Option<Vec<TableName>>,
-    ) -> Result<()> {
-        let run = self.run.id.clone();
-        if !self.session.capability().transactional_ddl {
-            let manifest = self.open_point(cx, point).await?;
-            let held = match &only {
-                Some(tables) => tables.clone(),
-                None => manifest.tables.into_iter().map(|entry| entry.table).collect(),
-            };
-            let safety = self.safety.take();
-            if let Some(kept) = self.safety_point(cx, "undo", &PointScope::Tables(held)).await? {
-                self.report.warnings.push(format!(
-                    "the rows as `{}` left them half-way are in the point `{}`",
-                    step.name, kept.id
-                ));
+        only: Option<&[TableName]>,
+    ) -> Result<Option<String>> {
+        let held = match only {
+            Some(tables) => tables.to_vec(),
+            None => {
+                let manifest = self.open_point(cx, point).await?;
+                let now = self.runner.schema(cx, &mut *self.session).await?;
+                let is_made_since = |table: &TableName| manifest.schema.table(table).is_none();
+                let made_since = now.tables.iter().map(|table| &table.name);
+                let made_since = made_since.filter(|table| is_made_since(table)).cloned();
+                let then = manifest.tables.iter().map(|entry| entry.table.clone());
+                then.chain(made_since).collect()
             }
-            self.safety = safety;
-        }
-        self.restore_half_done(cx, point, &run, &step.id, only).await
+        };
+        let safety = self.safety.take();
+        let kept = self.safety_point(cx, "undo", &PointScope::Tables(held)).await;
+        self.safety = safety;
+        Ok(kept?.map(|kept| kept.id))
     }
 
     /// Brings back what was there before a half-done migration, and forgets its statements. `only` names the

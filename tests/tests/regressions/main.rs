@@ -2,6 +2,7 @@
 
 mod runs;
 mod tables;
+mod written;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,10 @@ use tables::{
     tables_that_change_their_names_come_back_under_the_old_ones,
 };
 use walkback_tests::{Backend, MYSQL, ONE_OF_EACH, SERVERS, Sandbox, journeys};
+use written::{
+    what_applications_wrote_after_a_kill_is_in_the_point_that_recover_names,
+    what_applications_wrote_until_a_script_failed_is_in_the_point_that_is_named,
+};
 
 fn main() -> ExitCode {
     walkback_tests::main(
@@ -56,12 +61,16 @@ fn main() -> ExitCode {
                 a_down_that_fails_gives_way_to_nothing_that_loses_what_was_not_shown,
                 a_down_that_proves_unsound_after_other_steps_gives_way_to_a_sounder_one,
                 restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back,
+                what_applications_wrote_after_a_kill_is_in_the_point_that_recover_names,
             ],
             MYSQL => [
                 an_index_that_serves_a_foreign_key_instead_of_its_own_goes_back,
                 a_trigger_whose_column_is_gone_is_there_again_in_that_state,
             ],
-            SERVERS => [an_object_whose_name_another_table_uses_too_comes_back],
+            SERVERS => [
+                an_object_whose_name_another_table_uses_too_comes_back,
+                what_applications_wrote_until_a_script_failed_is_in_the_point_that_is_named,
+            ],
             &[Backend::Sqlite] => [
                 a_virtual_table_that_goes_is_named_before,
                 a_write_between_the_point_and_the_migration_is_not_lost,

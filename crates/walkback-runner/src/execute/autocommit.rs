@@ -4,7 +4,7 @@ use walkback_core::catalog::Schema;
 use walkback_core::dialect::Inverse;
 use walkback_core::engine::Begin;
 use walkback_core::statement::{Action, Severity};
-use walkback_core::{Cx, Direction, Error, ErrorKind, Result};
+use walkback_core::{Cx, Direction, Error, ErrorKind, Result, TableName};
 use walkback_vault::Manifest;
 
 use super::Execution;
@@ -297,8 +297,12 @@ impl Execution<'_> {
         // The safety point is what was there before the whole run; restoring it says so in the report.
         let is_first = self.report.undone.is_empty();
         match self.restore_after_failure(cx, step, point, only).await {
-            Ok(()) => {
-                self.taken_back = Some(format!("undid `{}` from the point `{point}`", step.name));
+            Ok(kept) => {
+                self.taken_back = Some(format!(
+                    "undid `{}` from the point `{point}`{}",
+                    step.name,
+                    kept_in(kept.as_deref())
+                ));
                 if step.direction == Direction::Down && !is_first {
                     self.report.undone.clear();
                     self.all_taken_back = true;
@@ -309,12 +313,33 @@ impl Execution<'_> {
         }
     }
 
+    async fn restore_after_failure(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        point: &str,
+        only: Option<Vec<TableName>>,
+    ) -> Result<Option<String>> {
+        let run = self.run.id.clone();
+        let kept = self.keep_half_done(cx, point, only.as_deref()).await?;
+        self.restore_half_done(cx, point, &run, &step.id, only).await?;
+        Ok(kept)
+    }
+
     /// Marks the statements of a migration that changed nothing as done, so that nobody has to recover it.
     pub(crate) async fn forget_statements(&mut self, cx: &Cx, step: &PlannedStep) -> Result<()> {
         let run = self.run.id.clone();
         let id = step.id.0.clone();
         self.journal().forget_statements(cx, &run, &id).await
     }
+}
+
+/// Says where that is which was there until something was undone from a point.
+pub(crate) fn kept_in(kept: Option<&str>) -> String {
+    kept.map(|kept| {
+        format!("; what was there until then, also what applications wrote meanwhile, is kept in the point `{kept}`")
+    })
+    .unwrap_or_default()
 }
 
 /// Returns what takes a statement back without losing anything, or why nothing does.

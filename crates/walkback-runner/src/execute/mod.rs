@@ -43,6 +43,7 @@ use crate::settings::{Consent, Decision};
 use crate::state::State;
 use crate::{gate, identity, lock, rights, steady};
 
+pub(crate) use autocommit::kept_in;
 pub(crate) use forward::{BEGUN_BACK, Progress};
 pub(crate) use statement::excerpt;
 pub(crate) use tries::{Tries, is_of_another_session};

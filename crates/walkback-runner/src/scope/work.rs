@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use walkback_core::engine::Begin;
-use walkback_core::{Access, Cx, Effect, Error, ErrorKind, MigrationId, Result, ResultExt as _, TableName};
+use walkback_core::{Access, Cx, Effect, Error, ErrorKind, MigrationId, Result, ResultExt as _};
 use walkback_vault::{Manifest, PointKind};
 
 use super::session::{Held, ScopeSession};
@@ -272,12 +272,9 @@ impl Execution<'_> {
     /// Brings back what was there before a scope, and forgets its mark. What is there now is kept first: others may have
     /// written meanwhile.
     pub(super) async fn scope_to_point(&mut self, cx: &Cx, run: &str, point: &str, name: &str) -> Result<()> {
-        let manifest = self.open_point(cx, point).await?;
-        let held: Vec<TableName> = manifest.tables.into_iter().map(|entry| entry.table).collect();
-        if let Some(kept) = self.safety_point(cx, "undo", &PointScope::Tables(held)).await? {
+        if let Some(kept) = self.keep_half_done(cx, point, None).await? {
             self.report.warnings.push(format!(
-                "the rows as the scope `{name}` left them half-way are in the point `{}`",
-                kept.id
+                "the rows as the scope `{name}` left them half-way are in the point `{kept}`"
             ));
         }
         let name = MigrationId::new(short(name));
