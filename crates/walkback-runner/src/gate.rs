@@ -5,6 +5,7 @@ use walkback_core::{Cx, Direction, Error, ErrorKind, Result};
 use crate::approval;
 use crate::loss::Loss;
 use crate::plan::Plan;
+use crate::recover::RecoverPlan;
 use crate::rollback::RollbackPlan;
 use crate::runner::Runner;
 use crate::settings::{Consent, Decision, Settings};
@@ -53,6 +54,24 @@ pub(crate) fn scope(settings: &Settings, cx: &Cx, consent: &Consent) -> Result<(
 pub(crate) fn rollback(settings: &Settings, plan: &RollbackPlan, consent: &Consent) -> Result<()> {
     change(settings, consent)?;
     loss(settings, plan.loss(), consent)
+}
+
+/// Lets a recovery through, or says what is missing. What applications wrote to tables that come back from a point cannot
+/// be told from what the migration did to them, so it is not counted.
+pub(crate) fn recover(settings: &Settings, plan: &RecoverPlan, consent: &Consent) -> Result<()> {
+    change(settings, consent)?;
+    if !plan.may_lose || settings.policy.lossy != Decision::Refuse || consent.lossy {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Refused,
+        format!(
+            "to go back restores tables from a point, and what applications wrote to them since goes: `{}` refuses that",
+            settings.environment
+        ),
+    )
+    .hint("`walkback recover --back --allow-lossy` does it if that is meant; a point keeps what was written")
+    .hint("`walkback recover --dry-run` says whether it can go forward instead"))
 }
 
 /// Refuses what takes away rows that were written since, by a rollback or by downs.

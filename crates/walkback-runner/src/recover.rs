@@ -46,6 +46,8 @@ pub struct RecoverPlan {
     pub half_done: bool,
     /// The point that is restored, if the journal alone cannot put it right.
     pub point: Option<String>,
+    /// Whether rows that applications wrote since may go with it; a point keeps them.
+    pub may_lose: bool,
     /// What the other way would be, or why it cannot be gone.
     pub other: Option<String>,
     #[serde(skip)]
@@ -76,6 +78,7 @@ impl RecoverPlan {
         let (direction, reason, other) = recovery.choose(wanted)?;
         (self.direction, self.reason, self.other) = (direction, reason, Some(other));
         self.point = recovery.point().map(str::to_owned);
+        self.may_lose = direction == RecoverDirection::Back && self.point.is_some();
         self.scope = Some(recovery);
         Ok(self)
     }
@@ -94,6 +97,7 @@ impl RecoverPlan {
         self.direction = direction;
         match direction {
             RecoverDirection::Back => {
+                self.may_lose = ways.by_point;
                 self.other = Some(match ways.forward {
                     Ok(count) => format!("`walkback recover --forward`: {}", left(count)),
                     Err(why) => format!("it cannot go forward: {why}"),
@@ -153,6 +157,8 @@ struct Ways {
     forward: std::result::Result<usize, String>,
     /// The point made before it.
     point: Option<String>,
+    /// Whether going back is to that point, and not statement by statement.
+    by_point: bool,
 }
 
 impl Runner {
@@ -187,6 +193,7 @@ impl Runner {
             reason: "only its row in the journal is open".to_owned(),
             half_done: false,
             point: None,
+            may_lose: false,
             other: None,
             migration: None,
             load: None,
@@ -256,7 +263,8 @@ impl Runner {
                 .map(|progress| step.statements.len() - progress.done),
             Err(error) => Err(error.to_string()),
         };
-        let back = if has_ways_back(&state.half_done, &undo) {
+        let by_point = !has_ways_back(&state.half_done, &undo);
+        let back = if !by_point {
             Ok("the journal knows what takes each of its statements back without losing anything".to_owned())
         } else if let Some(point) = &point {
             Ok(format!(
@@ -273,7 +281,12 @@ impl Runner {
                 ),
             ))
         };
-        Ok(Ways { back, forward, point })
+        Ok(Ways {
+            back,
+            forward,
+            point,
+            by_point,
+        })
     }
 
     /// Returns the point that holds what was there before a half-done script.
@@ -320,7 +333,7 @@ impl Runner {
     /// # Errors
     /// As [`Runner::run`].
     pub async fn run_recover(&self, cx: &Cx, plan: &RecoverPlan, consent: &Consent) -> Result<RunReport> {
-        let admitted = gate::change(self.settings(), consent);
+        let admitted = gate::recover(self.settings(), plan, consent);
         self.noting_refusal(cx, "recover", consent, admitted).await?;
         let (mut execution, steady) = Execution::begin(self, cx, RunKind::Recover, consent, &[]).await?;
         let cx = &steady;

@@ -66,9 +66,17 @@ pub(super) fn what_applications_wrote_after_a_kill_is_in_the_point_that_recover_
         }
         seen += 1;
         write(&sandbox);
+        let text = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("there is a configuration");
+        sandbox.write(
+            "walkback.toml",
+            &format!("{text}\n[env.dev.policy]\nlossy = \"refuse\"\n"),
+        );
+        let refused = sandbox.run(&["recover", "--back", "-y"]);
+        assert_eq!(refused.code, Some(6), "{}", refused.transcript());
+        assert_eq!(sandbox.value("SELECT count(*) FROM t"), "3");
         let shown = sandbox.ok(&["recover", "--back", "--dry-run"]).transcript();
         assert!(shown.contains("what applications wrote since"), "{shown}");
-        let output = sandbox.ok(&["recover", "--back", "-y"]);
+        let output = sandbox.ok(&["recover", "--back", "-y", "--allow-lossy"]);
         assert_kept(&sandbox, &output);
     }
     assert!(seen > 0, "no kill was between the two");
