@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use serde_json::Value;
-use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, journeys};
+use walkback_tests::{Backend, MYSQL, ONE_OF_EACH, SERVERS, Sandbox, Session, journeys};
 
 fn main() -> ExitCode {
     walkback_tests::main(
@@ -18,6 +18,8 @@ fn main() -> ExitCode {
                 the_outcomes_are_written_for_ci,
                 what_was_seen_is_kept_and_warned_of,
             ],
+            SERVERS => [scratch_databases_of_killed_processes_are_dropped],
+            MYSQL => [a_killed_verify_leaves_nothing_for_long],
         },
     )
 }
@@ -286,4 +288,87 @@ fn what_was_seen_is_kept_and_warned_of(backend: Backend) {
     sandbox.ok(&["up", "-y"]);
     sandbox.ok(&["rollback", "-y", "--type", "down"]);
     sandbox.assert_contents(&before, "rollback");
+}
+
+fn scratch_databases_of_killed_processes_are_dropped(backend: Backend) {
+    let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
+    sandbox.migration("001_begin", BEGIN, "DROP TABLE s;");
+    let name = || {
+        format!(
+            "walkback_scratch_{:08x}{:08x}",
+            1_000_000_000,
+            rand::random::<u32>()
+        )
+    };
+    let (left, used) = (name(), name());
+    let somebody_elses = format!("walkback_scratch_{}", std::process::id());
+    for database in [&left, &used, &somebody_elses] {
+        sandbox
+            .server()
+            .administrate(&format!("CREATE DATABASE {database}"));
+    }
+    let exists = |database: &str| {
+        sandbox.value(&if backend.is_mysql() {
+            format!("SELECT count(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '{database}'")
+        } else {
+            format!("SELECT count(*) FROM pg_database WHERE datname = '{database}'")
+        }) == "1"
+    };
+    let url = sandbox.server().url().replace(sandbox.server().name(), &used);
+    let mut user = Session::open(backend, &url);
+    user.sql(&if backend.is_mysql() {
+        format!("DO GET_LOCK('{used}', 0)")
+    } else {
+        "SELECT 1".to_owned()
+    });
+
+    sandbox.ok(&["verify"]);
+    assert!(!exists(&left), "nobody is in it");
+    assert!(exists(&used), "somebody is in it");
+    assert!(exists(&somebody_elses), "it has no name that walkback gives");
+    drop(user);
+    for _ in 0..50 {
+        sandbox.ok(&["recover"]);
+        if !exists(&used) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(!exists(&used), "nobody is in it any more");
+    sandbox
+        .server()
+        .administrate(&format!("DROP DATABASE {somebody_elses}"));
+}
+
+fn a_killed_verify_leaves_nothing_for_long(backend: Backend) {
+    let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
+    let pause = 2.5 + f64::from(rand::random::<u16>()) / 1e6;
+    sandbox.migration(
+        "001_begin",
+        &format!("{BEGIN} DO SLEEP({pause});"),
+        "DROP TABLE s;",
+    );
+    let mut child = sandbox.spawn(&["verify"]);
+    let find = format!(
+        "SELECT coalesce(min(DB), '') FROM information_schema.PROCESSLIST WHERE INFO LIKE 'DO SLEEP({pause})%'"
+    );
+    let begun = std::time::Instant::now();
+    let database = loop {
+        assert!(begun.elapsed().as_secs() < 60, "it has not begun");
+        match sandbox.value(&find) {
+            found if found.is_empty() => std::thread::sleep(std::time::Duration::from_millis(20)),
+            found => break found,
+        }
+    };
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    let exists = format!("SELECT count(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '{database}'");
+    for _ in 0..100 {
+        sandbox.ok(&["recover"]);
+        if sandbox.value(&exists) == "0" {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("`{database}` is still there");
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use walkback_core::engine::{Scratch, ScratchDatabase};
-use walkback_core::{Cx, Engine, ErrorKind, Result, ResultExt as _};
+use walkback_core::{Cx, Engine, ErrorKind, Result};
 
 use crate::config::Config;
 use crate::dialect::{literal, quoted};
@@ -27,7 +28,8 @@ impl Scratch for MysqlEngine {
         cx.check()?;
         let name = format!("{PREFIX}{:016x}", rand::random::<u64>());
         let config = Arc::new(self.config.with_database(&name));
-        create(&self.config, &name).await.map_err(|error| {
+        sweep(&self.config).await;
+        let guard = create(&self.config, &name).await.map_err(|error| {
             let is_right = error.kind() == ErrorKind::PermissionDenied;
             let error = error.wrap(format!("cannot create the scratch database `{name}`"));
             if is_right {
@@ -41,16 +43,82 @@ impl Scratch for MysqlEngine {
         })?;
         Ok(Box::new(MysqlScratch {
             engine: Arc::new(MysqlEngine { config }),
+            _guard: guard,
         }))
+    }
+
+    async fn sweep(&self, cx: &Cx) -> Result<Vec<String>> {
+        cx.check()?;
+        Ok(sweep(&self.config).await)
     }
 }
 
-/// Creates a database with the character set of another.
-async fn create(config: &Config, name: &str) -> Result<()> {
+/// Drops the scratch databases that nobody holds the lock of. What cannot be dropped is left to whoever may.
+async fn sweep(config: &Config) -> Vec<String> {
+    let mut dropped = Vec::new();
+    if let Err(error) = sweep_each(config, &mut dropped).await {
+        tracing::debug!(%error, "scratch databases that were left behind could not be looked for");
+    }
+    dropped
+}
+
+async fn sweep_each(
+    config: &Config,
+    dropped: &mut Vec<String>,
+) -> std::result::Result<(), mysql_async::Error> {
+    let mut conn = link::connect(config, None).await?;
+    conn.query_drop("SET SESSION lock_wait_timeout = 5").await?;
+    let names: Vec<String> = conn
+        .query(format!(
+            "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE LEFT(SCHEMA_NAME, {}) = {}",
+            PREFIX.len(),
+            literal(PREFIX)
+        ))
+        .await?;
+    for name in names.iter().filter(|name| is_made_here(name)) {
+        let lock = literal(name);
+        // Who made it holds this lock for as long as it lives. What a killed process was doing may still go on at the server.
+        let ask = format!(
+            "SELECT GET_LOCK({lock}, 0) = 1 AND NOT EXISTS (SELECT 1 FROM information_schema.PROCESSLIST WHERE DB = {lock})"
+        );
+        let is_free: Option<Option<bool>> = conn.query_first(&ask).await?;
+        if is_free.flatten() == Some(true) {
+            match conn.query_drop(format!("DROP DATABASE {}", quoted(name))).await {
+                Ok(()) => {
+                    tracing::info!(
+                        database = name,
+                        "a scratch database that was left behind is dropped"
+                    );
+                    dropped.push(name.clone());
+                }
+                Err(error) => tracing::debug!(%error, database = name, "a scratch database is left behind"),
+            }
+        }
+        conn.query_drop(format!("DO RELEASE_LOCK({lock})")).await?;
+    }
+    conn.disconnect().await
+}
+
+/// Returns whether a name is one that we give, and not only one that begins as ours do.
+fn is_made_here(name: &str) -> bool {
+    name.strip_prefix(PREFIX)
+        .is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// Creates a database with the character set of another, and returns the connection that says that it is in use.
+async fn create(config: &Config, name: &str) -> Result<Conn> {
     let place = Place::new(Arc::new(config.clone()));
     let mut conn = link::connect(config, None)
         .await
         .map_err(|error| place.cannot_connect(error))?;
+    // A connection that does nothing is not to be closed by the server for it.
+    for sql in [
+        "SET SESSION wait_timeout = 31536000".to_owned(),
+        format!("DO GET_LOCK({}, 0)", literal(name)),
+    ] {
+        let outcome = conn.query_drop(&sql).await;
+        outcome.map_err(|error| place.statement_failed(&sql, error))?;
+    }
     let sql = format!(
         "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA \
          WHERE SCHEMA_NAME = {}",
@@ -66,16 +134,15 @@ async fn create(config: &Config, name: &str) -> Result<()> {
     }
     let outcome = conn.query_drop(&sql).await;
     outcome.map_err(|error| place.statement_failed(&sql, error))?;
-    conn.disconnect()
-        .await
-        .map_err(|error| place.failed("cannot close a connection", error))
-        .wrap(|| "the scratch database was created")
+    Ok(conn)
 }
 
 /// A scratch database.
 #[derive(Debug)]
 struct MysqlScratch {
     engine: Arc<MysqlEngine>,
+    // Holds the lock by which others see that it is in use.
+    _guard: Conn,
 }
 
 impl ScratchDatabase for MysqlScratch {

@@ -110,4 +110,8 @@ impl Scratch for PostgresEngine {
     async fn create(&self, cx: &Cx) -> Result<Box<dyn ScratchDatabase>> {
         scratch::create(cx, &self.config).await
     }
+
+    async fn sweep(&self, cx: &Cx) -> Result<Vec<String>> {
+        scratch::sweep(cx, &self.config).await
+    }
 }

@@ -215,6 +215,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
 pub trait Scratch: Send + Sync {
     /// Creates an empty database beside the real one, which it never touches.
     async fn create(&self, cx: &Cx) -> Result<Box<dyn ScratchDatabase>>;
+
+    /// Drops those whose process was killed, as far as the user may, and returns their names.
+    async fn sweep(&self, cx: &Cx) -> Result<Vec<String>> {
+        let _ = cx;
+        Ok(Vec::new())
+    }
 }
 
 /// A scratch database. Dropping it drops the database.

@@ -328,6 +328,18 @@ impl Runner {
         step.ok_or_else(|| Error::internal("a plan of one migration has no step"))
     }
 
+    /// Drops the scratch databases that killed processes have left on the server, and returns their names. They hold copies of
+    /// what is in this one, and nobody else looks for them.
+    ///
+    /// # Errors
+    /// Fails if the server cannot be asked.
+    pub async fn sweep_scratch(&self, cx: &Cx) -> Result<Vec<String>> {
+        match self.engine().scratch() {
+            Some(scratch) => scratch.sweep(cx).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Puts an unfinished run right as planned.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use walkback_core::Result;
-use walkback_runner::RecoverDirection;
+use walkback_runner::{RecoverDirection, Runner};
 
 use super::change::{self, place};
 use crate::cli::args::Recover;
@@ -24,6 +24,7 @@ pub(super) async fn run(context: &Context, args: &Recover) -> Result<u8> {
         context.object(fields)?;
         if !args.dry_run {
             runner.catch_up_audit(&context.cx).await?;
+            sweep(context, &runner).await;
         }
         return Ok(exit::DONE);
     };
@@ -49,5 +50,20 @@ pub(super) async fn run(context: &Context, args: &Recover) -> Result<u8> {
     let report = runner
         .run_recover(&context.cx, &plan, &consent(&args.consent))
         .await?;
+    sweep(context, &runner).await;
     change::finish(context, ("plan", json(&plan)), &report)
+}
+
+/// Drops what killed processes have left beside the database. That it cannot be does not matter to what was recovered.
+async fn sweep(context: &Context, runner: &Runner) {
+    match runner.sweep_scratch(&context.cx).await {
+        Ok(names) => {
+            for name in names {
+                context.out.detail(format!(
+                    "the scratch database `{name}` of a killed process is dropped"
+                ));
+            }
+        }
+        Err(error) => tracing::debug!(%error, "scratch databases could not be looked for"),
+    }
 }
