@@ -364,6 +364,7 @@ impl Execution<'_> {
             .first()
             .map(|statement| MigrationId::new(&statement.migration));
         let is_other_load = self.state.load.is_some() && plan.load.is_none();
+        let told = self.report.warnings.len();
         let scope = ScopeRecovery::of(&self.state.half_done);
         let planned = plan.scope.as_ref().map(ScopeRecovery::run);
         let is_other_scope = scope.as_ref().map(ScopeRecovery::run) != planned;
@@ -402,14 +403,26 @@ impl Execution<'_> {
                 );
             }
         }
+        let what = self.found_and_done(plan, told);
         self.clear_after_kill(cx).await;
         let unfinished = std::mem::take(&mut self.state.unfinished);
         for run in &unfinished {
             let left = self.left_by_hooks(cx, run).await?;
-            self.close_run(cx, run).await?;
+            self.close_run(cx, run, &what).await?;
             self.report.warnings.extend(left);
         }
         self.put_back_late(cx).await
+    }
+
+    /// Says for the row of the run that was killed what has become of what it left half-done: what a person was told.
+    fn found_and_done(&self, plan: &RecoverPlan, told: usize) -> String {
+        let done = self.report.warnings.get(told..).unwrap_or_default().join("; ");
+        let is_half_done = plan.migration.is_some() || plan.load.is_some() || plan.scope.is_some();
+        match (is_half_done, done.is_empty()) {
+            (false, _) => "found nothing half-done".to_owned(),
+            (true, true) => "put it right".to_owned(),
+            (true, false) => format!("put it right: {done}"),
+        }
     }
 
     /// Puts back what was to follow a migration that was the last thing a killed run did.

@@ -17,7 +17,7 @@ impl Execution<'_> {
         }
         for run in &unfinished {
             let left = self.left_by_hooks(cx, run).await?;
-            self.close_run(cx, run).await?;
+            self.close_run(cx, run, "found nothing half-done").await?;
             self.report.warnings.push(format!(
                 "run `{}` ({}) had been killed; nothing of it was half-done, and its row is closed now",
                 run.id, run.kind
@@ -55,10 +55,10 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Ends the row of a run that was killed between two migrations.
-    pub(crate) async fn close_run(&mut self, cx: &Cx, run: &RunRecord) -> Result<()> {
+    /// Ends the row of a run that was killed, and says what this one has found or done.
+    pub(crate) async fn close_run(&mut self, cx: &Cx, run: &RunRecord, what: &str) -> Result<()> {
         let to = join(&self.state.heads(&self.state.applied_set()));
-        let detail = format!("it was killed; run `{}` found nothing half-done", self.run.id);
+        let detail = format!("it was killed; run `{}` {what}", self.run.id);
         let at = identity::moment(cx.now());
         let by = self.runner.author();
         let end = RunEnd {
