@@ -246,8 +246,8 @@ impl Replaying {
 
     fn rotate(&mut self, event: &Event) -> Result<()> {
         let rotate: RotateEvent<'_> = self.understood(event.read_event())?;
-        self.file = rotate.name().into_owned();
         self.offset = rotate.position();
+        self.file = event::name_of_next(event, &rotate);
         Ok(())
     }
 

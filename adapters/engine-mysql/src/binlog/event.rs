@@ -5,7 +5,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mysql_async::binlog::events::{BinlogEventHeader, Event};
+use mysql_async::binlog::BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32;
+use mysql_async::binlog::events::{BinlogEventHeader, Event, RotateEvent};
 
 /// How long the header of an event is.
 const HEADER: usize = 19;
@@ -83,6 +84,34 @@ pub(super) fn is_in_two(data: &[u8]) -> bool {
     data.get(at).is_some_and(|more| more & PARTS != 0)
 }
 
+/// What CRC-32 comes to over anything that its own CRC-32 follows.
+const RESIDUE: u32 = 0x2144_DF1C;
+
+/// How long a checksum is.
+const CHECKSUM: usize = 4;
+
+/// Returns the name in an event that says which file is next.
+///
+/// The first of these comes before the description of the format, which alone says whether events have checksums: MariaDB
+/// adds one to it all the same, MySQL does not, and either may differ where a server's setting was changed between two files.
+/// So the checksum itself tells whether it is one.
+pub(super) fn name_of_next(event: &Event, rotate: &RotateEvent<'_>) -> String {
+    let sum = event.calc_checksum(BINLOG_CHECKSUM_ALG_CRC32);
+    let name = plain_name(rotate.name_raw(), event.checksum(), sum);
+    String::from_utf8_lossy(&name).into_owned()
+}
+
+/// Returns a name without a checksum: by what was read as one, and the checksum of the event without that.
+fn plain_name(name: &[u8], taken_off: Option<[u8; CHECKSUM]>, sum: u32) -> Vec<u8> {
+    match taken_off {
+        Some(bytes) if u32::from_le_bytes(bytes) == sum => name.to_vec(),
+        // It was the end of the name.
+        Some(bytes) => [name, &bytes].concat(),
+        None if sum == RESIDUE => name[..name.len().saturating_sub(CHECKSUM)].to_vec(),
+        None => name.to_vec(),
+    }
+}
+
 /// The map of a table: which one a number stands for, and what its columns are.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Map<'e> {
@@ -134,6 +163,54 @@ pub(super) fn statement(events: &[&[u8]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An event that says which file is next, as a server sends it, and how the reader of the stream was told to read it.
+    fn name_of(name: &[u8], has_checksum: bool, is_told: bool) -> String {
+        use mysql_async::binlog::events::{BinlogEventFooter, FormatDescriptionEvent};
+        use mysql_async::binlog::{BinlogChecksumAlg, BinlogVersion, EventType};
+
+        let data = [&4_u64.to_le_bytes()[..], name].concat();
+        let size = HEADER + data.len() + if has_checksum { CHECKSUM } else { 0 };
+        let mut bytes = vec![0; 4];
+        bytes.push(EventType::ROTATE_EVENT as u8);
+        bytes.extend(1_u32.to_le_bytes());
+        bytes.extend(u32::try_from(size).unwrap().to_le_bytes());
+        bytes.extend([0, 0, 0, 0, 0x20, 0]);
+        bytes.extend(data);
+        if has_checksum {
+            bytes.extend(crc32(&bytes).to_le_bytes());
+        }
+        let alg = match is_told {
+            true => BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32,
+            false => BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_OFF,
+        };
+        let format =
+            FormatDescriptionEvent::new(BinlogVersion::Version4).with_footer(BinlogEventFooter::new(alg));
+        let event = Event::read(&format, &bytes[..]).unwrap();
+        let rotate: RotateEvent<'_> = event.read_event().unwrap();
+        name_of_next(&event, &rotate)
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        let mut sum = u32::MAX;
+        for byte in bytes {
+            sum ^= u32::from(*byte);
+            for _ in 0..8 {
+                sum = (sum >> 1) ^ (0xEDB8_8320 & (sum & 1).wrapping_neg());
+            }
+        }
+        !sum
+    }
+
+    #[test]
+    fn the_next_file_is_named_without_a_checksum_whoever_adds_one() {
+        for name in ["binlog.000001", "mariadb-bin.1000000", "b.1"] {
+            for (has_checksum, is_told) in [(false, false), (true, false), (false, true), (true, true)] {
+                let found = name_of(name.as_bytes(), has_checksum, is_told);
+                assert_eq!(found, name, "a checksum: {has_checksum}, told of: {is_told}");
+            }
+        }
+    }
 
     #[test]
     fn the_map_of_a_table_is_given_another_database_and_nothing_else() {
