@@ -5,10 +5,12 @@
 //! | `mod.rs` | entries that belong to no run: refusals, and what is done without one |
 //! | `copy.rs` | the copy in the stores |
 //! | `copies.rs` | what the stores have, against the database |
+//! | `runs.rs` | the runs of the journal, against their entries |
 //! | `verify.rs` | whether database and stores tell the same, and the whole of it |
 
 mod copies;
 mod copy;
+mod runs;
 mod verify;
 
 use std::time::{Duration, Instant};

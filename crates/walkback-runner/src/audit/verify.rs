@@ -1,12 +1,13 @@
-//! Verifying the audit: the chain in the database, each copy, and one against the other.
+//! Verifying the audit: the chain in the database, the runs of the journal, each copy, and one against the other.
 
 use serde::Serialize;
 use walkback_core::engine::Begin;
 use walkback_core::{Access, Cx, Error, ErrorKind, Result, Session};
 
 use super::copies::Copies;
+use super::runs;
 use crate::gate;
-use crate::journal::{AuditEntry, AuditHead, FIRST, Journal};
+use crate::journal::{AuditEntry, AuditHead, FIRST, Journal, RunRecord};
 use crate::runner::Runner;
 use crate::settings::Consent;
 
@@ -17,7 +18,7 @@ const NAMED: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AuditFinding {
-    /// Where: `database`, or the name of a store.
+    /// Where: `database`, `journal` for its runs, or the name of a store.
     pub place: String,
     /// The first entry that is wrong.
     pub seq: Option<i64>,
@@ -120,6 +121,8 @@ pub(super) fn missing(from: i64, to: i64) -> String {
 pub(super) struct Chain {
     head: Option<AuditHead>,
     pub(super) entries: Vec<AuditEntry>,
+    /// The runs of the journal, oldest first.
+    runs: Vec<RunRecord>,
 }
 
 /// A store: its name, how many entries the journal says that it has had, and what it has.
@@ -147,13 +150,15 @@ fn acknowledgement(chain: &str, seq: i64) -> String {
 const TRIES: usize = 3;
 
 impl Runner {
-    /// Checks the chain of the audit in the database and in each store, and one against the other. Nothing is written.
+    /// Checks the chain of the audit in the database and in each store, one against the other, and the runs of the journal
+    /// against it. Nothing is written.
     ///
     /// # Errors
     /// Fails if the database cannot be read. A store that cannot be read is a finding.
     pub async fn verify_audit(&self, cx: &Cx) -> Result<AuditVerification> {
         let (chain, copies) = self.read_all(cx).await?;
         let mut findings = of_database(&chain)?;
+        findings.extend(of_journal(&chain));
         let mut stores = Vec::new();
         for (name, noted, copies) in copies {
             let mut reading = Reading {
@@ -258,6 +263,7 @@ impl Runner {
             return Ok(Chain {
                 head,
                 entries: Vec::new(),
+                runs: Vec::new(),
             });
         }
         let entries = journal.audit_after(cx, i64::MIN).await?;
@@ -268,8 +274,20 @@ impl Runner {
                 hash: last.entry_hash.clone(),
             })
         });
-        Ok(Chain { head, entries })
+        let mut runs = journal.runs_if_any(cx).await?;
+        runs.reverse();
+        Ok(Chain { head, entries, runs })
     }
+}
+
+/// Checks the runs of the journal.
+fn of_journal(chain: &Chain) -> Vec<AuditFinding> {
+    let mut reading = Reading {
+        place: "journal",
+        findings: Vec::new(),
+    };
+    runs::compare(&chain.runs, &chain.entries, &mut reading);
+    reading.findings
 }
 
 /// Checks the chain in the database.

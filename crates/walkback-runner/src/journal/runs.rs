@@ -238,6 +238,18 @@ impl Journal<'_> {
         self.records(cx, &sql, &[]).await
     }
 
+    /// Returns all runs, the newest first; none where somebody has removed their table.
+    pub(crate) async fn runs_if_any(&mut self, cx: &Cx) -> Result<Vec<RunRecord>> {
+        let table = walkback_core::TableName {
+            schema: self.home.map(str::to_owned),
+            name: tables::RUNS.to_owned(),
+        };
+        match self.session.has_table(cx, &table).await? {
+            true => self.runs(cx, None).await,
+            false => Ok(Vec::new()),
+        }
+    }
+
     /// Returns the runs that never ended, oldest first.
     pub(crate) async fn unfinished_runs(&mut self, cx: &Cx) -> Result<Vec<RunRecord>> {
         let sql = format!(
