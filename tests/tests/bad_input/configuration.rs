@@ -222,6 +222,34 @@ fn a_configuration_that_is_named_and_not_there_is_an_error() {
     goes_on(&sandbox, 1);
 }
 
+/// `DATABASE_URL` of production was in the shell, and `-e dev` changed production.
+#[test]
+fn a_database_is_not_changed_in_the_name_of_another() {
+    let sandbox = begun();
+    let other = [("DATABASE_URL", "sqlite:other.db")];
+    for named in [&["-e", "dev", "up", "-y"][..], &["deploy", "dev", "-y"]] {
+        let done = sandbox.run_with(named, &other);
+        assert_eq!(done.code, Some(0), "{}", done.transcript());
+        let said = "warning: `DATABASE_URL` is not used: the environment `dev` was named, and has a `url` of its own";
+        assert!(done.stderr.contains(said), "{}", done.transcript());
+        assert!(!sandbox.path("other.db").exists(), "{}", done.transcript());
+    }
+    let by_variable = [other[0], ("WALKBACK_ENV", "dev")];
+    let done = sandbox.run_with(&["down", "-y"], &by_variable);
+    assert_eq!(done.code, Some(0), "{}", done.transcript());
+    assert!(!sandbox.path("other.db").exists(), "{}", done.transcript());
+    // Without a name it is what it was: told, and used.
+    let done = sandbox.run_with(&["up", "-y"], &other);
+    assert_eq!(done.code, Some(0), "{}", done.transcript());
+    assert!(
+        done.stderr
+            .contains("`DATABASE_URL` takes the place of the `url` of `[env.dev]`"),
+        "{}",
+        done.transcript()
+    );
+    assert!(sandbox.path("other.db").exists());
+}
+
 #[test]
 fn no_configuration_and_no_url_says_how_to_give_one() {
     let sandbox = begun();

@@ -1,7 +1,8 @@
 //! The configuration: `walkback.toml`, variables and flags, made into one [`Project`].
 //!
 //! A flag wins over a variable (`WALKBACK_ENV`, `WALKBACK_URL`, `DATABASE_URL`, `WALKBACK_LOCK_TIMEOUT`), and
-//! a variable over the file. Variables come from the process, then from a `.env` file beside the
+//! a variable over the file, but for one thing: of an environment that a flag or `WALKBACK_ENV` names, its own `url` wins over
+//! `DATABASE_URL`. Variables come from the process, then from a `.env` file beside the
 //! configuration. Strings of the file may hold `${NAME}` and `${NAME:-default}`; they are filled in when the
 //! part of the file they stand in is used, so that a laptop needs no variables of production.
 

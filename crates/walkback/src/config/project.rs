@@ -28,6 +28,8 @@ pub struct Project {
     pub(super) variables: Variables,
     pub(super) overrides: Overrides,
     pub(super) environment: String,
+    /// Whether a flag or `WALKBACK_ENV` named the environment.
+    pub(super) is_named: bool,
 }
 
 impl Project {
@@ -63,6 +65,7 @@ impl Project {
             None => FileConfig::default(),
         };
         let environment = choose_environment(file.as_deref(), &config, &variables, &overrides)?;
+        let is_named = wanted(&variables, &overrides).is_some();
         Ok(Self {
             file,
             base,
@@ -71,6 +74,7 @@ impl Project {
             variables,
             overrides,
             environment,
+            is_named,
         })
     }
 
@@ -262,6 +266,12 @@ impl Project {
     }
 }
 
+/// Returns the environment that a flag or a variable names.
+fn wanted<'a>(variables: &'a Variables, overrides: &'a Overrides) -> Option<&'a str> {
+    let flag = overrides.environment.as_deref();
+    flag.or_else(|| variables.setting("WALKBACK_ENV"))
+}
+
 fn choose_environment(
     file: Option<&Path>,
     config: &FileConfig,
@@ -269,11 +279,7 @@ fn choose_environment(
     overrides: &Overrides,
 ) -> Result<String> {
     let environments: &BTreeMap<_, _> = &config.environments;
-    let wanted = overrides
-        .environment
-        .as_deref()
-        .or_else(|| variables.setting("WALKBACK_ENV"));
-    if let Some(wanted) = wanted {
+    if let Some(wanted) = wanted(variables, overrides) {
         if environments.contains_key(wanted) {
             return Ok(wanted.to_owned());
         }

@@ -37,7 +37,8 @@ impl DatabaseUrl {
 }
 
 impl Project {
-    /// Returns the URL of the database.
+    /// Returns the URL of the database: that of `--url`, of `WALKBACK_URL`, of `DATABASE_URL`, or of the environment. Of an
+    /// environment that was named, its own goes before `DATABASE_URL`, which is often there for other programs.
     ///
     /// # Errors
     /// `Config` if nobody names one, or a variable in it is not defined.
@@ -45,7 +46,12 @@ impl Project {
         if let Some(url) = &self.overrides.url {
             return Ok(self.url_from_outside(url, "--url", &self.working_directory));
         }
+        let own = self.section().and_then(|section| section.url.as_ref());
+        let stays = own.is_some() && self.is_named;
         for name in ["WALKBACK_URL", "DATABASE_URL"] {
+            if stays && name == "DATABASE_URL" {
+                continue;
+            }
             if let Some(url) = self.variables.setting(name) {
                 let base = match self.variables.find(name) {
                     Some((_, VariableOrigin::File(_))) => &self.base,
@@ -54,7 +60,7 @@ impl Project {
                 return Ok(self.url_from_outside(url, name, base));
             }
         }
-        match self.section().and_then(|section| section.url.as_ref()) {
+        match own {
             Some(url) => Ok(DatabaseUrl {
                 url: self.expand(url)?,
                 base: self.base.clone(),
@@ -75,6 +81,14 @@ impl Project {
         let Some(in_file) = self.section().and_then(|section| section.url.as_ref()) else {
             return Ok(Vec::new());
         };
+        if let Some(unused) = self.unused_variable(&chosen) {
+            return Ok(vec![format!(
+                "`{unused}` is not used: the environment `{}` was named, and has a `url` of its own ({}:{})",
+                self.environment,
+                in_file.at.file.display(),
+                in_file.at.line
+            )]);
+        }
         // An undefined variable in the file is no concern here: that URL is not the one that is used.
         if !by_variable || self.expand(in_file).is_ok_and(|url| url == chosen.url) {
             return Ok(Vec::new());
@@ -86,6 +100,13 @@ impl Project {
             in_file.at.file.display(),
             in_file.at.line
         )])
+    }
+
+    /// Returns the variable that names another database than the one that was named with its environment.
+    fn unused_variable(&self, chosen: &DatabaseUrl) -> Option<&'static str> {
+        let is_own = chosen.at.is_some() && self.is_named;
+        let other = self.variables.setting("DATABASE_URL").filter(|_| is_own)?;
+        (other != chosen.url).then_some("DATABASE_URL")
     }
 
     /// Opens the engine. Does not connect.
