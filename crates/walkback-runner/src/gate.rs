@@ -5,7 +5,9 @@ use walkback_core::{Cx, Direction, Error, ErrorKind, Result};
 use crate::approval;
 use crate::loss::Loss;
 use crate::plan::Plan;
+use crate::purge::PurgePlan;
 use crate::recover::RecoverPlan;
+use crate::restore::RestorePlan;
 use crate::rollback::RollbackPlan;
 use crate::runner::Runner;
 use crate::settings::{Consent, Decision, Settings};
@@ -74,7 +76,41 @@ pub(crate) fn recover(settings: &Settings, plan: &RecoverPlan, consent: &Consent
     .hint("`walkback recover --dry-run` says whether it can go forward instead"))
 }
 
-/// Refuses what takes away rows that were written since, by a rollback or by downs.
+/// Lets a restore through, or says what is missing.
+pub(crate) fn restore(settings: &Settings, plan: &RestorePlan, consent: &Consent) -> Result<()> {
+    change(settings, consent)?;
+    loss(settings, &plan.loss, consent)
+}
+
+/// Lets a purge through, or says what is missing. To drop what has passed its deadline is what a purge is for; before that it
+/// is the only way back that is destroyed.
+pub(crate) fn purge(settings: &Settings, cx: &Cx, plan: &PurgePlan, consent: &Consent) -> Result<()> {
+    change(settings, consent)?;
+    if settings.policy.destructive != Decision::Refuse || consent.destructive {
+        return Ok(());
+    }
+    let early: Vec<_> = plan.before_deadline(cx.now()).collect();
+    let [first, ..] = early.as_slice() else {
+        return Ok(());
+    };
+    Err(Error::new(
+        ErrorKind::Refused,
+        format!(
+            "this would drop {} for good before the deadline (`{}` is kept until {}), and `{}` refuses what destroys",
+            match early.len() {
+                1 => "1 table".to_owned(),
+                many => format!("{many} tables"),
+            },
+            first.table,
+            first.deadline,
+            settings.environment
+        ),
+    )
+    .hint("`walkback purge` without `--all` drops what has passed its deadline")
+    .hint("run it with `--allow-destructive` if that is meant"))
+}
+
+/// Refuses what takes away rows that were written since, by a rollback, a restore or downs.
 fn loss<'l>(settings: &Settings, loss: impl IntoIterator<Item = &'l Loss>, consent: &Consent) -> Result<()> {
     let lost: u64 = loss.into_iter().map(|loss| loss.rows).sum();
     if lost == 0 || settings.policy.lossy != Decision::Refuse || consent.lossy {

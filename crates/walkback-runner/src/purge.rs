@@ -77,6 +77,15 @@ pub struct PurgePlan {
     pub stays: Vec<KeptTable>,
 }
 
+impl PurgePlan {
+    /// Returns what goes although its deadline has not passed.
+    pub fn before_deadline(&self, now: DateTime<Utc>) -> impl Iterator<Item = &KeptTable> {
+        self.drop
+            .iter()
+            .filter(move |kept| !has_passed(&kept.deadline, now))
+    }
+}
+
 impl Runner {
     /// Plans to drop what was kept and has passed its deadline, or all that was kept. Nothing is written.
     ///
@@ -103,13 +112,21 @@ impl Runner {
         Ok(PurgePlan { drop, stays })
     }
 
+    /// Says whether the policy lets a purge through.
+    ///
+    /// # Errors
+    /// `Refused`, with what is missing.
+    pub async fn check_purge(&self, cx: &Cx, plan: &PurgePlan, consent: &Consent) -> Result<()> {
+        let admitted = gate::purge(self.settings(), cx, plan, consent);
+        self.noting_refusal(cx, "purge", consent, admitted).await
+    }
+
     /// Drops what was planned, for good.
     ///
     /// # Errors
     /// `Refused` by the policy, `Locked` if somebody else runs.
     pub async fn run_purge(&self, cx: &Cx, plan: &PurgePlan, consent: &Consent) -> Result<RunReport> {
-        let admitted = gate::change(self.settings(), consent);
-        self.noting_refusal(cx, "purge", consent, admitted).await?;
+        self.check_purge(cx, plan, consent).await?;
         let drops: Vec<_> = plan
             .drop
             .iter()

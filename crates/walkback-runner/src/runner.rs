@@ -13,6 +13,7 @@ use crate::gate;
 use crate::lock::Lock;
 use crate::plan::{Plan, Planner, RunKind};
 use crate::protect::Hidden;
+use crate::restore::RestorePlan;
 use crate::rollback::RollbackPlan;
 use crate::settings::{Consent, Decision, Settings};
 use crate::state::State;
@@ -234,6 +235,15 @@ impl Runner {
     pub async fn check_rollback(&self, cx: &Cx, plan: &RollbackPlan, consent: &Consent) -> Result<()> {
         let admitted = gate::rollback(&self.settings, plan, consent);
         self.noting_refusal(cx, "rollback", consent, admitted).await
+    }
+
+    /// Says whether the policy lets a restore through, with what it loses.
+    ///
+    /// # Errors
+    /// `Refused`, with what is missing.
+    pub async fn check_restore(&self, cx: &Cx, plan: &RestorePlan, consent: &Consent) -> Result<()> {
+        let admitted = gate::restore(&self.settings, plan, consent);
+        self.noting_refusal(cx, "restore", consent, admitted).await
     }
 
     /// Says whether the policy lets anything else that changes the database through: `kind` is the name of the command.

@@ -34,6 +34,8 @@ fn main() -> ExitCode {
                 an_authors_down_that_loses_rows_is_not_taken,
                 a_new_table_of_that_name_is_refused_and_nothing_is_changed,
                 a_table_that_cannot_come_back_stays_aside,
+                nothing_goes_before_its_deadline_unless_it_may_be_destroyed,
+                unattended_a_restore_loses_nothing,
                 what_the_server_refuses_to_drop_is_refused,
                 a_purge_drops_only_what_has_passed_its_deadline_and_says_so_to_a_rollback,
                 what_was_moved_back_and_is_dropped_in_the_same_run_is_counted_and_kept,

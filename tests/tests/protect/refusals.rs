@@ -57,6 +57,59 @@ pub(super) fn what_the_server_refuses_to_drop_is_refused(backend: Backend) {
     sandbox.ok(&["status"]);
 }
 
+/// `--unattended` dropped the only way back of a table for good.
+pub(super) fn nothing_goes_before_its_deadline_unless_it_may_be_destroyed(backend: Backend) {
+    let sandbox = project(backend);
+    let before = sandbox.contents();
+    sandbox.migration("002_drop", "DROP TABLE t;", "");
+    sandbox.ok_at("2027-01-01T00:00:00Z", &["up", "-y"]);
+    let early = ("2027-01-02T00:00:00Z", ["purge", "--all", "--unattended"]);
+    let refused = sandbox.at(early.0, &early.1);
+    assert_eq!(refused.code, Some(6), "{}", refused.transcript());
+    assert_says(&refused, "drop 1 table for good before the deadline");
+    assert_says(&refused, "2027-01-31");
+    assert_says(&refused, "--allow-destructive");
+    // Without `--all` there is nothing to refuse yet.
+    let nothing = sandbox.ok_at(early.0, &["purge", "--unattended"]);
+    assert_says(&nothing, "nothing to purge");
+    assert_eq!(aside(&sandbox).len(), 1);
+    sandbox.ok_at(early.0, &["rollback", "-y"]);
+    sandbox.assert_contents(&before, "it could be walked back");
+    sandbox.ok_at("2027-01-03T00:00:00Z", &["up", "-y"]);
+    let path = sandbox.path("walkback.toml");
+    let text = std::fs::read_to_string(&path).expect("a file");
+    sandbox.write(
+        "walkback.toml",
+        &format!("{text}\n[env.dev.policy]\ndestructive = \"refuse\"\n"),
+    );
+    let refused = sandbox.at("2027-01-04T00:00:00Z", &["purge", "--all", "-y"]);
+    assert_eq!(refused.code, Some(6), "{}", refused.transcript());
+    assert_eq!(aside(&sandbox).len(), 1);
+    // What has passed its deadline is what a purge is for, in a job at night too.
+    let late = sandbox.ok_at("2027-03-01T00:00:00Z", &["purge", "--all", "--unattended"]);
+    assert_says(&late, "dropped 1 table for good");
+    assert!(aside(&sandbox).is_empty());
+}
+
+/// `restore --unattended` took away what was written since, without a word.
+pub(super) fn unattended_a_restore_loses_nothing(backend: Backend) {
+    let sandbox = project(backend);
+    let backup = sandbox.backup();
+    // Nothing was written since, so nothing is lost.
+    sandbox.ok(&["restore", &backup, "--unattended"]);
+    sandbox.sql("INSERT INTO parent VALUES (6, 'written since')");
+    let before = visible(&sandbox);
+    let refused = sandbox.run(&["restore", &backup, "--unattended"]);
+    assert_eq!(refused.code, Some(6), "{}", refused.transcript());
+    assert_says(&refused, "loses from `parent`: 1 row more than then");
+    assert_says(&refused, "this would take back 1 rows written since");
+    assert_says(&refused, "--allow-lossy");
+    assert_eq!(visible(&sandbox).rows, before.rows, "{}", refused.transcript());
+    sandbox.ok(&["restore", &backup, "--table", "t", "--unattended"]);
+    sandbox.ok(&["restore", &backup, "--unattended", "--allow-lossy"]);
+    assert_eq!(sandbox.value("SELECT count(*) FROM parent"), "2");
+}
+
 pub(super) fn a_child_whose_rows_would_lead_nowhere_is_refused(backend: Backend) {
     let sandbox = project(backend);
     sandbox.sql("CREATE VIEW v AS SELECT * FROM parent");

@@ -59,8 +59,7 @@ impl Runner {
     /// # Errors
     /// As [`Runner::run_rollback`].
     pub async fn run_restore(&self, cx: &Cx, plan: &RestorePlan, consent: &Consent) -> Result<RunReport> {
-        let admitted = gate::change(self.settings(), consent);
-        Box::pin(self.noting_refusal(cx, "restore", consent, admitted)).await?;
+        Box::pin(self.check_restore(cx, plan, consent)).await?;
         let (mut execution, steady) =
             Execution::begin(self, cx, RunKind::Restore, consent, &rights::of_restore(plan)).await?;
         let cx = &steady;

@@ -39,17 +39,15 @@ pub(super) async fn run(context: &Context, args: &Purge) -> Result<u8> {
     }
     context.out.detail(shown);
     let consent = consent(&args.consent);
-    runner.check_change(&context.cx, "purge", &consent).await?;
+    runner.check_purge(&context.cx, &plan, &consent).await?;
+    let early = match plan.before_deadline(context.cx.now()).count() {
+        0 => String::new(),
+        early => format!(", {early} of them before the deadline"),
+    };
+    let tables = count(plan.drop.len(), "table");
+    let what = format!("drop {tables} for good {}{early}", place(&runner));
     context
-        .confirm(
-            &runner,
-            format!(
-                "drop {} for good {}",
-                count(plan.drop.len(), "table"),
-                place(&runner)
-            ),
-            args.consent.confirm_name.as_deref(),
-        )
+        .confirm(&runner, what, args.consent.confirm_name.as_deref())
         .await?;
     let report = runner.run_purge(&context.cx, &plan, &consent).await?;
     change::finish(context, ("plan", json(&plan)), &report)

@@ -53,7 +53,7 @@ pub(super) async fn restore(context: &Context, runner: &Runner, args: &Restore, 
         plan.point
     );
     let consent = consent(&args.consent);
-    runner.check_change(&context.cx, "restore", &consent).await?;
+    runner.check_restore(&context.cx, &plan, &consent).await?;
     context
         .confirm(runner, what, args.consent.confirm_name.as_deref())
         .await?;
