@@ -1,5 +1,6 @@
 //! Deployments that fail and go back by themselves.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -146,26 +147,88 @@ pub(crate) fn services_that_do_not_start_take_the_deployment_back(backend: Backe
     stop(&sandbox);
 }
 
-pub(crate) fn an_interrupted_deployment_goes_back(backend: Backend) {
-    for by_abort in [false, true] {
-        interrupted(backend, by_abort);
-    }
-}
-
-fn interrupted(backend: Backend, by_abort: bool) {
+/// A project whose health check hangs until there is a file `well`, and answers at once afterwards.
+fn hanging(backend: Backend) -> Sandbox {
     let check = "health_check = { command = \"test -f well && exit 0; touch asking; sleep 600\", timeout = \"600s\" }";
     let sandbox = project(
         backend,
         &format!("{}\n{check}", SERVICES.replace("rm -f sick", "touch well")),
     );
     pending(&sandbox);
-    let before = sandbox.contents();
-    let child = sandbox.spawn(&["deploy", "dev", "-y"]);
+    sandbox
+}
+
+fn wait_until_asked(sandbox: &Sandbox) {
     let began = Instant::now();
     while !sandbox.path("asking").exists() {
         assert!(began.elapsed() < Duration::from_secs(60), "it never asked");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+pub(crate) fn an_interrupted_deployment_goes_back(backend: Backend) {
+    for by_abort in [false, true] {
+        interrupted(backend, by_abort);
+    }
+}
+
+/// A dropped connection ended the program where it stood: nothing was undone, and nobody was left to read what it says.
+pub(crate) fn a_deployment_whose_terminal_goes_away_goes_back(backend: Backend) {
+    let sandbox = hanging(backend);
+    let before = sandbox.contents();
+    let mut child = sandbox.spawn(&["deploy", "dev", "-y", "-v"]);
+    wait_until_asked(&sandbox);
+    drop((child.stdout.take(), child.stderr.take()));
+    sandbox.write("well", "");
+    kill_process(Pid::from_child(&child), Signal::HUP).expect("it is there");
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(130), "{status}");
+    sandbox.assert_contents(&before, "its terminal went away");
+    assert!(is_running(&sandbox), "the service is not there");
+    let log = log(&sandbox);
+    assert!(log.contains(&"after undone".to_owned()), "{log:?}");
+    let again = sandbox.ok(&["recover"]);
+    assert!(
+        again.stdout.contains("nothing to recover"),
+        "{}",
+        again.transcript()
+    );
+    stop(&sandbox);
+}
+
+/// Who starts it with `nohup` wants it to outlive the terminal.
+pub(crate) fn under_nohup_a_deployment_goes_on(backend: Backend) {
+    let check = "health_check = { command = \"touch asking; test -f well || exit 1\", retries = 100, interval = \"100ms\" }";
+    let sandbox = project(backend, &format!("{SERVICES}\n{check}"));
+    pending(&sandbox);
+    let direct = sandbox.command(&["deploy", "dev", "-y"]);
+    let mut nohup = std::process::Command::new("nohup");
+    nohup.arg(direct.get_program()).args(direct.get_args());
+    nohup.current_dir(sandbox.path("")).stdin(Stdio::null());
+    for (name, _) in direct.get_envs() {
+        nohup.env_remove(name);
+    }
+    let child = nohup
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    wait_until_asked(&sandbox);
+    kill_process(Pid::from_child(&child), Signal::HUP).expect("it is there");
+    std::thread::sleep(Duration::from_millis(300));
+    sandbox.write("well", "");
+    let output = child.wait_with_output().expect("it ends");
+    let output = Output::new(&["deploy"], &output, &sandbox.path(""));
+    assert_eq!(output.code, Some(0), "{}", output.transcript());
+    assert_eq!(sandbox.status()["pending"].as_array().map(Vec::len), Some(0));
+    stop(&sandbox);
+}
+
+fn interrupted(backend: Backend, by_abort: bool) {
+    let sandbox = hanging(backend);
+    let before = sandbox.contents();
+    let child = sandbox.spawn(&["deploy", "dev", "-y"]);
+    wait_until_asked(&sandbox);
     sandbox.write("well", "");
     if by_abort {
         sandbox.ok(&["abort"]);

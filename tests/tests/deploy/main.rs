@@ -16,10 +16,11 @@ use walkback_tests::{Backend, ONE_OF_EACH, journeys};
 
 use back::{
     a_deployment_that_cannot_be_taken_back_says_so_and_keeps_the_code,
-    a_migration_that_fails_takes_the_deployment_back,
+    a_deployment_whose_terminal_goes_away_goes_back, a_migration_that_fails_takes_the_deployment_back,
     an_application_that_is_not_well_takes_the_deployment_back, an_interrupted_deployment_goes_back,
     killed_at_any_stage_a_deployment_is_explained_and_recovered,
     killed_on_its_way_back_a_deployment_is_recovered, services_that_do_not_start_take_the_deployment_back,
+    under_nohup_a_deployment_goes_on,
 };
 use between::{
     a_deployment_takes_nothing_of_another_back, a_full_rollback_loses_no_more_than_was_confirmed,
@@ -72,6 +73,8 @@ fn main() -> ExitCode {
                 every_command_keeps_to_the_rule_for_its_hooks,
                 whoever_ends_a_killed_deployment_names_its_services,
                 what_is_refused_is_refused_of_every_command,
+                a_deployment_whose_terminal_goes_away_goes_back,
+                under_nohup_a_deployment_goes_on,
                 a_deployment_that_began_within_its_hours_goes_on,
                 a_deployment_does_all_of_it,
                 a_dry_run_shows_all_of_it_and_runs_nothing,

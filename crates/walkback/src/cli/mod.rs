@@ -123,6 +123,8 @@ fn log_to_stderr(verbosity: u8, format: Option<LogFormat>) -> Result<()> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would tell on stderr that stderr is gone, and panic.
+        .log_internal_errors(false)
         .with_ansi(false);
     let begun = if is_json {
         log.json().flatten_event(true).try_init()
