@@ -286,6 +286,7 @@ fn a_pipeline_gives_the_consent_that_a_person_would_give(backend: Backend) {
     let steps = [
         ("change_ticket_id", "CHG-7", "needs a ticket"),
         ("allow_destructive", "true", "refuses what destroys"),
+        ("approved", "true", "--confirm-name dev"),
     ];
     for (input, value, missing) in steps {
         let output = action(&sandbox, &inputs);

@@ -45,7 +45,7 @@ use policy::{
     a_session_that_opens_meanwhile_is_only_told_of,
     applications_do_not_write_while_a_run_works_however_it_ends,
     migrations_wait_for_their_hours_and_rollbacks_do_not, only_those_who_may_change_the_database,
-    what_is_refused_is_refused_of_every_command,
+    what_is_refused_is_refused_of_every_command, where_the_name_is_to_be_typed_every_change_needs_it,
 };
 use unreachable::{
     cut_off_for_a_moment_a_deployment_goes_back, services_that_do_not_start_without_a_database_are_named,
@@ -73,6 +73,7 @@ fn main() -> ExitCode {
                 every_command_keeps_to_the_rule_for_its_hooks,
                 whoever_ends_a_killed_deployment_names_its_services,
                 what_is_refused_is_refused_of_every_command,
+                where_the_name_is_to_be_typed_every_change_needs_it,
                 a_deployment_whose_terminal_goes_away_goes_back,
                 under_nohup_a_deployment_goes_on,
                 a_deployment_that_began_within_its_hours_goes_on,

@@ -136,6 +136,59 @@ pub(crate) fn what_is_refused_is_refused_of_every_command(backend: Backend) {
     sandbox.ok(&["down", "-y", "--allow-lossy"]);
 }
 
+/// Only what destroys was asked about, and not even that with `--allow-destructive`.
+pub(crate) fn where_the_name_is_to_be_typed_every_change_needs_it(backend: Backend) {
+    let sandbox = project(backend, "");
+    let backup = sandbox.backup();
+    pending(&sandbox);
+    policy(&sandbox, "confirm = \"type-name\"");
+    sandbox.write("rows.csv", "id,name,tier\n9,ida,1\n");
+    let before = sandbox.contents();
+    let lines = [
+        &["up"][..],
+        &["up", "-n", "1"],
+        &["down"],
+        &["goto", "base"],
+        &["redo"],
+        &["sync"],
+        &["deploy", "dev"],
+        &["stamp", "base"],
+        &["load", "customers", "rows.csv"],
+        &["rollback"],
+        &["rollback", "--full"],
+        &["restore", &backup],
+    ];
+    for line in lines {
+        for sure in [&["-y"][..], &["--unattended"], &["-y", "--confirm-name", "prod"]] {
+            let allowed = match line[0] {
+                "stamp" | "load" => &[][..],
+                _ => &["--allow-destructive", "--allow-lossy"],
+            };
+            let line = [line, sure, allowed].concat();
+            let refused = sandbox.run(&line);
+            assert_eq!(refused.code, Some(6), "{}", refused.transcript());
+            let said = match sure.len() {
+                1 => "add `--confirm-name dev`; `--yes` is not enough here",
+                _ => "`--confirm-name prod` does not name the environment `dev`",
+            };
+            assert!(refused.stderr.contains(said), "{}", refused.transcript());
+        }
+    }
+    sandbox.assert_contents(&before, "no name was typed");
+    // What changes nothing needs none.
+    sandbox.ok(&["up", "--dry-run"]);
+    sandbox.ok(&["stamp", "base", "--dry-run"]);
+    sandbox.ok(&["up", "--sql"]);
+    let named = ["--unattended", "--confirm-name", "dev"];
+    sandbox.ok(&[&["up", "--allow-destructive"][..], &named].concat());
+    sandbox.ok(&["up"]);
+    sandbox.ok(&["sync"]);
+    sandbox.ok(&[&["redo", "--allow-destructive"][..], &named].concat());
+    sandbox.ok(&[&["rollback", "-n", "2", "--allow-lossy"][..], &named].concat());
+    sandbox.ok(&[&["deploy", "dev", "--allow-destructive"][..], &named].concat());
+    assert_eq!(sandbox.status()["pending"].as_array().map(Vec::len), Some(0));
+}
+
 /// The hours end while the services stop.
 pub(crate) fn a_deployment_that_began_within_its_hours_goes_on(backend: Backend) {
     let sandbox = project(backend, SERVICES);

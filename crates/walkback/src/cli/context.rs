@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use walkback_core::cx::{Clock, Progress, Steps};
 use walkback_core::{Cx, Error, Result};
-use walkback_runner::{Actor, Consent, Runner};
+use walkback_runner::{Actor, Confirmation, Consent, Runner};
 
 use super::args::{Command, ConsentArgs, Global};
 use super::confirm::{self, Question};
@@ -141,6 +141,20 @@ impl Context {
             interactive: !self.global.json && confirm::is_interactive(),
         };
         confirm::confirm(&self.cx, &question).await
+    }
+
+    /// Asks for the name of the environment where it is to be typed before any change, and for nothing elsewhere: what is to
+    /// be done destroys nothing.
+    pub(crate) async fn confirm_by_name(
+        &self,
+        runner: &Runner,
+        what: impl FnOnce() -> String,
+        name: Option<&str>,
+    ) -> Result<()> {
+        match runner.settings().policy.confirm {
+            Confirmation::TypeName => self.confirm(runner, what(), name).await,
+            Confirmation::Yes => Ok(()),
+        }
     }
 }
 

@@ -305,40 +305,25 @@ fn a_variable_that_replaces_the_url_of_the_file_is_warned_of() {
 /// `DATABASE_URL` of production was in the shell, and `-e dev` walked production back.
 #[test]
 fn an_environment_that_was_named_keeps_its_url() {
+    let chosen = |folder: &Folder, variables: &[(&str, &str)], overrides| {
+        let project = folder.load(variables, overrides).unwrap();
+        let url = project.database_url().unwrap().as_str().to_owned();
+        (url, project.warnings().unwrap().join("\n"))
+    };
     let folder = Folder::with(Some(FULL));
-    let url = |project: &Project| project.database_url().unwrap().as_str().to_owned();
-    let named = [
-        (vec![("DATABASE_URL", "sqlite:other.db")], environment("dev")),
-        (
-            vec![("DATABASE_URL", "sqlite:other.db"), ("WALKBACK_ENV", "dev")],
-            Overrides::default(),
-        ),
-    ];
-    for (variables, overrides) in named {
-        let project = folder.load(&variables, overrides).unwrap();
-        assert_eq!(url(&project), "sqlite:dev.db");
-        assert_eq!(
-            project.warnings().unwrap(),
-            [
-                "`DATABASE_URL` is not used: the environment `dev` was named, and has a `url` of its own (walkback.toml:11)"
-            ]
-        );
-    }
+    let both = [("DATABASE_URL", "sqlite:2"), ("WALKBACK_ENV", "dev")];
+    let unused = "`DATABASE_URL` is not used: the environment `dev` was named, and has a `url` of its own (walkback.toml:11)";
+    let kept = ("sqlite:dev.db".to_owned(), unused.to_owned());
+    assert_eq!(chosen(&folder, &both[..1], environment("dev")), kept);
+    assert_eq!(chosen(&folder, &both, Overrides::default()), kept);
     let same = [("DATABASE_URL", "sqlite:dev.db")];
-    let project = folder.load(&same, environment("dev")).unwrap();
-    assert_eq!(project.warnings().unwrap(), [""; 0]);
-    // The variable of walkback's own is meant for it, and said to take the place of the other.
-    let ours = [("DATABASE_URL", "sqlite:2"), ("WALKBACK_URL", "sqlite:3")];
-    let project = folder.load(&ours, environment("dev")).unwrap();
-    assert_eq!(url(&project), "sqlite:3");
-    assert_eq!(
-        project.warnings().unwrap(),
-        ["`WALKBACK_URL` takes the place of the `url` of `[env.dev]` (walkback.toml:11)"]
-    );
+    assert_eq!(chosen(&folder, &same, environment("dev")).1, "");
+    // The variable of walkback's own is meant for it.
+    let ours = [both[0], ("WALKBACK_URL", "sqlite:3")];
+    assert_eq!(chosen(&folder, &ours, environment("dev")).0, "sqlite:3");
     // Without a `url` of its own there is nothing to keep.
     let folder = Folder::with(Some("[env.dev]\nlock_timeout = \"1s\"\n"));
-    let project = folder.load(&ours[..1], environment("dev")).unwrap();
-    assert_eq!(url(&project), "sqlite:2");
+    assert_eq!(chosen(&folder, &both[..1], environment("dev")).0, "sqlite:2");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use serde_json::Value;
 use walkback_core::statement::Severity;
 use walkback_core::{Direction, Error, ErrorKind, Result};
-use walkback_runner::{Consent, Decision, Plan, PlannedStep, Policy, RunKind, RunReport, Runner};
+use walkback_runner::{
+    Confirmation, Consent, Decision, Plan, PlannedStep, Policy, RunKind, RunReport, Runner,
+};
 
 use crate::cli::args::RunArgs;
 use crate::cli::context::{Context, consent, json};
@@ -130,7 +132,11 @@ fn nothing_to_do(plan: &Plan) -> String {
 }
 
 /// Returns what a person has to confirm, if the policy wants that for this plan.
+///
+/// Where the name of the environment is to be typed, that is for every change: what `--allow-destructive` allows is what may
+/// be destroyed, and not where.
 pub(super) fn wants_confirmation(plan: &Plan, policy: &Policy, consent: &Consent) -> Option<String> {
+    let by_name = policy.confirm == Confirmation::TypeName;
     let destroys = |direction| {
         let steps = plan.steps.iter().filter(move |step| step.direction == direction);
         let statements = steps.flat_map(|step| &step.statements);
@@ -141,29 +147,27 @@ pub(super) fn wants_confirmation(plan: &Plan, policy: &Policy, consent: &Consent
     // What is refused outright is the runner's to refuse, with its own words.
     let ups = match (policy.destructive, consent.destructive) {
         (Decision::Ask, false) => destroys(Direction::Up),
+        _ if by_name => destroys(Direction::Up),
         _ => 0,
     };
     let downs = match (policy.lossy, consent.lossy) {
+        _ if by_name => destroys(Direction::Down),
         (Decision::Allow, _) | (_, true) => 0,
         _ => destroys(Direction::Down),
     };
-    if ups + downs == 0 {
+    if ups + downs == 0 && !by_name {
         return None;
     }
-    Some(format!(
-        "{} {}, with {} that {}",
-        match plan.kind {
-            RunKind::Up => "apply",
-            RunKind::Down => "walk back",
-            RunKind::Redo => "redo",
-            _ => "run",
-        },
-        count(plan.steps.len(), "migration"),
-        count(ups + downs, "statement"),
-        if ups + downs == 1 {
-            "destroys something"
-        } else {
-            "destroy something"
-        },
-    ))
+    let what = match plan.kind {
+        RunKind::Up => "apply",
+        RunKind::Down => "walk back",
+        RunKind::Redo => "redo",
+        _ => "run",
+    };
+    let with = match ups + downs {
+        0 => String::new(),
+        1 => ", with 1 statement that destroys something".to_owned(),
+        many => format!(", with {many} statements that destroy something"),
+    };
+    Some(format!("{what} {}{with}", count(plan.steps.len(), "migration")))
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use walkback_core::{Error, ErrorKind, Result};
-use walkback_runner::{Confirmation, LoadFormat, LoadOptions};
+use walkback_runner::{LoadFormat, LoadOptions};
 
 use super::change::{self, place};
 use crate::cli::args::{Load, RecordFormat};
@@ -26,16 +26,12 @@ pub(super) async fn run(context: &Context, args: &Load) -> Result<u8> {
     change::warn_all(context, &plan.warnings);
     let consent = consent(&args.consent);
     runner.check_change(&context.cx, "load", &consent).await?;
-    if runner.settings().policy.confirm == Confirmation::TypeName {
-        let what = format!(
-            "load {} into `{}` {}",
-            count(plan.records, "record"),
-            plan.table,
-            place(&runner)
-        );
-        let name = args.consent.confirm_name.as_deref();
-        context.confirm(&runner, what, name).await?;
-    }
+    let what = || {
+        let records = count(plan.records, "record");
+        format!("load {records} into `{}` {}", plan.table, place(&runner))
+    };
+    let name = args.consent.confirm_name.as_deref();
+    context.confirm_by_name(&runner, what, name).await?;
     let report = Box::pin(runner.run_load(&context.cx, &plan, &consent)).await?;
     context.out.text(render::report(&report));
     change::warn_all(context, &report.warnings);

@@ -16,8 +16,11 @@ pub(super) async fn run(context: &Context, args: &Stamp) -> Result<u8> {
         return change::finish_dry_run(context, &[], json(&plan));
     }
     context.out.detail(shown);
-    let report = runner
-        .run_stamp(&context.cx, &plan, &consent(&args.consent))
-        .await?;
+    let consent = consent(&args.consent);
+    runner.check_change(&context.cx, "stamp", &consent).await?;
+    let what = || format!("write the ledger {}", place(&runner));
+    let name = args.consent.confirm_name.as_deref();
+    context.confirm_by_name(&runner, what, name).await?;
+    let report = runner.run_stamp(&context.cx, &plan, &consent).await?;
     change::finish(context, ("plan", json(&plan)), &report)
 }
