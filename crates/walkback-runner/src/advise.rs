@@ -7,7 +7,9 @@ use serde::Serialize;
 use walkback_core::{Access, Cx, DialectKind, Result};
 
 use crate::changes::OnConflict;
+use crate::execute::join;
 use crate::hooks::Moment;
+use crate::killed::{KilledRollback, heads_moved};
 use crate::loss::Loss;
 use crate::point::is_own_backup;
 use crate::recover::RecoverDirection;
@@ -77,7 +79,18 @@ impl Runner {
             sql: Vec::new(),
             loses: Vec::new(),
         };
-        if status.unfinished.is_some() {
+        if !status.needs_recovery
+            && let Some(killed) = &status.killed_rollback
+        {
+            return Ok(of_killed(advice, killed));
+        }
+        if let Some(run) = &status.unfinished {
+            if !status.needs_recovery && heads_moved(run, &join(&status.current)) {
+                let why =
+                    "what it had done is complete and stays, if its process is gone; `recover` ends its row";
+                let commands = ["walkback recover --dry-run", "walkback recover"];
+                return Ok(advice.answer("nothing", why, &commands));
+            }
             return self.of_unfinished(cx, advice, status.needs_recovery).await;
         }
         if status.applied == 0 {
@@ -257,6 +270,30 @@ impl Runner {
 /// Returns whether a kind of run takes something back, and is itself taken back by a rollback.
 fn goes_back(kind: &str) -> bool {
     matches!(kind, "rollback" | "down" | "restore" | "full-rollback")
+}
+
+/// Answers after a rollback that was killed once the database was walked back: as after one that was not, and with the commands
+/// that it did not come to.
+fn of_killed(mut advice: Advice, killed: &KilledRollback) -> Advice {
+    advice.found.push(killed.told());
+    advice.found.extend(killed.left_out.iter().cloned());
+    let why = format!(
+        "the last run ({}) has walked back already, if its process is gone; `{}` would bring back what it took away",
+        killed.run.kind, killed.undo_with
+    );
+    match (&killed.unreached, killed.is_open) {
+        (Some(target), _) => {
+            let rest = format!("walkback rollback --to {target}");
+            let why = format!("{why}; it was to go further");
+            advice.answer("down", why, &["walkback recover", &rest])
+        }
+        (None, true) => advice.answer("nothing", why, &["walkback recover", "walkback status"]),
+        (None, false) => advice.answer(
+            "nothing",
+            why.replace(", if its process is gone", ""),
+            &["walkback status", "walkback history"],
+        ),
+    }
 }
 
 fn found(status: &Status) -> Vec<String> {

@@ -7,7 +7,7 @@ use walkback_core::Access;
 use walkback_core::{Cx, Direction, Error, ErrorKind, MigrationId, Phase, Result, Session};
 
 use crate::approval::{self, NOT_APPROVED};
-use crate::execute::{BEGUN_BACK, ByJournal, Execution, Progress, has_ways_back, kept_in};
+use crate::execute::{BEGUN_BACK, ByJournal, Execution, Progress, has_ways_back, join, kept_in};
 use crate::gate;
 use crate::hooks::left_by;
 use crate::journal::{Journal, PointRow, StatementRow, StatementState};
@@ -200,10 +200,11 @@ impl Runner {
             scope: None,
         };
         let dialect = self.dialect();
+        let heads = join(&state.heads(&state.applied_set()));
         for run in &state.unfinished {
             let mut journal = Journal::new(&mut *session, &*dialect);
-            plan.found
-                .extend(left_by(cx, &mut journal, &self.settings().hooks, run).await?);
+            let left = left_by(cx, &mut journal, &self.settings().hooks, run, &heads);
+            plan.found.extend(left.await?);
         }
         if let Some(load) = state.load.clone() {
             return plan.of_load(LoadRecovery::of(load), wanted).map(Some);

@@ -184,7 +184,12 @@ impl Runner {
     /// # Errors
     /// As [`Runner::plan_up`], and on a migration that has no down of any kind.
     pub async fn plan_down(&self, cx: &Cx, target: DownTarget) -> Result<Plan> {
-        let state = self.settled_state(cx).await?;
+        let mut session = self.connect(cx, Access::Read).await?;
+        self.wait_for_rollback(cx, &mut *session).await?;
+        let state = self.load(cx, &mut *session).await?;
+        state.refuse_half_done()?;
+        self.refuse_after_killed(cx, &mut *session, &state, false).await?;
+        drop(session);
         let ids = state.downs(&target)?;
         let plan = Planner::new(self, &state)
             .plan(cx, RunKind::Down, &ids, &[])

@@ -7,7 +7,9 @@ use walkback_core::catalog::Schema;
 use walkback_core::{Access, Cx, MigrationId, Result};
 
 use crate::changes::Waiting;
+use crate::execute::join;
 use crate::journal::{Journal, RunRecord};
+use crate::killed::{KilledRollback, remembered};
 use crate::plan::Planner;
 use crate::report::Named;
 use crate::runner::Runner;
@@ -62,6 +64,12 @@ pub struct Status {
     pub needs_recovery: bool,
     /// The last run.
     pub last_run: Option<RunRecord>,
+    /// A rollback that was killed once the database was walked back, if nothing was changed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub killed_rollback: Option<KilledRollback>,
+    /// Commands of the last deployment or rollback that have not done their work, a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 impl Status {
@@ -88,8 +96,12 @@ impl Runner {
         let mut journal = Journal::new(&mut *session, &*dialect);
         let (mut recorded, mut last_run) = (None, None);
         if journal.exists(cx).await? {
-            recorded = journal.meta(cx, "schema").await?;
-            last_run = journal.runs(cx, Some(1)).await?.into_iter().next();
+            let runs = journal.runs(cx, None).await?;
+            // What a run has changed that did not come to its end is not what somebody has changed by hand.
+            if remembered(&runs, &join(&state.heads(&state.applied_set()))) {
+                recorded = journal.meta(cx, "schema").await?;
+            }
+            last_run = runs.into_iter().next();
         }
         let drift = match recorded.and_then(|json| serde_json::from_str::<Schema>(&json).ok()) {
             Some(then) if state.moved_from().is_none() => {
@@ -98,6 +110,8 @@ impl Runner {
             }
             _ => Vec::new(),
         };
+        let killed_rollback = self.killed_rollback(cx, &mut *session, &state).await?;
+        let left_out = self.left_out_of(cx, &mut *session, &state).await?;
         let applied = state.applied_set();
         let capability = session.capability().clone();
         let edited = Planner::new(self, &state).edited(cx).await?;
@@ -142,6 +156,8 @@ impl Runner {
             unfinished: state.unfinished.into_iter().next_back(),
             unmatched: state.unmatched,
             last_run,
+            killed_rollback,
+            left_out,
         })
     }
 

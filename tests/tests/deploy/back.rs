@@ -263,7 +263,7 @@ pub(crate) fn a_deployment_that_cannot_be_taken_back_says_so_and_keeps_the_code(
     add_hooks(&sandbox, &format!("{hooks}\n{}", application.check()));
     pending(&sandbox);
     let failed = sandbox.run(&["deploy", "dev", "-y"]);
-    assert_eq!(failed.code, Some(4), "{}", failed.transcript());
+    assert_eq!(failed.code, Some(6), "{}", failed.transcript());
     for said in ["could not be walked back", "lossy", "walkback rollback"] {
         assert!(failed.stderr.contains(said), "{said}: {}", failed.transcript());
     }
@@ -282,6 +282,37 @@ pub(crate) fn a_deployment_that_cannot_be_taken_back_says_so_and_keeps_the_code(
     sandbox.remove("sick");
     sandbox.ok(&["rollback", "-y", "--allow-lossy", "-n", "2"]);
     assert_eq!(customers(&sandbox), "1 ann 1, 2 bob 1, 3 cid 2");
+}
+
+/// It ended with 4, and there was nothing to recover: nobody said that the services were not there.
+pub(crate) fn a_deployment_that_was_not_taken_back_names_what_has_failed(backend: Backend) {
+    let sandbox = project(backend, "");
+    let text = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("a file");
+    let policy = "\n[env.dev.policy]\nlossy = \"refuse\"\n\n[env.dev.hooks]";
+    sandbox.write("walkback.toml", &text.replace("\n[env.dev.hooks]", policy));
+    let application = Application::start(&sandbox, &["UPDATE customers SET note = 'vip' WHERE id = 2"]);
+    sandbox.write("sick", "");
+    // They start once, and not again.
+    let hooks = "stop_services = [\"true\"]\nstart_services = [\"mkdir started\"]";
+    add_hooks(&sandbox, &format!("{hooks}\n{}", application.check()));
+    pending(&sandbox);
+    let failed = sandbox.run(&["deploy", "dev", "--unattended", "--allow-destructive"]);
+    assert_eq!(failed.code, Some(6), "{}", failed.transcript());
+    assert!(
+        failed.stderr.contains("could not be walked back"),
+        "{}",
+        failed.transcript()
+    );
+    let left = "`start_services` has failed: run `mkdir started`";
+    let recovered = sandbox.ok(&["recover", "-y"]);
+    assert!(recovered.stderr.contains(left), "{}", recovered.transcript());
+    let status = sandbox.ok(&["status"]).stdout;
+    assert!(status.contains(left), "{status}");
+    // A rollback after it is another matter.
+    sandbox.remove("sick");
+    sandbox.ok(&["rollback", "-y", "--allow-lossy", "-n", "2"]);
+    let status = sandbox.ok(&["status"]).stdout;
+    assert!(!status.contains("start_services"), "{status}");
 }
 
 pub(crate) fn killed_at_any_stage_a_deployment_is_explained_and_recovered(backend: Backend) {

@@ -67,7 +67,7 @@ pub(crate) fn what_is_written_until_services_stop_is_counted(backend: Backend) {
     let writer = when_asked(&sandbox, "UPDATE customers SET note = 'vip' WHERE id = 2");
     let failed = sandbox.run(&["deploy", "dev", "-y"]);
     writer.join().expect("it wrote");
-    assert_eq!(failed.code, Some(4), "{}", failed.transcript());
+    assert_eq!(failed.code, Some(6), "{}", failed.transcript());
     for said in ["could not be walked back", "1 rows", "services run"] {
         assert!(failed.stderr.contains(said), "{said}: {}", failed.transcript());
     }

@@ -16,6 +16,7 @@ use walkback_tests::{Backend, ONE_OF_EACH, journeys};
 
 use back::{
     a_deployment_that_cannot_be_taken_back_says_so_and_keeps_the_code,
+    a_deployment_that_was_not_taken_back_names_what_has_failed,
     a_deployment_whose_terminal_goes_away_goes_back, a_migration_that_fails_takes_the_deployment_back,
     an_application_that_is_not_well_takes_the_deployment_back, an_interrupted_deployment_goes_back,
     killed_at_any_stage_a_deployment_is_explained_and_recovered,
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
                 services_that_do_not_start_take_the_deployment_back,
                 an_interrupted_deployment_goes_back,
                 a_deployment_that_cannot_be_taken_back_says_so_and_keeps_the_code,
+                a_deployment_that_was_not_taken_back_names_what_has_failed,
                 killed_at_any_stage_a_deployment_is_explained_and_recovered,
                 killed_on_its_way_back_a_deployment_is_recovered,
                 a_deployment_takes_nothing_of_another_back,

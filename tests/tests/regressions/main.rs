@@ -1,11 +1,19 @@
 //! Promises that were broken once: each test is named for what must hold.
 
+mod killed;
 mod runs;
 mod tables;
 mod written;
 
 use std::process::ExitCode;
 
+use killed::{
+    a_full_disk_under_the_output_is_not_told_as_work_that_failed,
+    a_killed_full_rollback_names_the_code_and_brings_no_migration_back,
+    a_killed_rollback_by_number_is_not_done_twice_unasked,
+    a_killed_rollback_is_not_taken_back_by_the_same_command,
+    a_rollback_that_was_killed_before_its_work_is_just_done_again,
+};
 use runs::{
     a_down_that_drops_what_the_up_found_there_already_is_undone,
     a_down_that_fails_gives_way_to_nothing_that_loses_what_was_not_shown,
@@ -62,6 +70,10 @@ fn main() -> ExitCode {
                 a_down_that_proves_unsound_after_other_steps_gives_way_to_a_sounder_one,
                 restoring_a_backup_of_the_same_version_is_what_the_next_rollback_walks_back,
                 what_applications_wrote_after_a_kill_is_in_the_point_that_recover_names,
+                a_killed_rollback_is_not_taken_back_by_the_same_command,
+                a_killed_rollback_by_number_is_not_done_twice_unasked,
+                a_killed_full_rollback_names_the_code_and_brings_no_migration_back,
+                a_rollback_that_was_killed_before_its_work_is_just_done_again,
             ],
             MYSQL => [
                 an_index_that_serves_a_foreign_key_instead_of_its_own_goes_back,
@@ -72,6 +84,7 @@ fn main() -> ExitCode {
                 what_applications_wrote_until_a_script_failed_is_in_the_point_that_is_named,
             ],
             &[Backend::Sqlite] => [
+                a_full_disk_under_the_output_is_not_told_as_work_that_failed,
                 a_virtual_table_that_goes_is_named_before,
                 a_write_between_the_point_and_the_migration_is_not_lost,
             ],

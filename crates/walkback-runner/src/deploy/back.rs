@@ -212,8 +212,14 @@ fn not_taken_back(error: Error, stage: &str, second: &Error, services: Services)
         Services::Run => "services run with what was applied",
         Services::Stopped | Services::Unknown => "what was applied stays",
     };
+    // Nothing is half-done where the way back was refused or has failed. A database that did not answer has to be looked at.
+    let kind = match second.kind() {
+        kind @ (ErrorKind::Refused | ErrorKind::Conflict | ErrorKind::Damaged) => kind,
+        ErrorKind::Unavailable | ErrorKind::Interrupted => ErrorKind::NeedsRecovery,
+        _ => ErrorKind::CheckFailed,
+    };
     error
-        .with_kind(ErrorKind::NeedsRecovery)
+        .with_kind(kind)
         .wrap(format!(
             "the deployment failed at `{stage}`, and what it applied could not be walked back: {second}"
         ))

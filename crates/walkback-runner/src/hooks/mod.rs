@@ -7,7 +7,7 @@
 //! | `http.rs` | one question over HTTP |
 //! | `notes.rs` | what is noted in the journal, also where the connection is lost |
 //! | `call.rs` | the hooks of one moment, noted in the journal before and after each |
-//! | `left.rs` | what hooks of a killed run have left undone |
+//! | `left.rs` | what hooks of a run have left undone |
 //! | `around.rs` | the hooks round the work of a run, and what becomes of it when they fail |
 
 mod around;
@@ -27,7 +27,7 @@ use serde::Serialize;
 
 pub(crate) use around::Around;
 pub(crate) use call::Caller;
-pub(crate) use left::left_by;
+pub(crate) use left::{left_by, left_out};
 pub(crate) use notes::{Note, Notes};
 
 /// When a hook runs.

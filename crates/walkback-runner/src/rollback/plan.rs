@@ -9,8 +9,8 @@ use super::renamed::Renamed;
 use super::whole::held;
 use super::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
 use crate::changes::{Changed, ChangesPlan, OnConflict};
-use crate::deploy::FULL_ROLLBACK;
 use crate::journal::{Journal, PointRow, RunRecord, RunStatus};
+use crate::killed::{NOT_WALKED_BACK, part_of};
 use crate::loss::LossCounter;
 use crate::others::heads_in;
 use crate::plan::RunKind;
@@ -27,11 +27,18 @@ impl Runner {
     /// the reason and what can be forced.
     pub async fn plan_rollback(&self, cx: &Cx, request: &RollbackRequest) -> Result<RollbackPlan> {
         let mut session = self.connect(cx, Access::Read).await?;
+        self.wait_for_rollback(cx, &mut *session).await?;
         let state = self.load(cx, &mut *session).await?;
         if request.kind == RollbackKind::Transaction {
             return plan_transaction(&state);
         }
         state.refuse_half_done()?;
+        let run = self.named_run(cx, &mut *session, &request.what).await?;
+        if run.is_none() {
+            let names_nothing = request.what == RollbackWhat::LastRun;
+            self.refuse_after_killed(cx, &mut *session, &state, names_nothing)
+                .await?;
+        }
         let schema = self.schema(cx, &mut *session).await?;
         let mut planning = Planning {
             runner: self,
@@ -43,15 +50,16 @@ impl Runner {
             renamed: Renamed::default(),
             replaced: BTreeMap::new(),
         };
-        let load = match &request.what {
+        let what = run.as_ref().map_or(&request.what, |run| run);
+        let load = match what {
             RollbackWhat::Point(id) => planning.load_named(id).await?,
             _ => None,
         };
-        let scope = match &request.what {
+        let scope = match what {
             RollbackWhat::Point(id) if load.is_none() => planning.scope_before(id).await?,
             _ => None,
         };
-        let mut plan = match &request.what {
+        let mut plan = match what {
             _ if load.is_some() => planning.back_to_load(load.as_ref(), request.kind),
             _ if scope.is_some() => match &scope {
                 Some(scope) => planning.back_to_scope(scope, request.kind).await,
@@ -88,6 +96,46 @@ impl Runner {
         }?;
         plan.on_conflict = request.on_conflict;
         Ok(plan)
+    }
+
+    /// Returns the run that is meant, where the name of one stands for a point: the last that changed something, or the
+    /// procedure that it is part of. A load is found by its own name.
+    async fn named_run(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        what: &RollbackWhat,
+    ) -> Result<Option<RollbackWhat>> {
+        let (RollbackWhat::Point(id) | RollbackWhat::Run(id)) = what else {
+            return Ok(None);
+        };
+        let dialect = self.dialect();
+        let mut journal = Journal::new(session, &*dialect);
+        if matches!(what, RollbackWhat::Run(_)) || !journal.exists(cx).await? {
+            return Ok(Some(what.clone()).filter(|what| matches!(what, RollbackWhat::Run(_))));
+        }
+        let runs = journal.runs(cx, None).await?;
+        let Some(named) = runs.iter().find(|run| run.id == *id) else {
+            return Ok(None);
+        };
+        if [RunKind::Load.name(), RunKind::Scope.name()].contains(&named.kind.as_str()) {
+            return Ok(None);
+        }
+        let mut works = runs
+            .iter()
+            .filter(|run| !NOT_WALKED_BACK.contains(&run.kind.as_str()));
+        let last = works.next();
+        let outer = last.and_then(|last| part_of(&runs, last));
+        match last {
+            Some(last) if last.id == *id || outer.is_some_and(|outer| outer.id == *id) => {
+                Ok(Some(RollbackWhat::Run(last.id.clone())))
+            }
+            _ => Err(Error::new(
+                ErrorKind::Refused,
+                format!("run `{id}` is not the last that changed something: more was done since"),
+            )
+            .hint("`walkback rollback --to <TARGET>` walks back all that was applied after a target; `walkback history` shows them")),
+        }
     }
 
     /// Plans to bring back a backup, or chosen tables of it. Nothing is written.
@@ -151,9 +199,6 @@ pub(super) struct Planning<'a> {
     /// Tables that the steps planned so far change: what they are then; `None` if that is not known.
     pub(super) replaced: BTreeMap<TableName, Option<Table>>,
 }
-
-/// Runs that change nothing themselves.
-const NOT_WALKED_BACK: [&str; 3] = ["recover", "deploy", FULL_ROLLBACK];
 
 impl Planning<'_> {
     /// Plans to undo the last run that changed something, whatever it was.

@@ -50,9 +50,11 @@ pub fn main(hooks: Hooks) -> ExitCode {
             // Connections close on threads of their own; what hangs must not keep the program from ending.
             runtime.shutdown_timeout(LAST_ORDERS);
             outcome
-        })
-        .and_then(|code| context.out.finish().map(|()| code));
-    let code = outcome.unwrap_or_else(|error| failed(&context.out, &error));
+        });
+    let code = match outcome {
+        Ok(code) => written(&context.out, code),
+        Err(error) => failed(&context.out, &error),
+    };
     summary::append(&context, code);
     ExitCode::from(code)
 }
@@ -61,6 +63,21 @@ pub fn main(hooks: Hooks) -> ExitCode {
 fn failed(out: &Output, error: &Error) -> u8 {
     out.error(error);
     exit::code(error.kind())
+}
+
+/// Returns the exit code of a command that did what it was to do: where its output could not be written, that is what failed
+/// after it.
+fn written(out: &Output, code: u8) -> u8 {
+    match out.finish() {
+        Ok(()) => code,
+        Err(error) => {
+            out.error(&error);
+            match code {
+                exit::DONE => exit::CHECK_FAILED,
+                code => code,
+            }
+        }
+    }
 }
 
 /// Tells what is wrong with the command line, or prints the help that was asked for.

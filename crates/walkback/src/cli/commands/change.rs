@@ -7,7 +7,7 @@ use walkback_runner::{
     Confirmation, Consent, Decision, Plan, PlannedStep, Policy, RunKind, RunReport, Runner,
 };
 
-use crate::cli::args::RunArgs;
+use crate::cli::args::{ConsentArgs, RunArgs};
 use crate::cli::context::{Context, consent, json};
 use crate::cli::exit;
 use crate::cli::render::table::count;
@@ -45,6 +45,27 @@ pub(super) async fn run(context: &Context, runner: &Runner, plan: Plan, args: &R
     let consent = (&consent, args.consent.confirm_name.as_deref());
     let report = show_and_run(context, runner, &plan, consent).await?;
     finish(context, ("plan", json(&plan)), &report)
+}
+
+/// Ends the row of a rollback that was killed, where a command was refused because of what that one did: typed again, it is
+/// meant.
+pub(super) async fn after_killed(
+    context: &Context,
+    runner: &Runner,
+    args: &ConsentArgs,
+    is_dry: bool,
+    refused: Error,
+) -> Error {
+    if is_dry || refused.kind() != ErrorKind::Refused {
+        return refused;
+    }
+    match Box::pin(runner.end_killed_rollback(&context.cx, &consent(args))).await {
+        Ok(told) => {
+            warn_all(context, &told);
+            refused
+        }
+        Err(error) => refused.hint(format!("and its row could not be closed: {error}")),
+    }
 }
 
 /// Shows a plan that is not empty, asks if the policy wants that, and runs it.

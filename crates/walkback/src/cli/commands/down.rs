@@ -9,7 +9,13 @@ use crate::cli::context::Context;
 
 pub(super) async fn run(context: &Context, args: &Down) -> Result<u8> {
     let runner = context.runner()?;
-    let plan = runner.plan_down(&context.cx, target(&args.target)).await?;
+    let plan = match runner.plan_down(&context.cx, target(&args.target)).await {
+        Err(refused) => {
+            let is_dry = args.run.dry_run || args.run.sql;
+            return Err(change::after_killed(context, &runner, &args.run.consent, is_dry, refused).await);
+        }
+        Ok(plan) => plan,
+    };
     change::run(context, &runner, plan, &args.run).await
 }
 

@@ -16,10 +16,13 @@ pub(super) async fn run(context: &Context, args: &Recover) -> Result<u8> {
             "nothing to recover {}: no run is unfinished",
             place(&runner)
         ));
+        let left_out = runner.left_out(&context.cx).await?;
+        change::warn_all(context, &left_out);
         let fields = [
             ("plan", Ok(Value::Null)),
             ("dry_run", Ok(args.dry_run.into())),
             ("report", Ok(Value::Null)),
+            ("left_out", json(&left_out)),
         ];
         context.object(fields)?;
         if !args.dry_run {

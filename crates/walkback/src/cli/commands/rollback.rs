@@ -39,7 +39,13 @@ async fn rollback(
     args: &Rollback,
     request: &RollbackRequest,
 ) -> Result<u8> {
-    let plan = runner.plan_rollback(&context.cx, request).await?;
+    let plan = match runner.plan_rollback(&context.cx, request).await {
+        Err(refused) => {
+            let is_dry = args.run.dry_run || args.run.sql;
+            return Err(change::after_killed(context, runner, &args.run.consent, is_dry, refused).await);
+        }
+        Ok(plan) => plan,
+    };
     if args.run.sql {
         if plan.load.is_some() {
             return Err(no_sql(

@@ -118,6 +118,12 @@ fn text(status: &walkback_runner::Status) -> String {
         .iter()
         .map(|(file, why)| format!("{}: {why}", file.display()));
     text.push_str(&warned("files that are not used", unmatched));
+    let is_open = match status.unfinished {
+        Some(_) => ", if that run was killed",
+        None => "",
+    };
+    let title = format!("commands of the last deployment or rollback that have not done their work{is_open}");
+    text.push_str(&warned(&title, status.left_out.iter().cloned()));
     if let Some(run) = &status.unfinished {
         let todo = if status.needs_recovery {
             "a migration is half-done: run `walkback recover`"
