@@ -1,9 +1,12 @@
 """What walkback asks of a project's own Alembic. It reads one request from stdin and answers on stdout, both JSON."""
 
 import contextlib
+import datetime
+import decimal
 import importlib
 import io
 import json
+import math
 import os
 import queue
 import sys
@@ -117,6 +120,8 @@ class Connection:
         return Result(statement)
 
     def exec_driver_sql(self, statement):
+        if "%" in statement and self.dialect.name != "sqlite":
+            raise Asks("it gives the driver a percent sign, which is the driver's to read")
         return self.execute(sa.text(statement.replace(":", r"\:")))
 
     def __getattr__(self, name):
@@ -139,6 +144,67 @@ def reads(statement):
     return text.startswith(("select", "show", "with", "pragma", "table", "values", "explain", "call"))
 
 
+# The values whose literal is, in each database, what the driver would have sent for them.
+PLAIN = (type(None), bool, int, str, decimal.Decimal, datetime.date, datetime.time)
+
+
+def exactly(context):
+    """Has statements written as the database gets them from a driver, whatever `env.py` says of that."""
+    dialect, impl = context.dialect, context.impl
+    # The styles of drivers double each percent sign, and the driver takes that back: here is none.
+    dialect.paramstyle, dialect.positional = "named", False
+    dialect.identifier_preparer = dialect.preparer(dialect)
+    if dialect.name == "postgresql":
+        # What it takes for granted until it is connected, and finds otherwise then.
+        dialect._backslash_escapes = False
+
+    class Exactly(dialect.statement_compiler):
+        """Writes each value as a literal, or says that only a driver can."""
+
+        texts = 0
+
+        def visit_textclause(self, clause, *rest, **options):
+            self.texts += 1
+            try:
+                return super().visit_textclause(clause, *rest, **options)
+            finally:
+                self.texts -= 1
+
+        def render_literal_bindparam(self, parameter, *rest, **options):
+            if parameter.required and parameter.value is None and parameter.callable is None:
+                raise Asks(f"it gives no value for the parameter `{parameter.key}`")
+            if parameter.value is None and parameter.type.should_evaluate_none:
+                raise Asks("it writes a null of its own type")
+            return super().render_literal_bindparam(parameter, *rest, **options)
+
+        def render_literal_value(self, value, type_):
+            # How exact a number is that is no column's yet depends on the driver.
+            is_number = isinstance(value, float) and math.isfinite(value) and getattr(self, "isinsert", False)
+            if not (is_number or isinstance(value, PLAIN)) or getattr(value, "tzinfo", None) is not None:
+                raise Asks(f"it writes a value of the type `{type(value).__name__}`")
+            text = super().render_literal_value(value, type_)
+            # SQLAlchemy reads a text again after it has put the values into it.
+            if "\0" in text or self.texts and r"\:" in text:
+                raise Asks("it writes a text that cannot be a literal")
+            return text
+
+    dialect.statement_compiler = Exactly
+
+    def _exec(construct, execution_options=None, multiparams=None, params=None):
+        if multiparams or params:
+            raise Asks("it gives parameters beside the statement")
+        if isinstance(construct, str):
+            construct = sa.text(construct)
+        options = {} if isinstance(construct, sa.schema.DDLElement) else {"compile_kwargs": {"literal_binds": True}}
+        compiled = construct.compile(dialect=dialect, **options)
+        if getattr(compiled, "binds", None):
+            raise Asks("it writes values that only a driver can send")
+        sql = str(compiled).strip()
+        impl.static_output(sql + ("\n;" if any(mark in sql.split("\n")[-1] for mark in ("--", "#")) else ";"))
+
+    impl._exec = _exec
+
+
 def configuration():
     given = REQUEST["ini"]
     project = given if given.endswith(".toml") else os.path.join(os.path.dirname(given), "pyproject.toml")
@@ -159,6 +225,7 @@ def offline():
 
     def gather(_, context):
         gathered["version_table"] = [context.version_table, context.version_table_schema]
+        exactly(context)
         with Operations.context(context):
             for revision in script.walk_revisions():
                 if REQUEST["ids"] is None or revision.revision in REQUEST["ids"]:

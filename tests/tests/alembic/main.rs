@@ -12,12 +12,14 @@ mod procedure;
 mod project;
 mod reading;
 mod turns;
+mod values;
 
 use asks::*;
 use mlflow::mlflow_goes_up_back_and_up_again;
 use procedure::*;
 use reading::*;
 use turns::after_each_move_the_versions_are_what_alembic_alone_would_have_written;
+use values::*;
 
 fn main() -> ExitCode {
     let journeys = journeys! {
@@ -34,6 +36,11 @@ fn main() -> ExitCode {
             the_version_table_may_be_called_otherwise,
             sql_files_may_be_recorded_in_alembics_table,
             the_table_of_another_project_is_left_alone,
+        ],
+        &[Backend::Sqlite, Backend::Postgres, Backend::Mysql, Backend::Mariadb] => [
+            the_values_are_those_that_alembic_writes,
+            what_only_a_driver_can_send_is_run_by_alembic,
+            a_parameter_without_a_value_is_refused,
         ],
         &[Backend::Sqlite] => [
             without_python_all_that_needs_no_sql_works,
