@@ -331,7 +331,8 @@ impl Sandbox {
         created["backup"]["id"].as_str().expect("an id").to_owned()
     }
 
-    /// Checks that the database is sound: no reference leads nowhere, and no page or index is broken.
+    /// Checks that the database is sound: no reference leads nowhere, no page or index is broken, and the journal is what the
+    /// audit says.
     ///
     /// # Panics
     /// If it is not.
@@ -341,6 +342,13 @@ impl Sandbox {
             violations.is_empty(),
             "references that lead nowhere, or worse: {violations:?}"
         );
+        let verified = self.run(&["audit", "--verify", "--json"]).json();
+        let findings = verified["audit"]["findings"].as_array();
+        let wrong = findings.into_iter().flatten().find(|found| {
+            let place = found["place"].as_str();
+            matches!(place, Some("database" | "journal"))
+        });
+        assert_eq!(wrong, None, "the audit is not what was written: {verified}");
     }
 
     /// Checks that the application sees exactly this, and says where it does not.

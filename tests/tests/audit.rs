@@ -14,6 +14,7 @@ fn main() -> ExitCode {
             ONE_OF_EACH => [
                 what_was_done_and_what_was_refused_is_in_the_audit,
                 what_somebody_changes_is_found_and_named,
+                a_run_that_somebody_changes_in_the_journal_is_found,
                 what_somebody_takes_away_as_a_whole_is_found_by_the_store,
                 a_run_killed_at_any_step_is_in_a_whole_audit,
                 a_store_that_was_away_catches_up,
@@ -243,6 +244,84 @@ fn what_somebody_changes_is_found_and_named(backend: Backend) {
     assert_whole(&sandbox, "all is back again");
 }
 
+/// What `walkback audit` lists comes from the rows of the runs: the story is that of an outcome that was changed and a run that
+/// was taken away, while the audit was said to be whole.
+fn a_run_that_somebody_changes_in_the_journal_is_found(backend: Backend) {
+    let sandbox = six(backend);
+    let id = |kind: &str| sandbox.value(&format!("SELECT run_id FROM _walkback_audit WHERE {kind}"));
+    let (second, third) = (id("seq = 3"), id("seq = 5"));
+    sandbox.sql("CREATE TABLE kept AS SELECT * FROM _walkback_runs");
+    let back = || {
+        sandbox.sql("DELETE FROM _walkback_runs");
+        sandbox.sql("INSERT INTO _walkback_runs SELECT * FROM kept");
+        assert_whole(&sandbox, "the runs are back");
+    };
+    for (set, seq, said) in [
+        ("status = 'undone'", 4, "says `undone`, its entry 4 says `done`"),
+        ("status = 'running'", 4, "says `running`, its entry 4 says `done`"),
+        ("kind = 'goto'", 3, "says kind `goto`, its entry 3 says `up`"),
+        (
+            "actor = 'nobody@nowhere (pid 1)'",
+            3,
+            "says actor `nobody@nowhere (pid 1)`",
+        ),
+        ("environment = 'other'", 3, "says environment `other`"),
+        ("ticket = 'OPS-9'", 3, "says ticket `OPS-9`"),
+        ("reason = 'forged'", 3, "says reason `forged`"),
+        (
+            "from_heads = '009_x'",
+            3,
+            "says heads before `009_x`, its entry 3 says `001_begin`",
+        ),
+        (
+            "to_heads = '009_x'",
+            4,
+            "says heads after `009_x`, its entry 4 says `002_more`",
+        ),
+        (
+            "started_at = '2026-01-01T00:00:00.000000Z'",
+            3,
+            "says start `2026-01-01",
+        ),
+        ("finished_at = NULL", 4, "says end ``"),
+        ("detail = 'nothing'", 4, "says detail `nothing`"),
+    ] {
+        sandbox.sql(&format!("UPDATE _walkback_runs SET {set} WHERE id = '{second}'"));
+        assert_wrong(&sandbox, "journal", seq, said);
+        back();
+    }
+    sandbox.sql(&format!("DELETE FROM _walkback_runs WHERE id = '{third}'"));
+    let gone = format!("run `{third}` (up) is gone: entry 5 says that it has begun");
+    assert_wrong(&sandbox, "journal", 5, &gone);
+    // Under another name it is both gone and new.
+    sandbox.sql("DELETE FROM _walkback_runs");
+    sandbox.sql("INSERT INTO _walkback_runs SELECT * FROM kept");
+    sandbox.sql(&format!(
+        "UPDATE _walkback_runs SET id = 'r-forged' WHERE id = '{third}'"
+    ));
+    let found = sandbox.run(&["audit", "--verify"]);
+    for part in ["journal: run `r-forged` (up) has no entry", gone.as_str()] {
+        assert!(found.stdout.contains(part), "{part}: {}", found.transcript());
+    }
+    back();
+    // A run from before there was an audit, as a journal of an older version has it.
+    sandbox.sql(
+        "INSERT INTO _walkback_runs (id, kind, status, environment, started_at, finished_at, actor, tool_version) \
+         VALUES ('r-old', 'up', 'done', 'dev', '2020-01-01T00:00:00.000000Z', '2020-01-01T00:00:01.000000Z', 'a@b (pid 1)', '0')",
+    );
+    assert_whole(&sandbox, "a run from before there was an audit");
+    sandbox.ok(&["down", "-y"]);
+    assert_whole(&sandbox, "and a run after it");
+    sandbox.sql("DROP TABLE _walkback_runs");
+    let found = sandbox.run(&["audit", "--verify"]);
+    assert_eq!(found.code, Some(3), "{}", found.transcript());
+    assert!(
+        found.stdout.contains("is gone: entry 1"),
+        "{}",
+        found.transcript()
+    );
+}
+
 fn what_somebody_takes_away_as_a_whole_is_found_by_the_store(backend: Backend) {
     let sandbox = six(backend);
     let row = &lines(&sandbox)[3];
@@ -277,7 +356,7 @@ fn what_somebody_takes_away_as_a_whole_is_found_by_the_store(backend: Backend) {
 fn a_run_killed_at_any_step_is_in_a_whole_audit(backend: Backend) {
     let stride = if backend == Backend::Sqlite { 1 } else { 3 };
     let first = rand::rng().random_range(1..=stride);
-    let mut kills = 0;
+    let (mut kills, mut undone) = (0, 0);
     for step in (1..).skip(first - 1).step_by(stride) {
         let sandbox = project(backend);
         sandbox.ok(&["up", "-y"]);
@@ -298,6 +377,7 @@ fn a_run_killed_at_any_step_is_in_a_whole_audit(backend: Backend) {
         assert_whole(&sandbox, &format!("killed at step {step}"));
         let recovered = sandbox.run(&["recover", "-y"]);
         assert_eq!(recovered.code, Some(0), "step {step}: {}", recovered.transcript());
+        undone += usize::from(assert_told(&sandbox, &recovered, step));
         sandbox.ok(&["up", "-y"]);
         assert_whole(&sandbox, &format!("recovered after step {step}"));
         let (begun, ended) = (
@@ -319,7 +399,32 @@ fn a_run_killed_at_any_step_is_in_a_whole_audit(backend: Backend) {
         );
     }
     assert!(kills > 5, "hardly any step: {kills}");
-    report(&format!("audit on {backend}: {kills} kills"));
+    assert!(undone > 0, "never half-done");
+    report(&format!("audit on {backend}: {kills} kills, {undone} half-done"));
+}
+
+/// The entry of a killed run says what has become of it, as the command that recovered it does. Returns whether that was
+/// half-done.
+#[track_caller]
+fn assert_told(sandbox: &Sandbox, recovered: &Output, step: u64) -> bool {
+    let is_undone = recovered.transcript().contains("`002_loose` is undone");
+    let killed = "event = 'ended' AND kind = 'up' AND outcome = 'interrupted'";
+    if entries(sandbox, killed) == 0 {
+        assert!(!is_undone, "step {step}: {}", recovered.transcript());
+        return false;
+    }
+    let told = sandbox.value(&format!("SELECT detail FROM _walkback_audit WHERE {killed}"));
+    let said = if is_undone {
+        "put it right: `002_loose` is undone"
+    } else {
+        "found nothing half-done"
+    };
+    assert!(
+        told.contains(said),
+        "step {step}: {told}: {}",
+        recovered.transcript()
+    );
+    is_undone
 }
 
 fn a_store_that_was_away_catches_up(backend: Backend) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use walkback_tests::Backend;
+use walkback_tests::{Backend, Sandbox, Session};
 
 use super::{NOTES, application, back_to, moment, project};
 
@@ -113,4 +113,41 @@ pub(super) fn a_distributed_transaction_is_never_lost_in_silence(backend: Backen
     assert_ne!(refused.code, Some(0), "{}", refused.transcript());
     assert!(refused.stderr.contains("XA"), "{}", refused.transcript());
     sandbox.assert_contents(&now, "nothing was changed");
+}
+
+/// Returns the file that the server writes its log to.
+fn log_of(sandbox: &Sandbox) -> String {
+    let status = match sandbox.backend() {
+        Backend::Mariadb => "SHOW MASTER STATUS",
+        _ => "SHOW BINARY LOG STATUS",
+    };
+    let mut administrator = Session::open(sandbox.backend(), sandbox.server().server().admin_url());
+    administrator.value(status)
+}
+
+/// MariaDB adds a checksum to the event that names a file: four bytes that were shown as a part of the name.
+pub(super) fn the_plan_names_the_log_as_the_server_does(backend: Backend) {
+    let (sandbox, _) = project(backend, NOTES);
+    let mut session = application(&sandbox);
+    for (id, flush) in [
+        (3, ""),
+        (4, "FLUSH BINARY LOGS"),
+        (5, "FLUSH BINARY LOGS; FLUSH BINARY LOGS"),
+    ] {
+        if !flush.is_empty() {
+            sandbox.server().administrate(flush);
+        }
+        session.sql(&format!("INSERT INTO note VALUES ({id}, 'more')"));
+        let (log, at) = (log_of(&sandbox), moment(&sandbox));
+        assert!(log.contains('.') && log.is_ascii(), "`{log}`");
+        for how in [&[][..], &["--json"]] {
+            let arguments = [
+                &["restore", "--to-time", &at, "--table", "note", "--dry-run"][..],
+                how,
+            ]
+            .concat();
+            let shown = sandbox.ok(&arguments).transcript();
+            assert!(shown.contains(&format!("to {log}:")), "to `{log}`: {shown}");
+        }
+    }
 }

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
                 statements_in_the_log_are_run_again,
                 a_dry_run_leaves_nothing_behind,
                 names_are_told_however_they_are_written,
+                the_plan_names_the_log_as_the_server_does,
                 what_walkback_itself_did_is_done_again,
                 an_event_does_not_run_where_the_log_is_done_again,
                 statements_behind_a_comment_are_done_again,
