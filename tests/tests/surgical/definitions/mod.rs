@@ -432,7 +432,15 @@ pub(crate) fn killed_at_any_step_definitions_are_as_before_or_as_after(backend: 
                 "killed at step {step}"
             );
             sandbox.assert_sound();
-            sandbox.ok(&["rollback", "-y"]);
+            // Without its name nobody knows whether it is to be finished or taken back.
+            let audit = sandbox.ok(&["audit", "--json"]).json();
+            let runs = audit["runs"].as_array().expect("runs");
+            let killed = runs
+                .iter()
+                .find(|run| run["kind"] == "rollback")
+                .expect("it is there");
+            let id = killed["id"].as_str().expect("a name");
+            sandbox.ok(&["rollback", id, "-y"]);
         }
         sandbox.assert_contents(&before, &format!("killed at step {step}"));
         sandbox.assert_sound();
