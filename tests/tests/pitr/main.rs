@@ -11,7 +11,7 @@ use std::time::Duration;
 use awkward_logs::{
     a_distributed_transaction_is_never_lost_in_silence, an_event_does_not_run_where_the_log_is_done_again,
     names_are_told_however_they_are_written, statements_behind_a_comment_are_done_again,
-    what_walkback_itself_did_is_done_again,
+    the_plan_names_the_log_as_the_server_does, what_walkback_itself_did_is_done_again,
 };
 use kills::killed_at_any_step_the_database_is_as_it_was_or_as_it_is;
 use nearest::without_a_log_the_newest_backup_from_before_is_taken_and_named;
