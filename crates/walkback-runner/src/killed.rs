@@ -387,6 +387,7 @@ mod tests {
         assert!(!heads_moved(&open, "2") && heads_moved(&open, "1"));
         let closed = run("r", "rollback", RunStatus::Interrupted, ("2", Some("3")));
         assert!(heads_moved(&closed, "2"));
-        assert!(!remembered(&[open.clone()], "1") && remembered(&[open], "2"));
+        let runs = [open];
+        assert!(!remembered(&runs, "1") && remembered(&runs, "2"));
     }
 }

@@ -4,6 +4,7 @@ mod ahead;
 mod aside;
 mod load;
 mod losses;
+mod named;
 mod otherwise;
 mod plan;
 mod renamed;

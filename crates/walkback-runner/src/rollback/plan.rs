@@ -10,7 +10,7 @@ use super::whole::held;
 use super::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
 use crate::changes::{Changed, ChangesPlan, OnConflict};
 use crate::journal::{Journal, PointRow, RunRecord, RunStatus};
-use crate::killed::{NOT_WALKED_BACK, part_of};
+use crate::killed::NOT_WALKED_BACK;
 use crate::loss::LossCounter;
 use crate::others::heads_in;
 use crate::plan::RunKind;
@@ -96,46 +96,6 @@ impl Runner {
         }?;
         plan.on_conflict = request.on_conflict;
         Ok(plan)
-    }
-
-    /// Returns the run that is meant, where the name of one stands for a point: the last that changed something, or the
-    /// procedure that it is part of. A load is found by its own name.
-    async fn named_run(
-        &self,
-        cx: &Cx,
-        session: &mut dyn Session,
-        what: &RollbackWhat,
-    ) -> Result<Option<RollbackWhat>> {
-        let (RollbackWhat::Point(id) | RollbackWhat::Run(id)) = what else {
-            return Ok(None);
-        };
-        let dialect = self.dialect();
-        let mut journal = Journal::new(session, &*dialect);
-        if matches!(what, RollbackWhat::Run(_)) || !journal.exists(cx).await? {
-            return Ok(Some(what.clone()).filter(|what| matches!(what, RollbackWhat::Run(_))));
-        }
-        let runs = journal.runs(cx, None).await?;
-        let Some(named) = runs.iter().find(|run| run.id == *id) else {
-            return Ok(None);
-        };
-        if [RunKind::Load.name(), RunKind::Scope.name()].contains(&named.kind.as_str()) {
-            return Ok(None);
-        }
-        let mut works = runs
-            .iter()
-            .filter(|run| !NOT_WALKED_BACK.contains(&run.kind.as_str()));
-        let last = works.next();
-        let outer = last.and_then(|last| part_of(&runs, last));
-        match last {
-            Some(last) if last.id == *id || outer.is_some_and(|outer| outer.id == *id) => {
-                Ok(Some(RollbackWhat::Run(last.id.clone())))
-            }
-            _ => Err(Error::new(
-                ErrorKind::Refused,
-                format!("run `{id}` is not the last that changed something: more was done since"),
-            )
-            .hint("`walkback rollback --to <TARGET>` walks back all that was applied after a target; `walkback history` shows them")),
-        }
     }
 
     /// Plans to bring back a backup, or chosen tables of it. Nothing is written.
