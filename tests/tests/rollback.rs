@@ -1,5 +1,6 @@
 //! Walking back, through the binary: what was there before is there again, and nothing else is touched.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, TRANSACTIONAL, awkward, journeys};
@@ -247,6 +248,25 @@ fn one_table_of_a_backup_comes_back_and_the_others_stay(backend: Backend) {
     let after = sandbox.contents();
     assert_eq!(after.rows["keyless"], before.rows["keyless"]);
     assert!(after.rows["log"].iter().any(|row| row.contains("stays")));
+    // A backup is made of some tables as it is restored: by `--table`, or by their names alone.
+    let made = sandbox.ok(&[
+        "backup", "create", "--table", "keyless", "log", "--table", "tag", "--json",
+    ]);
+    let id = made.json()["backup"]["id"]
+        .as_str()
+        .expect("it has an id")
+        .to_owned();
+    let held = sandbox.ok(&["backup", "show", &id, "--json"]).json();
+    let held: BTreeSet<_> = held["point"]["tables"]
+        .as_array()
+        .expect("it holds tables")
+        .iter()
+        .map(|table| table.to_string())
+        .collect();
+    assert_eq!(held.len(), 3, "{held:?}");
+    for name in ["keyless", "log", "tag"] {
+        assert!(held.iter().any(|table| table.contains(name)), "{held:?}");
+    }
 }
 
 fn a_child_table_that_still_refers_to_new_rows_stops_a_full_rollback_and_nothing_changes(backend: Backend) {

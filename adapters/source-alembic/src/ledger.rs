@@ -51,7 +51,9 @@ impl VersionTable {
 
     /// Returns the format of the ledger.
     pub(crate) fn format(&self) -> LedgerFormat {
-        LedgerFormat::alembic(self.table.clone(), self.has_key)
+        let mut format = LedgerFormat::alembic(self.table.clone(), self.has_key);
+        format.walks_back = Some("alembic downgrade -1");
+        format
     }
 }
 

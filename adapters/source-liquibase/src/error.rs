@@ -9,10 +9,18 @@ pub(crate) fn at(file: &Path, line: usize, what: impl std::fmt::Display) -> Erro
     Error::config(format!("{what} ({}:{line})", file.display()))
 }
 
-/// Creates the error for something that Liquibase can do and walkback cannot.
+/// Creates the error for something that Liquibase can do and walkback cannot, with what helps.
 pub(crate) fn unsupported(file: &Path, line: usize, what: impl std::fmt::Display) -> Error {
-    Error::unsupported(format!("{what} ({}:{line})", file.display()), "walkback").hint(
+    beyond(file, line, what).hint(
         "let `liquibase update` apply this changeset: both work on the same ledger, in turn; or write it as SQL",
+    )
+}
+
+/// Creates the error for something that Liquibase can do and walkback cannot: what helps depends on where it is met.
+pub(crate) fn beyond(file: &Path, line: usize, what: impl std::fmt::Display) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("{what} ({}:{line})", file.display()),
     )
 }
 

@@ -62,6 +62,7 @@ pub(crate) fn format(dialect: DialectKind, changelog: Option<&Changelog>) -> Led
     let mut format = LedgerFormat::new("liquibase", name("DATABASECHANGELOG"), columns.into())
         .told_by(identity, Arc::new(told));
     format.create.insert(dialect, create(dialect));
+    format.walks_back = Some("liquibase rollback-count 1");
     format.hash_prefix = Some(CHECKSUM_VERSION);
     let pick = |upper: &'static str, lower: &'static str| if is_lower { lower } else { upper };
     format.lock = Some(LedgerLock {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use walkback_core::migration::{Condition, Otherwise, SqlScript};
 use walkback_core::statement::Location;
-use walkback_core::{Direction, Error, Result, Script};
+use walkback_core::{Direction, Error, ErrorKind, Result, Script};
 
 use crate::changelog::Changelog;
 use crate::changeset::{Changeset, Check, Conditions, OnFail, Rollback, Text};
@@ -16,14 +16,35 @@ pub(crate) fn script(
     changeset: &Changeset,
     direction: Direction,
 ) -> Result<Option<Script>> {
-    if let Some((why, line)) = &changeset.refusal {
-        return Err(refused(changeset, *line, why));
-    }
-    let sql = match direction {
-        Direction::Up => Some(up(changeset)?),
-        Direction::Down => down(changelog, changeset)?,
+    let sql = match (&changeset.refusal, direction) {
+        (Some((why, line)), _) => Err(refused(changeset, *line, why)),
+        (None, Direction::Up) => up(changeset).map(Some),
+        (None, Direction::Down) => down(changelog, changeset),
     };
-    Ok(sql.map(Script::Sql))
+    match sql {
+        Err(error) if error.kind() == ErrorKind::Unsupported => {
+            Err(with_ways(error, changelog, changeset, direction))
+        }
+        sql => Ok(sql?.map(Script::Sql)),
+    }
+}
+
+/// Says what helps where a changeset cannot be followed.
+fn with_ways(error: Error, changelog: &Changelog, changeset: &Changeset, direction: Direction) -> Error {
+    if direction == Direction::Down {
+        return error
+            .hint("`liquibase rollback-count 1` walks back the newest changeset: both work on the same ledger, in turn")
+            .hint("`walkback rollback --backup-file <BACKUP>` goes back to a whole backup, or to a dump");
+    }
+    let all = changelog.changesets.iter();
+    let before = all.take_while(|(_, other)| other.key() != changeset.key()).last();
+    let error = error.hint(
+        "let `liquibase update` apply this changeset: both work on the same ledger, in turn; or write it as SQL",
+    );
+    match before {
+        Some((id, _)) => error.hint(format!("`walkback up {id}` applies what stands before it")),
+        None => error,
+    }
 }
 
 fn up(changeset: &Changeset) -> Result<SqlScript> {
@@ -36,7 +57,7 @@ fn up(changeset: &Changeset) -> Result<SqlScript> {
     }
     for before in &changeset.before {
         if let Some((why, line)) = &before.conditions.refusal {
-            return Err(error::unsupported(
+            return Err(error::beyond(
                 &before.file,
                 *line,
                 format!(
@@ -131,7 +152,7 @@ fn down(changelog: &Changelog, changeset: &Changeset) -> Result<Option<SqlScript
 }
 
 fn refused(changeset: &Changeset, line: usize, what: impl std::fmt::Display) -> Error {
-    error::unsupported(
+    error::beyond(
         &changeset.file,
         line,
         format!(

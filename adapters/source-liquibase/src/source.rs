@@ -82,6 +82,7 @@ impl MigrationSource for LiquibaseSource {
         let mut migrations: Vec<Migration> = Vec::with_capacity(changelog.changesets.len());
         for (id, changeset) in &changelog.changesets {
             let mut migration = Migration::new(id.0.clone(), "", &changeset.file);
+            migration.line = Some(changeset.line);
             migration.alias = Some(alias(&changeset.key()));
             migration.parents = migrations
                 .last()

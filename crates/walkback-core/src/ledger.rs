@@ -32,6 +32,8 @@ pub struct LedgerFormat {
     pub hash_prefix: Option<&'static str>,
     /// The row by which its tool locks the database: it is held as well while a run changes something.
     pub lock: Option<LedgerLock>,
+    /// The command by which its tool walks back the newest migration.
+    pub walks_back: Option<&'static str>,
 }
 
 /// Makes an identity of the columns of a key, and of nothing else: the journal knows a migration by it, whatever other files and
@@ -140,6 +142,7 @@ impl LedgerFormat {
             naming: None,
             hash_prefix: None,
             lock: None,
+            walks_back: None,
         }
     }
 

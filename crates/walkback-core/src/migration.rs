@@ -105,6 +105,9 @@ pub struct Migration {
     pub labels: Vec<String>,
     /// The file a message about it names.
     pub file: PathBuf,
+    /// The line it begins on, where a file holds several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
     /// Whether its author wrote a way back.
     pub has_down: bool,
     /// A file for its way back that holds no statement, and so counts as not written.
@@ -131,12 +134,19 @@ impl Migration {
             depends_on: Vec::new(),
             labels: Vec::new(),
             file: file.into(),
+            line: None,
             has_down: false,
             empty_down: None,
             irreversible: None,
             phase: None,
             up_hash: None,
         }
+    }
+
+    /// Returns where it begins, for messages: `file:line`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.file.display(), self.line.unwrap_or(1))
     }
 
     /// Returns the name a person reads: `20260411_drop_legacy`.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use walkback_core::{Cx, Direction, Migration, MigrationId, Phase, Result};
+use walkback_core::{Cx, Direction, ErrorKind, Migration, MigrationId, Phase, Result};
 
 use crate::plan::{PlannedStatement, Planner, ReadScript, ScriptOrigin, Verdict, Verified};
 use crate::report::Named;
@@ -72,6 +72,9 @@ pub struct MigrationDetail {
     pub entry: HistoryEntry,
     /// Its file.
     pub file: PathBuf,
+    /// The line it begins on, where the file holds several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
     /// What follows it.
     pub children: Vec<MigrationId>,
     /// What it needs without following it.
@@ -88,6 +91,9 @@ pub struct MigrationDetail {
     pub derived_loses: Vec<String>,
     /// The point that was made before it.
     pub point: Option<String>,
+    /// Why its scripts, or one of them, cannot be read here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
     /// What `verify` has last seen of it, if it was run on this database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified: Option<Verified>,
@@ -118,6 +124,17 @@ pub struct GraphView {
     pub nodes: Vec<GraphNode>,
     /// Those that nothing follows.
     pub heads: Vec<MigrationId>,
+}
+
+/// Returns a script, or notes why it cannot be followed here.
+fn or_why_not(script: Result<Option<ReadScript>>, unread: &mut Option<String>) -> Result<Option<ReadScript>> {
+    match script {
+        Err(error) if error.kind() == ErrorKind::Unsupported => {
+            unread.get_or_insert_with(|| error.message().to_owned());
+            Ok(None)
+        }
+        other => other,
+    }
 }
 
 impl Runner {
@@ -163,9 +180,12 @@ impl Runner {
         let state = self.state(cx).await?;
         let migration = state.graph.find(id)?;
         let planner = Planner::new(self, &state);
-        let up = planner.file_script(cx, &migration.id, Direction::Up).await?;
+        let mut unread = None;
+        let up = planner.file_script(cx, &migration.id, Direction::Up).await;
+        let up = or_why_not(up, &mut unread)?;
         let stored = state.stored.get(&migration.id);
-        let down = match planner.file_script(cx, &migration.id, Direction::Down).await? {
+        let down = planner.file_script(cx, &migration.id, Direction::Down).await;
+        let down = match or_why_not(down, &mut unread)? {
             Some(down) => Some(down),
             None => stored
                 .map(|stored| planner.stored_script(stored))
@@ -191,6 +211,7 @@ impl Runner {
         Ok(MigrationDetail {
             entry,
             file: migration.file.clone(),
+            line: migration.line,
             children: state
                 .graph
                 .children(&migration.id)
@@ -206,6 +227,7 @@ impl Runner {
                 .map(|stored| stored.derived_loses.clone())
                 .unwrap_or_default(),
             point: stored.and_then(|stored| stored.point.clone()),
+            unread,
             verified,
         })
     }

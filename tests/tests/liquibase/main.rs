@@ -12,11 +12,13 @@ mod lock;
 mod procedure;
 mod project;
 mod turns;
+mod ways;
 
 use ledger::*;
 use lock::*;
 use procedure::*;
 use turns::*;
+use ways::*;
 
 fn main() -> ExitCode {
     let journeys = journeys! {
@@ -32,7 +34,15 @@ fn main() -> ExitCode {
             what_fails_leaves_the_lock_of_liquibase_free,
             the_lock_that_a_kill_left_is_taken_over,
         ],
-        MYSQL => [migrations_without_a_down_are_undone_by_a_dump],
+        EVERYWHERE => [
+            a_backup_that_is_nowhere_is_said_before_anything_else,
+            what_liquibase_alone_can_take_back_is_said,
+            a_changeset_that_cannot_be_followed_stops_only_what_runs_it,
+        ],
+        MYSQL => [
+            migrations_without_a_down_are_undone_by_a_dump,
+            a_version_that_the_dump_contradicts_is_refused_or_said,
+        ],
         &[Backend::Postgres, Backend::Mariadb] => [
             in_turn_with_liquibase_the_ledger_is_what_liquibase_alone_would_have_written,
             in_turn_with_liquibase_described_changes_are_what_it_makes_of_them,

@@ -68,3 +68,71 @@ pub(crate) fn migrations_without_a_down_are_undone_by_a_dump(backend: Backend) {
     sandbox.assert_contents(&before, "after the points were restored");
     assert_eq!(rows(&sandbox), then);
 }
+
+/// The ledger after a dump is restored says no more than the one inside of the dump.
+pub(crate) fn a_version_that_the_dump_contradicts_is_refused_or_said(backend: Backend) {
+    let sandbox = project(backend, CHANGELOG);
+    sandbox.ok(&["up", "-y", "--to", "ops:3"]);
+    let before = sandbox.contents();
+    mysqldump(&sandbox, "before.sql");
+    sandbox.ok(&["up", "-y"]);
+    let (all, ledger) = (sandbox.contents(), rows(&sandbox));
+    for arguments in [
+        &["rollback", "--backup-file", "before.sql", "--to", "ops:4", "-y"][..],
+        &["restore", "before.sql", "--set-version", "ops:4", "-y"],
+    ] {
+        let refused = sandbox.run(arguments);
+        assert_eq!(refused.code, Some(3), "{}", refused.transcript());
+        assert!(
+            refused
+                .stderr
+                .contains("its own ledger does not say that `db/changelog.sql::4::ops`"),
+            "{}",
+            refused.transcript()
+        );
+        sandbox.assert_contents(&all, "what was refused changed nothing");
+        assert_eq!(rows(&sandbox), ledger);
+    }
+    let backups = sandbox.ok(&["backup", "list", "--json"]).json();
+    assert!(
+        !backups.to_string().contains("before.sql"),
+        "what was refused is not kept: {backups}"
+    );
+    for arguments in [
+        &["restore", "before.sql", "--set-version", "ops:2", "-y"][..],
+        &["rollback", "--backup-file", "before.sql", "--to", "ops:2", "-y"],
+    ] {
+        let older = sandbox.ok(arguments);
+        assert!(
+            older
+                .stderr
+                .contains("`db/changelog.sql::3::ops` did is in `before.sql`"),
+            "{}",
+            older.transcript()
+        );
+        assert_eq!(rows(&sandbox).len(), 2);
+    }
+    let same = sandbox.ok(&["rollback", "--backup-file", "before.sql", "--to", "ops:3", "-y"]);
+    assert!(!same.stderr.contains("warning"), "{}", same.transcript());
+    sandbox.assert_contents(&before, "after the dump was restored");
+}
+
+pub(crate) fn a_backup_that_is_nowhere_is_said_before_anything_else(backend: Backend) {
+    let sandbox = project(backend, CHANGELOG);
+    sandbox.ok(&["up", "-y"]);
+    for name in ["nope.sql", "./nope.sql"] {
+        for more in [&["--to", "ops:2"][..], &[]] {
+            let output = sandbox.run(&[&["rollback", "--backup-file", name, "-y"][..], more].concat());
+            assert_eq!(output.code, Some(1), "{}", output.transcript());
+            assert!(output.stderr.contains(name), "{}", output.transcript());
+            assert!(!output.stderr.contains("says itself"), "{}", output.transcript());
+        }
+    }
+    let output = sandbox.run(&["rollback", "--backup-file", "nope.sql", "--to", "ops:2", "-y"]);
+    let expected = "there is no file `nope.sql` here, and no backup of that name in the vault";
+    assert!(output.stderr.contains(expected), "{}", output.transcript());
+    let own = sandbox.backup();
+    let output = sandbox.run(&["rollback", "--backup-file", &own, "--to", "ops:2", "-y"]);
+    assert_eq!(output.code, Some(2), "{}", output.transcript());
+    assert!(output.stderr.contains("says itself"), "{}", output.transcript());
+}

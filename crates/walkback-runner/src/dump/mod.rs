@@ -10,11 +10,12 @@ mod load;
 mod read;
 mod tool;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use walkback_core::dump::DumpFormat;
-use walkback_core::{Access, Cx, Error, ErrorKind, Result};
+use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result};
 use walkback_vault::{Manifest, PointKind};
 
 use crate::ledger::Applied;
@@ -121,7 +122,8 @@ impl Runner {
     ///
     /// # Errors
     /// `Damaged` if the dump is not whole, `Usage` if it is of another engine, `NotFound` if the program that loads
-    /// it is not installed, `CheckFailed` if nobody says which migrations are applied in it.
+    /// it is not installed, `CheckFailed` if nobody says which migrations are applied in it, or if it was made before one of those that
+    /// `set_version` says.
     pub async fn dump_import(
         &self,
         cx: &Cx,
@@ -139,7 +141,7 @@ impl Runner {
             self.vault().cloned(),
             self.settings().clone(),
         );
-        let state = inside.state_of_dump(cx, &info, set_version, needs_ledger).await?;
+        let (state, contradicted) = inside.state_of_dump(cx, &info, set_version, needs_ledger).await?;
         let stem = path.file_name().unwrap_or_default().to_string_lossy();
         let stem = stem.split('.').next().unwrap_or_default();
         let request = PointRequest {
@@ -159,7 +161,7 @@ impl Runner {
         Ok(Imported {
             dump: info,
             manifest: written.manifest,
-            warnings: loaded.warnings,
+            warnings: loaded.warnings.into_iter().chain(contradicted).collect(),
         })
     }
 
@@ -171,24 +173,29 @@ impl Runner {
         self.needed_vault()?.remove(cx, &imported.manifest.id).await
     }
 
-    /// Reads which migrations are applied in a dump that was loaded, of which this is the runner.
+    /// Reads which migrations are applied in a dump that was loaded, of which this is the runner. With it comes what a
+    /// person should know of a version that is not the one of the dump.
     async fn state_of_dump(
         &self,
         cx: &Cx,
         info: &DumpInfo,
         set_version: Option<&str>,
         needs_ledger: bool,
-    ) -> Result<State> {
+    ) -> Result<(State, Option<String>)> {
         let mut session = self.connect(cx, Access::Read).await?;
         let mut state = State::load(self, cx, &mut *session).await?;
         let ledger = self.ledger().table;
+        let says_it =
+            matches!(state.shown, Shown::Same | Shown::Moved(_)) || session.has_table(cx, &ledger).await?;
+        let mut contradicted = None;
         if let Some(target) = set_version {
             let ids = state.graph.state_at(&state.applied_set(), &target.parse()?)?;
+            // Of some of its tables the ledger of the dump says nothing.
+            if says_it && needs_ledger {
+                contradicted = older(&state, info, target, &ids)?;
+            }
             state.applied = ids.iter().map(Applied::only).collect();
-        } else if needs_ledger
-            && !matches!(state.shown, Shown::Same | Shown::Moved(_))
-            && !session.has_table(cx, &ledger).await?
-        {
+        } else if needs_ledger && !says_it {
             return Err(Error::new(
                 ErrorKind::CheckFailed,
                 format!(
@@ -198,8 +205,43 @@ impl Runner {
             )
             .hint("say it: `--set-version <TARGET>`, or `--set-version base` if none is"));
         }
-        Ok(state)
+        Ok((state, contradicted))
     }
+}
+
+/// Refuses a version that is newer than the ledger inside of a dump, and says of an older one what of the dump it leaves out.
+fn older(
+    state: &State,
+    info: &DumpInfo,
+    target: &str,
+    ids: &BTreeSet<MigrationId>,
+) -> Result<Option<String>> {
+    let inside = state.applied_set();
+    let names = |ids: Vec<&MigrationId>| {
+        let names = ids.iter().map(|id| format!("`{}`", state.named(id).name));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let missing: Vec<_> = ids.difference(&inside).collect();
+    if !missing.is_empty() {
+        return Err(Error::new(
+            ErrorKind::CheckFailed,
+            format!(
+                "`{}` is older than `{target}`: its own ledger does not say that {} was applied when it was made",
+                info.path,
+                names(missing)
+            ),
+        )
+        .hint("leave the version out: the ledger of the dump is restored with it, and `walkback up` goes on from there")
+        .hint("if the ledger of the dump is wrong, restore it so, then put it right with `walkback stamp <TARGET>`"));
+    }
+    let beyond: Vec<_> = inside.difference(ids).collect();
+    Ok((!beyond.is_empty()).then(|| {
+        format!(
+            "what {} did is in `{}`, and will not count as applied: `up` runs it again, on tables that have it already",
+            names(beyond),
+            info.path
+        )
+    }))
 }
 
 fn describe(info: &DumpInfo) -> String {

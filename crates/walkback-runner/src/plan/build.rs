@@ -24,8 +24,8 @@ const OWN: &str = "_walkback_";
 
 /// Builds plans from one state.
 pub(crate) struct Planner<'a> {
-    runner: &'a Runner,
-    state: &'a State,
+    pub(super) runner: &'a Runner,
+    pub(super) state: &'a State,
 }
 
 impl<'a> Planner<'a> {
@@ -476,31 +476,6 @@ impl<'a> Planner<'a> {
             .graph
             .get(id)
             .ok_or_else(|| Error::not_found(format!("there is no migration `{id}`")))
-    }
-
-    fn no_down(&self, id: &MigrationId) -> Error {
-        let name = self.state.named(id).name;
-        let migration = self.state.graph.get(id);
-        let place = migration
-            .map(|migration| format!(" ({}:1)", migration.file.display()))
-            .unwrap_or_default();
-        let why = migration.and_then(|migration| migration.irreversible.clone());
-        let error = match why {
-            Some(why) => Error::new(
-                ErrorKind::Refused,
-                format!("migration `{name}` is irreversible: {why}{place}"),
-            ),
-            None => Error::new(
-                ErrorKind::NotFound,
-                format!("migration `{name}` has no down script{place}"),
-            ),
-        };
-        error
-            .hint("run `walkback rollback`: it restores from the point made before the migration")
-            .hint(match migration.filter(|one| one.up_hash.is_some()) {
-                Some(_) => "or write its way down into its file",
-                None => "or write a `down.sql` beside its up script",
-            })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Plans: what a run would do, as data, before it does anything.
 
 mod build;
+mod no_down;
 mod phase;
 mod scope;
 mod script;
@@ -18,6 +19,7 @@ use crate::protect::{Protect, StatementProtection};
 use crate::report::Named;
 
 pub(crate) use build::Planner;
+pub(crate) use no_down::ways_elsewhere;
 pub(crate) use script::ReadScript;
 pub use verdict::Verdict;
 pub(crate) use verdict::created as creates;

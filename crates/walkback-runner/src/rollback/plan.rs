@@ -183,7 +183,9 @@ impl Planning<'_> {
         Err(if self.state.applied.is_empty() {
             error.hint("no migration is applied; `walkback status` shows what is there")
         } else {
-            error.hint("`walkback rollback -n 1` walks back the newest migration")
+            error
+                .hint("`walkback rollback -n 1` walks back the newest migration, if a way back from it is known")
+                .hint("`walkback rollback --backup-file <BACKUP>` goes back to a whole backup, or to a dump")
         })
     }
 

@@ -9,7 +9,7 @@ use super::plan::Planning;
 use super::{RollbackKind, RollbackStep};
 use crate::changes::{Changed, ChangesPlan, Merged};
 use crate::journal::StoredMigration;
-use crate::plan::{PlannedStep, Planner, ScriptOrigin, Verdict};
+use crate::plan::{PlannedStep, Planner, ScriptOrigin, Verdict, ways_elsewhere};
 use crate::restore::Exchange;
 
 impl Planning<'_> {
@@ -59,15 +59,15 @@ impl Planning<'_> {
                 let reason = format!("a point was made before it, and its way down is {verdict}{why_not}");
                 self.by_point(stored, reason).await
             }
-            _ => Err(Error::new(
-                ErrorKind::Refused,
-                format!(
+            _ => {
+                let text = format!(
                     "no sound way back from `{}` is known: its way down is {verdict}, and no point was made before it{why_not}",
                     self.state.named(id).name
-                ),
-            )
-            .hint("`walkback rollback --type down` runs its down script all the same, if it has one")
-            .hint("`walkback rollback --backup-file <BACKUP>` restores a whole backup; `walkback backup list` shows them")),
+                );
+                let error = Error::new(ErrorKind::Refused, text)
+                    .hint("`walkback rollback --type down` runs its down script all the same, if it has one");
+                Err(ways_elsewhere(self.runner, self.state, id, error))
+            }
         }
     }
 
@@ -81,10 +81,14 @@ impl Planning<'_> {
                 why: "nobody knows what it did".to_owned(),
             });
         }
-        Ok(Planner::new(self.runner, self.state)
-            .up_step(self.cx, id)
-            .await?
-            .verdict)
+        match Planner::new(self.runner, self.state).up_step(self.cx, id).await {
+            Ok(step) => Ok(step.verdict),
+            // Another tool has applied it, and nobody runs it now.
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(Verdict::Unknown {
+                why: error.message().to_owned(),
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes the derived way down of a migration that has changed definitions, and whose own does nothing, where nothing else

@@ -364,6 +364,9 @@ pub(crate) struct BackupCreate {
     /// Tables; none means all.
     #[arg(value_name = "TABLE")]
     pub(crate) tables: Vec<String>,
+    /// Only this table, as `restore` has it; may be repeated.
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) only: Vec<String>,
     /// What it is for.
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,

@@ -35,13 +35,9 @@ pub(super) async fn run(context: &Context, command: &Backup) -> Result<u8> {
 
 async fn create(context: &Context, args: &BackupCreate) -> Result<u8> {
     let runner = context.runner()?;
+    let tables: Vec<String> = args.tables.iter().chain(&args.only).cloned().collect();
     let manifest = runner
-        .backup_create(
-            &context.cx,
-            &args.tables,
-            args.description.as_deref(),
-            args.grants,
-        )
+        .backup_create(&context.cx, &tables, args.description.as_deref(), args.grants)
         .await?;
     if args.grants {
         super::restore::grants_in_schema(context, &runner, "every backup holds them");

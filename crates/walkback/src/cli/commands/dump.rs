@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use walkback_core::{ErrorKind, Result};
+use walkback_core::{Error, ErrorKind, Result};
 use walkback_runner::{DumpInfo, Imported, Runner};
 
 use crate::cli::context::Context;
@@ -49,7 +49,10 @@ impl Chosen {
         needs_ledger: bool,
     ) -> Result<Self> {
         let path = match Named::of(given) {
-            Named::Point(id) => return Ok(Self { id, imported: None }),
+            Named::Point(id) => {
+                known(context, runner, given, &id).await?;
+                return Ok(Self { id, imported: None });
+            }
             Named::File(path) => path,
         };
         let imported = runner
@@ -63,6 +66,11 @@ impl Chosen {
             id: imported.manifest.id.clone(),
             imported: Some(imported),
         })
+    }
+
+    /// Returns whether it is a dump of another tool.
+    pub(super) fn is_dump(&self) -> bool {
+        self.imported.is_some()
     }
 
     /// Takes a dump out of the vault again if nothing came of it, and says where it is otherwise: `recover` needs
@@ -83,6 +91,24 @@ impl Chosen {
                 .out
                 .warn(format!("`{}` stays in the vault: {error}", imported.manifest.id));
         }
+    }
+}
+
+/// Says that a name is neither that of a file nor that of a backup. What else is wrong with one is said where it is read.
+async fn known(context: &Context, runner: &Runner, given: &str, id: &str) -> Result<()> {
+    let Some(vault) = runner.vault() else {
+        return Ok(());
+    };
+    match vault.open(&context.cx, id).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let place = if id == given { "here" } else { "that is a dump" };
+            let text = format!("there is no file `{given}` {place}, and no backup of that name in the vault");
+            let error = Error::not_found(text).with_source(error);
+            Err(error.hint(
+                "`walkback backup list` shows the backups, and with `--dumps <FOLDER>` the dumps of a folder",
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use walkback_runner::{OnConflict, RollbackKind, RollbackPlan, RollbackRequest, R
 
 use super::change::{self, no_sql, place, print_sql};
 use super::deploy;
-use super::dump::{Chosen, Named};
+use super::dump::Chosen;
 use crate::cli::args::{ConflictPolicy, Rollback, RollbackType};
 use crate::cli::context::{Context, consent, json};
 use crate::cli::exit;
@@ -20,6 +20,9 @@ pub(super) async fn run(context: &Context, args: &Rollback) -> Result<u8> {
         return rollback(context, &runner, args, &request).await;
     };
     let chosen = Chosen::find(context, &runner, given, version(args), true).await?;
+    if let (Some(target), false) = (version(args), chosen.is_dump()) {
+        return Err(says_itself(target));
+    }
     request.what = RollbackWhat::Backup(chosen.id.clone());
     let outcome = rollback(context, &runner, args, &request).await;
     let is_dry = args.run.dry_run || args.run.sql;
@@ -157,21 +160,20 @@ fn request(args: &Rollback) -> Result<RollbackRequest> {
             format!("`--backup-file` does not go with `--type {}`", kind.word()),
         ));
     }
-    let is_ours = matches!(&what, RollbackWhat::Backup(given) if matches!(Named::of(given), Named::Point(_)));
-    if let (Some(target), true) = (version(args), is_ours) {
-        return Err(Error::new(
-            ErrorKind::Usage,
-            format!(
-                "a backup of walkback says itself which migrations are applied in it, and not `{target}`"
-            ),
-        )
-        .hint("`walkback restore <ID> --set-version <TARGET>` writes another version into the ledger"));
-    }
     Ok(RollbackRequest {
         what,
         kind,
         on_conflict: on_conflict(args.on_conflict),
     })
+}
+
+/// Refuses a version for a backup of our own.
+fn says_itself(target: &str) -> Error {
+    Error::new(
+        ErrorKind::Usage,
+        format!("a backup of walkback says itself which migrations are applied in it, and not `{target}`"),
+    )
+    .hint("`walkback restore <ID> --set-version <TARGET>` writes another version into the ledger")
 }
 
 pub(super) fn on_conflict(policy: ConflictPolicy) -> OnConflict {
@@ -222,10 +224,6 @@ mod tests {
         let dump = of("walkback rollback --backup-file ./a.sql --to 2").unwrap();
         assert_eq!(dump.what, RollbackWhat::Backup("./a.sql".into()));
         assert!(of("walkback rollback 2 --backup-file ./a.sql").is_ok());
-        assert_eq!(
-            of("walkback rollback --backup bk_1 --to 2").unwrap_err().kind(),
-            ErrorKind::Usage
-        );
         assert!(Cli::try_parse_from("walkback rollback rb_1 -n 2".split(' ')).is_err());
     }
 }

@@ -31,7 +31,8 @@ fn text(migration: &MigrationDetail) -> String {
         }
     };
     field("id", entry.id.to_string());
-    field("file", migration.file.display().to_string());
+    let line = migration.line.map(|line| format!(":{line}")).unwrap_or_default();
+    field("file", format!("{}{line}", migration.file.display()));
     field("state", state(entry.state).to_owned());
     field(
         "applied at",
@@ -50,6 +51,9 @@ fn text(migration: &MigrationDetail) -> String {
             "edited",
             style::warning("its up script was changed after it was applied"),
         );
+    }
+    if let Some(why) = &migration.unread {
+        field("not read", style::warning(why));
     }
     field(
         "follows",
