@@ -123,7 +123,7 @@ pub(crate) fn a_backup_that_is_nowhere_is_said_before_anything_else(backend: Bac
     for name in ["nope.sql", "./nope.sql"] {
         for more in [&["--to", "ops:2"][..], &[]] {
             let output = sandbox.run(&[&["rollback", "--backup-file", name, "-y"][..], more].concat());
-            assert_eq!(output.code, Some(1), "{}", output.transcript());
+            assert_eq!(output.code, Some(2), "{}", output.transcript());
             assert!(output.stderr.contains(name), "{}", output.transcript());
             assert!(!output.stderr.contains("says itself"), "{}", output.transcript());
         }
