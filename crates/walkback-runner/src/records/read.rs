@@ -138,17 +138,40 @@ impl Seal {
 }
 
 fn open(path: &Path) -> Result<File> {
-    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+    // To open a pipe waits until somebody writes into it, and to open a device may do something.
+    let about = path.metadata().map_err(|error| Error::io("open", path, error))?;
+    refuse_other(path, &about)?;
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        // It may have become a pipe since.
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    let file = options
+        .open(path)
+        .map_err(|error| Error::io("open", path, error))?;
     let about = file
         .metadata()
         .map_err(|error| Error::io("look at", path, error))?;
+    refuse_other(path, &about)?;
+    Ok(file)
+}
+
+/// Refuses what is no file with records in it.
+fn refuse_other(path: &Path, about: &std::fs::Metadata) -> Result<()> {
     if about.is_file() {
-        return Ok(file);
+        return Ok(());
     }
+    let what = match about.is_dir() {
+        true => "a folder",
+        false => "no file",
+    };
     Err(Error::new(
         ErrorKind::Usage,
         format!(
-            "`{}` is no file: a load that was killed could not go on with it",
+            "`{}` is {what}: records are loaded from a file, for one that was killed has to go on with it",
             path.display()
         ),
     )
