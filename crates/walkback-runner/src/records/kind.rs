@@ -8,7 +8,7 @@ use super::cell::{Cell, Escape};
 use super::convert::{
     affinity, boolean, bounded, bytes, clock, exact, float, integer, json, member, members, unchanged,
 };
-use super::moment;
+use super::moment::{self, Zone};
 
 /// What the type of a column takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +22,16 @@ pub(super) enum Kind {
         whole: Option<usize>,
         fraction: Option<usize>,
     },
-    /// An exact number that SQLite keeps as an integer or a double.
-    Affinity,
+    /// An exact number that SQLite keeps as an integer or a double: how many digits before and after the point, where
+    /// there is a bound.
+    Affinity {
+        whole: Option<usize>,
+        fraction: Option<usize>,
+    },
     Float,
     Bool,
+    /// What MySQL makes of `BOOLEAN`: an integer of one byte, for which truth values have words.
+    TinyBool,
     /// Text of at most so many characters.
     Text {
         most: Option<usize>,
@@ -59,6 +65,7 @@ pub(super) enum Kind {
     /// A moment, with so many digits of a second.
     Moment {
         digits: usize,
+        zone: Zone,
     },
     Json,
     Year,
@@ -99,8 +106,13 @@ impl Kind {
                 "bytea" => Self::Bytes { most: None },
                 "date" => Self::Date,
                 "json" | "jsonb" => Self::Json,
-                "timestamp" | "timestamp without time zone" | "timestamp with time zone" => Self::Moment {
+                "timestamp" | "timestamp without time zone" => Self::Moment {
                     digits: first.unwrap_or(6),
+                    zone: Zone::None,
+                },
+                "timestamp with time zone" => Self::Moment {
+                    digits: first.unwrap_or(6),
+                    zone: Zone::Kept,
                 },
                 "time" | "time without time zone" | "time with time zone" => Self::Clock {
                     digits: first.unwrap_or(6),
@@ -165,7 +177,7 @@ impl Kind {
     fn of_bool(&self, dialect: DialectKind, value: bool) -> Result<Value, String> {
         match self {
             Self::Bool if dialect == DialectKind::Postgres => Ok(Value::Bool(value)),
-            Self::Bool | Self::Affinity => Ok(Value::Integer(i64::from(value))),
+            Self::Bool | Self::TinyBool | Self::Affinity { .. } => Ok(Value::Integer(i64::from(value))),
             // MySQL's own word for a truth value is a small integer.
             Self::Integer { .. } if dialect != DialectKind::Postgres => Ok(Value::Integer(i64::from(value))),
             Self::Text { .. } | Self::Char { .. } | Self::Json | Self::Other | Self::Loose => {
@@ -179,9 +191,15 @@ impl Kind {
         match self {
             Self::Integer { least, most } => integer(&text, *least, *most),
             Self::Decimal { whole, fraction } => exact(dialect, &text, *whole, *fraction),
-            Self::Affinity => affinity(&text),
+            Self::Affinity { whole, fraction } => {
+                exact(dialect, &text, *whole, *fraction).and_then(|_| affinity(&text))
+            }
             Self::Float => float(dialect, &text),
             Self::Bool => boolean(dialect, &text),
+            Self::TinyBool => match text.bytes().any(|byte| byte.is_ascii_digit()) {
+                true => integer(&text, i128::from(i8::MIN), i128::from(i8::MAX)),
+                false => boolean(dialect, &text),
+            },
             Self::Text { most } => bounded(dialect, text, *most),
             Self::Char { .. } if text.ends_with(' ') => {
                 Err("ends with a space, which the server would take off".to_owned())
@@ -202,7 +220,7 @@ impl Kind {
             Self::Member { of, many } => member(text, of, *many),
             Self::Clock { digits } => clock(&text, *digits).and_then(|()| bounded(dialect, text, None)),
             Self::Date => moment::date(&text).map(|()| Value::Text(text)),
-            Self::Moment { digits } => moment::moment(dialect, &text, *digits).map(|()| Value::Text(text)),
+            Self::Moment { digits, zone } => moment::moment(&text, *digits, *zone).map(Value::Text),
             Self::Year => match text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()) {
                 true => Ok(Value::Text(text)),
                 false => Err(format!("`{}` is no year of four digits", shown(&text))),
@@ -235,13 +253,16 @@ fn of_sqlite(lower: &str, name: &str, arguments: &[usize]) -> Kind {
     match name {
         "boolean" | "bool" => Kind::Bool,
         "date" => Kind::Date,
-        "datetime" | "timestamp" => Kind::Moment { digits: 9 },
+        "datetime" | "timestamp" => Kind::Moment {
+            digits: 9,
+            zone: Zone::Kept,
+        },
         "json" => Kind::Json,
         _ if lower.contains("int") => signed(64),
         _ if ["char", "clob", "text"].iter().any(|word| lower.contains(word)) => Kind::Text { most: first },
         _ if lower.contains("blob") => Kind::Bytes { most: None },
         _ if ["real", "floa", "doub"].iter().any(|word| lower.contains(word)) => Kind::Float,
-        "numeric" | "decimal" => Kind::Affinity,
+        "numeric" | "decimal" => affinity_of(arguments),
         "" => Kind::Other,
         _ => Kind::Loose,
     }
@@ -260,6 +281,7 @@ fn of_mysql((data_type, name): (&str, &str), arguments: &[usize], is_unsigned: b
         false => signed(bits),
     };
     match word {
+        "tinyint" if arguments == [1] && !is_unsigned => Kind::TinyBool,
         "tinyint" => sized(8),
         "smallint" => sized(16),
         "mediumint" => sized(24),
@@ -302,6 +324,10 @@ fn of_mysql((data_type, name): (&str, &str), arguments: &[usize], is_unsigned: b
         "date" => Kind::Date,
         "datetime" | "timestamp" => Kind::Moment {
             digits: first.unwrap_or(0),
+            zone: match word {
+                "timestamp" => Zone::Utc,
+                _ => Zone::None,
+            },
         },
         "json" => Kind::Json,
         "year" => Kind::Year,
@@ -337,6 +363,13 @@ fn decimal(arguments: &[usize]) -> Kind {
     }
 }
 
+fn affinity_of(arguments: &[usize]) -> Kind {
+    match decimal(arguments) {
+        Kind::Decimal { whole, fraction } => Kind::Affinity { whole, fraction },
+        other => other,
+    }
+}
+
 /// Shows the beginning of a text on one line.
 pub(super) fn shown(text: &str) -> String {
     let mut short: String = text.chars().take(40).flat_map(char::escape_debug).collect();
@@ -367,6 +400,14 @@ mod tests {
             (Mysql, "date", "2026-02-30"),
             (Mysql, "date", "2026-02-03 10:00"),
             (Mysql, "datetime", "2026-02-03 10:00:00.5"),
+            (Mysql, "datetime", "2026-02-03 10:00:00Z"),
+            (Mysql, "tinyint(1)", "perhaps"),
+            (Mysql, "tinyint(1)", "1.5"),
+            (Mysql, "tinyint(4)", "no"),
+            (Postgres, "timestamp without time zone", "2026-02-03 10:00:00+02"),
+            (Sqlite, "DECIMAL(5,2)", "12345.678"),
+            (Sqlite, "DECIMAL(5,2)", "1.234"),
+            (Sqlite, "NUMERIC(3)", "1.5"),
             (Mysql, "year", "70"),
             (Mysql, "double", "NaN"),
             (Mysql, "varbinary(1)", "\\x0001"),
@@ -428,6 +469,15 @@ mod tests {
         );
         assert_eq!(of(Sqlite, "NUMERIC", "7"), Ok(Value::Integer(7)));
         assert_eq!(of(Sqlite, "NUMERIC", "7.25"), Ok(Value::Float(7.25)));
+        assert_eq!(of(Sqlite, "DECIMAL(5,2)", "-123.450"), Ok(Value::Float(-123.45)));
+        assert_eq!(of(Sqlite, "DECIMAL(5,2)", "123"), Ok(Value::Integer(123)));
+        for (word, value) in [("no", 0), ("Yes", 1), ("7", 7), ("-1", -1)] {
+            assert_eq!(of(Mysql, "tinyint(1)", word), Ok(Value::Integer(value)), "{word}");
+        }
+        assert_eq!(
+            of(Mysql, "timestamp", "2026-02-03 00:11:12+02:00"),
+            text("2026-02-02 22:11:12")
+        );
         assert_eq!(of(Sqlite, "", "any"), text("any"));
         assert_eq!(of(Sqlite, "boolean", "true"), Ok(Value::Integer(1)));
         for same in ["501", "-7", "1.5", "0.25", "a1", "0x1F", "", "nan"] {
