@@ -387,7 +387,7 @@ impl Execution<'_> {
             self.forward(cx, plan).await?;
             cx.step("recover.gone-on");
             self.report
-                .warnings
+                .notes
                 .push(format!("`{migration}` has gone on, and is complete"));
         } else if let Some(migration) = &plan.migration {
             let how = self

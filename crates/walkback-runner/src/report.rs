@@ -56,6 +56,9 @@ pub struct RunReport {
     pub from: Vec<MigrationId>,
     /// Heads after.
     pub to: Vec<MigrationId>,
+    /// What it came to, where that is neither about migrations nor a warning.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What a person should know: what a down left behind, what was kept.
     pub warnings: Vec<String>,
     /// The commands that ran round it, in order.

@@ -81,7 +81,7 @@ pub(super) fn killed_at_any_step_it_goes_on_and_no_row_is_there_twice(backend: B
         assert_eq!(recovered.code, Some(0), "step {step}: {}", recovered.transcript());
         if half_done {
             assert!(
-                recovered.stderr.contains("33 records loaded, 2 rejected"),
+                recovered.stdout.contains("33 records loaded, 2 rejected"),
                 "{}",
                 recovered.transcript()
             );

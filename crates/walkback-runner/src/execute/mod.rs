@@ -224,6 +224,7 @@ impl<'a> Execution<'a> {
             grants: 0,
             from: Vec::new(),
             to: Vec::new(),
+            notes: Vec::new(),
             warnings: notices,
             hooks: Vec::new(),
             failed_after: Vec::new(),

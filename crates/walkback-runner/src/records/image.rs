@@ -111,16 +111,18 @@ impl<'a> Images<'a> {
     }
 
     /// Returns those of the keys whose rows other rows refer to: `child` with these columns, of those of this table.
+    /// `locked`: nobody else lets others refer to them until the transaction ends.
     pub(super) async fn referred_to(
         &self,
         cx: &Cx,
         session: &mut dyn Session,
         keys: &[Row],
         (child, pairs): (&str, &[(String, String)]),
+        locked: bool,
     ) -> Result<Vec<String>> {
         let lock = match self.dialect.kind() {
             // What was written since the transaction began counts as well.
-            DialectKind::Mysql => " LOCK IN SHARE MODE",
+            DialectKind::Mysql if locked => " LOCK IN SHARE MODE",
             _ => "",
         };
         let selected: Vec<_> = self.key.iter().map(|name| format!("p.{name}")).collect();
@@ -152,6 +154,43 @@ impl<'a> Images<'a> {
                 .await?;
             for row in rows {
                 found.push(key_text(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns which rows of the table itself refer to these: the key of one of these, and that of a row that refers to it.
+    pub(super) async fn referring(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        keys: &[Row],
+        pairs: &[(String, String)],
+    ) -> Result<Vec<(String, String)>> {
+        let of = |prefix: &str| {
+            let names = self.key.iter().map(|name| format!("{prefix}.{name}"));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let joined: Vec<_> = pairs
+            .iter()
+            .map(|(from, to)| format!("c.{from} = p.{to}"))
+            .collect();
+        let mut found = Vec::new();
+        for keys in keys.chunks(AT_ONCE) {
+            let sql = format!(
+                "SELECT {}, {} FROM {table} p JOIN {table} c ON {} WHERE {}",
+                of("p"),
+                of("c"),
+                joined.join(" AND "),
+                self.which("p.", keys),
+                table = self.table
+            );
+            let rows = session
+                .fetch_all(cx, &bind_quoted(self.dialect, &sql), &keys.concat())
+                .await?;
+            for row in rows {
+                let (parent, child) = row.split_at(self.key.len());
+                found.push((key_text(parent)?, key_text(child)?));
             }
         }
         Ok(found)

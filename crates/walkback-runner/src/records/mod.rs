@@ -13,6 +13,7 @@ mod columns;
 mod convert;
 mod image;
 mod kind;
+mod look;
 mod moment;
 mod options;
 mod parents;
@@ -27,9 +28,9 @@ mod tally;
 mod undo;
 
 pub use columns::LoadColumn;
+pub use look::LoadUndo;
 pub use options::{LoadFormat, LoadOptions, MaxFailures};
 pub use plan::LoadPlan;
 pub use report::{LoadReport, Reason, RejectedRecord};
-pub use undo::LoadUndo;
 
 pub(crate) use recover::LoadRecovery;

@@ -141,7 +141,7 @@ impl Execution<'_> {
         if let Err(error) = outcome {
             return Err(Box::pin(self.give_up(cx, load, error)).await);
         }
-        self.report.warnings.push(format!(
+        self.report.notes.push(format!(
             "the load into `{}` has gone on, and is complete: {} records loaded, {} rejected; take it back with `walkback rollback {}`",
             load.table, load.loaded, load.rejected, load.point
         ));
@@ -150,10 +150,10 @@ impl Execution<'_> {
 
     async fn load_back(&mut self, cx: &Cx, load: &LoadRow) -> Result<()> {
         let found = self
-            .undo_load(cx, load, OnConflict::Keep)
+            .undo_load(cx, load, (OnConflict::Keep, 0))
             .await
             .map_err(|error| error.with_kind(ErrorKind::NeedsRecovery))?;
-        self.report.warnings.push(format!(
+        self.report.notes.push(format!(
             "the load into `{}` is undone: {} rows removed",
             load.table, found.removed
         ));

@@ -249,7 +249,7 @@ impl Execution<'_> {
         // A batch may be under way; there is none to end in most cases.
         self.session.rollback(cx).await.ok();
         Rejects::remove_empty(&load.options.rejects);
-        match self.undo_load(cx, load, OnConflict::Keep).await {
+        match self.undo_load(cx, load, (OnConflict::Keep, 0)).await {
             Ok(found) => {
                 self.taken_back = Some(format!("took back {} loaded rows", found.removed));
                 if found.conflicts == 0 {
@@ -317,8 +317,23 @@ fn given_up(load: &LoadRow, tally: &Tally) -> Error {
     );
     let kinds = tally.by_kind();
     let error = kinds.iter().take(NAMED).fold(error, |error, one| {
-        error.hint(format!("{} records: {}", one.records, one.reason))
+        let records = match one.records {
+            1 => "record",
+            _ => "records",
+        };
+        error.hint(format!("{} {records}: {}", one.records, one.reason))
     });
+    let error = match &kinds[kinds.len().min(NAMED)..] {
+        [] => error,
+        left_out => {
+            let records: u64 = left_out.iter().map(|one| one.records).sum();
+            let kinds = match left_out.len() {
+                1 => "1 other kind of reason".to_owned(),
+                kinds => format!("{kinds} other kinds of reasons"),
+            };
+            error.hint(format!("and {records} for {kinds}"))
+        }
+    };
     error
         .hint(format!(
             "each of them is in `{}`, with its reason",

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
 use walkback_core::catalog::Table;
 use walkback_core::dialect::DialectKind;
 use walkback_core::value::Row;
@@ -17,31 +16,6 @@ use crate::journal::{LoadRow, LoadState, LoadedRow};
 
 /// How many conflicts are listed.
 const LISTED: usize = 100;
-
-/// What taking a load back will look at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct LoadUndo {
-    /// The run of the load.
-    pub run: String,
-    /// The name of its way back.
-    pub point: String,
-    /// The table.
-    pub table: TableName,
-    /// How many rows it has loaded.
-    pub rows: u64,
-}
-
-impl LoadUndo {
-    pub(crate) fn of(load: &LoadRow) -> Self {
-        Self {
-            run: load.run_id.clone(),
-            point: load.point.clone(),
-            table: load.table.clone(),
-            rows: load.loaded,
-        }
-    }
-}
 
 /// Returns the table of a load, if its columns are what they were: else nothing tells whether its rows were changed.
 pub(super) fn table_of<'s>(schema: &'s walkback_core::catalog::Schema, load: &LoadRow) -> Result<&'s Table> {
@@ -69,31 +43,55 @@ pub(super) fn written_columns(table: &Table) -> Vec<String> {
     key.chain(written.map(|column| column.name.clone())).collect()
 }
 
+/// What is said of a row that an application has changed.
+pub(super) const CHANGED: &str = "loaded, changed since";
+
 /// What became of the rows of a load.
-struct Undoing<'a> {
-    images: Images<'a>,
+pub(super) struct Undoing<'a> {
+    pub(super) images: Images<'a>,
     /// Tables with columns that refer to columns of this one, quoted.
-    children: Vec<(String, Vec<(String, String)>)>,
+    pub(super) children: Vec<(String, Vec<(String, String)>)>,
     /// Columns in which a row may refer to itself, quoted, where such a row could not be removed.
     to_itself: Vec<Vec<(String, String)>>,
     key: Vec<String>,
     on_conflict: OnConflict,
-    found: TableChanges,
+    pub(super) found: TableChanges,
+    /// How many rows go although they were changed since.
+    pub(super) overridden: u64,
+}
+
+/// What becomes of the rows of a batch.
+#[derive(Default)]
+pub(super) struct Sifted<'r> {
+    /// Those that go, unless others refer to them.
+    pub(super) left: BTreeMap<&'r str, Row>,
+    /// Those of them that were changed since.
+    pub(super) changed: BTreeSet<&'r str>,
+    /// Those that stay.
+    stay: BTreeSet<&'r str>,
+}
+
+impl Sifted<'_> {
+    /// Counts those that go although they were changed, when these stay.
+    pub(super) fn overridden(&self, stay: &BTreeMap<&str, Row>) -> u64 {
+        self.changed.iter().filter(|key| !stay.contains_key(*key)).count() as u64
+    }
 }
 
 impl Execution<'_> {
-    /// Takes a load back, in one transaction with what the journal says of it.
+    /// Takes a load back, in one transaction with what the journal says of it. With `Revert`, no more rows that were changed
+    /// since go than `seen`: so many were planned and let through.
     pub(crate) async fn undo_load(
         &mut self,
         cx: &Cx,
         load: &LoadRow,
-        on_conflict: OnConflict,
+        (on_conflict, seen): (OnConflict, u64),
     ) -> Result<TableChanges> {
         super::pinned::pin(&*self.dialect, cx, &mut *self.session).await?;
         self.session
             .begin(cx, walkback_core::engine::Begin::Write)
             .await?;
-        let outcome = self.remove_loaded(cx, load, on_conflict).await;
+        let outcome = self.remove_loaded(cx, load, (on_conflict, seen)).await;
         match outcome {
             Ok(found) => {
                 cx.step("load.removed");
@@ -125,7 +123,7 @@ impl Execution<'_> {
         &mut self,
         cx: &Cx,
         load: &LoadRow,
-        on_conflict: OnConflict,
+        (on_conflict, seen): (OnConflict, u64),
     ) -> Result<TableChanges> {
         let schema = self.runner.schema(cx, &mut *self.session).await?;
         let table = match table_of(&schema, load) {
@@ -153,6 +151,9 @@ impl Execution<'_> {
         }
         if on_conflict == OnConflict::Stop && undoing.found.conflicts > 0 {
             return Err(undoing.stopped());
+        }
+        if undoing.overridden > seen {
+            return Err(undoing.changed_meanwhile(seen));
         }
         self.settle_load(cx, load, undoing.found.conflicts).await?;
         Ok(undoing.found)
@@ -226,7 +227,7 @@ fn note_conflict(found: &mut TableChanges, names: &[String], key: &Row, what: &s
 }
 
 impl<'a> Undoing<'a> {
-    fn new(
+    pub(super) fn new(
         dialect: &'a dyn Dialect,
         table: &Table,
         schema: &walkback_core::catalog::Schema,
@@ -260,6 +261,7 @@ impl<'a> Undoing<'a> {
             key: table.primary_key.clone(),
             on_conflict,
             found: nothing(&table.name),
+            overridden: 0,
         }
     }
 
@@ -270,45 +272,74 @@ impl<'a> Undoing<'a> {
         session: &mut dyn walkback_core::Session,
         rows: &[LoadedRow],
     ) -> Result<Vec<LoadedRow>> {
+        let mut sifted = self.sift(cx, session, rows, true).await?;
+        let left = std::mem::take(&mut sifted.left);
+        let left = self.remove_unreferred(cx, session, left).await?;
+        self.overridden += sifted.overridden(&left);
+        self.note_referred(&left);
+        let stay = rows
+            .iter()
+            .filter(|row| left.contains_key(&*row.key) || sifted.stay.contains(&*row.key));
+        Ok(stay.cloned().collect())
+    }
+
+    /// Compares the rows of a batch with what was loaded. `locked`: nobody else changes them until the transaction ends.
+    pub(super) async fn sift<'r>(
+        &mut self,
+        cx: &Cx,
+        session: &mut dyn walkback_core::Session,
+        rows: &'r [LoadedRow],
+        locked: bool,
+    ) -> Result<Sifted<'r>> {
         let keys = rows
             .iter()
             .map(|row| key_of(&row.key))
             .collect::<Result<Vec<_>>>()?;
-        let now = self.images.read(cx, session, &keys, true).await?;
+        let now = self.images.read(cx, session, &keys, locked).await?;
         let now: BTreeMap<_, _> = now.into_iter().map(|row| (row.key, row.hash)).collect();
         let known: BTreeSet<_> = rows.iter().map(|row| &row.key).collect();
         // Where upper and lower case are one, a key that is found may be written otherwise.
         let has_strangers = now.keys().any(|key| !known.contains(key));
-        let mut left: BTreeMap<&str, Row> = BTreeMap::new();
-        let mut stay: BTreeSet<&str> = BTreeSet::new();
+        let mut sifted = Sifted::default();
         for (row, key) in rows.iter().zip(keys) {
             match now.get(&row.key) {
-                Some(hash) if *hash == row.hash || self.on_conflict == OnConflict::Revert => {
-                    left.insert(&row.key, key);
+                Some(hash) if *hash == row.hash => {
+                    sifted.left.insert(&row.key, key);
+                }
+                Some(_) if self.on_conflict == OnConflict::Revert => {
+                    sifted.changed.insert(&row.key);
+                    sifted.left.insert(&row.key, key);
                 }
                 Some(_) => {
-                    self.conflict(&key, "loaded, changed since");
-                    stay.insert(&row.key);
+                    self.conflict(&key, CHANGED);
+                    sifted.stay.insert(&row.key);
                 }
-                None if has_strangers && self.is_found(cx, session, &key).await? => {
+                None if has_strangers && self.is_found(cx, session, &key, locked).await? => {
                     self.conflict(&key, "loaded, and its key is written otherwise now");
-                    stay.insert(&row.key);
+                    sifted.stay.insert(&row.key);
                 }
                 // It was deleted since, which is what is wanted.
                 None => {}
             }
         }
-        let left = self.remove_unreferred(cx, session, left).await?;
+        Ok(sifted)
+    }
+
+    /// Notes the rows that stay because others refer to them.
+    pub(super) fn note_referred(&mut self, left: &BTreeMap<&str, Row>) {
         for key in left.values() {
             self.conflict(key, "loaded, and other rows refer to it");
         }
-        stay.extend(left.keys());
-        let stay = rows.iter().filter(|row| stay.contains(&*row.key));
-        Ok(stay.cloned().collect())
     }
 
-    async fn is_found(&self, cx: &Cx, session: &mut dyn walkback_core::Session, key: &Row) -> Result<bool> {
-        let found = self.images.read(cx, session, std::slice::from_ref(key), true);
+    async fn is_found(
+        &self,
+        cx: &Cx,
+        session: &mut dyn walkback_core::Session,
+        key: &Row,
+        locked: bool,
+    ) -> Result<bool> {
+        let found = self.images.read(cx, session, std::slice::from_ref(key), locked);
         Ok(!found.await?.is_empty())
     }
 
@@ -347,15 +378,27 @@ impl<'a> Undoing<'a> {
         for (child, pairs) in &self.children {
             let by = self
                 .images
-                .referred_to(cx, session, &keys, (child, pairs))
+                .referred_to(cx, session, &keys, (child, pairs), true)
                 .await?;
             found.extend(by);
         }
         Ok(found)
     }
 
-    fn conflict(&mut self, key: &Row, what: &str) {
+    pub(super) fn conflict(&mut self, key: &Row, what: &str) {
         note_conflict(&mut self.found, &self.key, key, what);
+    }
+
+    /// Says that applications have changed more rows than the plan has seen.
+    fn changed_meanwhile(&self, seen: u64) -> Error {
+        Error::new(
+            ErrorKind::CheckFailed,
+            format!(
+                "{} rows of the load into `{}` were changed since, and the plan was made when it were {seen}",
+                self.overridden, self.found.table
+            ),
+        )
+        .hint("nothing was changed; run the command again to plan anew")
     }
 
     fn stopped(&self) -> Error {

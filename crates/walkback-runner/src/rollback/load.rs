@@ -80,6 +80,21 @@ impl Planning<'_> {
     }
 }
 
+/// Looks at what became of the rows of the load that a plan takes back, and at what an application would lose.
+pub(super) async fn look(planning: &mut Planning<'_>, plan: &mut RollbackPlan) -> Result<()> {
+    let Some(undo) = &mut plan.load else {
+        return Ok(());
+    };
+    let dialect = planning.runner.dialect();
+    Box::pin(undo.look(
+        planning.cx,
+        &*dialect,
+        &mut *planning.session,
+        (&planning.schema, plan.on_conflict),
+    ))
+    .await
+}
+
 impl Execution<'_> {
     /// Takes a load back, with a safety point first.
     pub(super) async fn roll_back_load(
@@ -99,7 +114,7 @@ impl Execution<'_> {
             .await?;
         let mut tries = self.tries();
         let found = loop {
-            match self.undo_load(cx, &load, on_conflict).await {
+            match self.undo_load(cx, &load, (on_conflict, undo.overridden)).await {
                 Ok(found) => break found,
                 Err(error) => tries.again(cx, "the rollback of the load", error).await?,
             }

@@ -156,7 +156,10 @@ impl RollbackPlan {
     /// Returns what is taken away that was written since, over all steps.
     pub fn loss(&self) -> impl Iterator<Item = &Loss> {
         let steps = self.steps.iter().flat_map(|step| &step.loss);
-        steps.chain(self.restore.iter().flat_map(|restore| &restore.loss))
+        let whole = self.restore.iter().flat_map(|restore| &restore.loss);
+        steps
+            .chain(whole)
+            .chain(self.load.iter().flat_map(|load| &load.loss))
     }
 
     /// Returns whether there is nothing to do.

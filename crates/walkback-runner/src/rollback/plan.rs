@@ -95,6 +95,7 @@ impl Runner {
             RollbackWhat::Run(id) => planning.run(id, request.kind).await,
         }?;
         plan.on_conflict = request.on_conflict;
+        super::load::look(&mut planning, &mut plan).await?;
         Ok(plan)
     }
 

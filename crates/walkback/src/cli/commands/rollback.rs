@@ -114,7 +114,8 @@ pub(super) fn what(plan: &RollbackPlan) -> String {
     let steps = count(plan.steps.len(), "migration");
     if let Some(load) = &plan.load {
         return format!(
-            "remove {} that were loaded into `{}`",
+            "remove {} of {} that were loaded into `{}`{lost}",
+            load.removed,
             count(load.rows, "row"),
             load.table
         );

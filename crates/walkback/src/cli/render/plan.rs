@@ -6,8 +6,8 @@ use walkback_core::Direction;
 use walkback_core::grants::Grant;
 use walkback_core::statement::Severity;
 use walkback_runner::{
-    Loss, Plan, PlannedStatement, PlannedStep, PointScope, RestorePlan, RollbackKind, RollbackPlan,
-    ScriptOrigin, SinceThen, StampPlan, TableChange, Waiting,
+    LoadUndo, Loss, OnConflict, Plan, PlannedStatement, PlannedStep, PointScope, RestorePlan, RollbackKind,
+    RollbackPlan, ScriptOrigin, SinceThen, StampPlan, TableChange, Waiting,
 };
 
 use super::style;
@@ -174,13 +174,7 @@ pub(crate) fn rollback(plan: &RollbackPlan, place: &str) -> String {
         text.push_str(&self::exchange(exchange, "  "));
     }
     if let Some(load) = &plan.load {
-        writeln!(
-            text,
-            "  the {} that were loaded into `{}` go, unless they were changed since; all else stays",
-            count(load.rows, "row"),
-            load.table
-        )
-        .ok();
+        text.push_str(&self::load(load, plan.on_conflict));
     }
     for table in plan.changes.iter().flat_map(|changes| &changes.tables) {
         writeln!(
@@ -191,6 +185,47 @@ pub(crate) fn rollback(plan: &RollbackPlan, place: &str) -> String {
     }
     text.push_str(&losses(plan.loss()));
     text.trim_end().to_owned()
+}
+
+/// Says which rows of a load go, and which of them an application has changed or refers to.
+fn load(load: &LoadUndo, on_conflict: OnConflict) -> String {
+    let mut text = String::new();
+    let which = match load.overridden {
+        0 => ", unless they were changed since",
+        _ => ", also those that were changed since",
+    };
+    writeln!(
+        text,
+        "  the {} that were loaded into `{}` go{which}; all else stays",
+        count(load.rows, "row"),
+        load.table
+    )
+    .ok();
+    let conflicts = count(load.conflicts, "row");
+    let (are, stay) = match load.conflicts {
+        1 => ("is", "stays"),
+        _ => ("are", "stay"),
+    };
+    let said = match (load.conflicts, on_conflict) {
+        (0, _) => String::new(),
+        (_, OnConflict::Stop) => {
+            format!(
+                "{conflicts} {are} not as loaded or referred to: nothing would be changed (`--on-conflict stop`)"
+            )
+        }
+        _ => format!("{conflicts} {stay}, changed since or referred to"),
+    };
+    if !said.is_empty() {
+        writeln!(text, "    {}", style::warning(said)).ok();
+    }
+    for conflict in load.listed.iter().take(AT_MOST) {
+        writeln!(text, "      `{}`, {conflict}", load.table).ok();
+    }
+    let more = (load.conflicts + load.overridden).saturating_sub(load.listed.len().min(AT_MOST) as u64);
+    if more > 0 {
+        writeln!(text, "      and {more} more").ok();
+    }
+    text
 }
 
 /// Renders the plan of a restore.

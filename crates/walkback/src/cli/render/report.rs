@@ -41,6 +41,9 @@ pub(crate) fn report(report: &RunReport) -> String {
     .ok();
     // Which is which only needs saying where there are both.
     let both = undone > 0 && applied > 0;
+    for note in &report.notes {
+        writeln!(text, "{note}").ok();
+    }
     text.push_str(&listed(if both { "down  " } else { "" }, &report.undone));
     text.push_str(&listed(if both { "up    " } else { "" }, &report.applied));
     if let Some(points) = kept_in(&report.points) {
