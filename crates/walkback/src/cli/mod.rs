@@ -11,6 +11,7 @@ mod exit;
 mod output;
 mod progress;
 mod render;
+mod shell;
 mod signal;
 mod summary;
 

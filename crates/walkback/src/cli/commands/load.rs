@@ -12,6 +12,7 @@ use crate::cli::context::{Context, consent, json};
 use crate::cli::exit;
 use crate::cli::render::load as render;
 use crate::cli::render::table::count;
+use crate::cli::shell;
 
 pub(super) async fn run(context: &Context, args: &Load) -> Result<u8> {
     let options = options(args)?;
@@ -33,7 +34,14 @@ pub(super) async fn run(context: &Context, args: &Load) -> Result<u8> {
     let name = args.consent.confirm_name.as_deref();
     context.confirm_by_name(&runner, what, name).await?;
     let report = Box::pin(runner.run_load(&context.cx, &plan, &consent)).await?;
-    context.out.text(render::report(&report));
+    let next = render::Next {
+        again: report
+            .rejects
+            .as_deref()
+            .map(|rejects| again(context, args, rejects)),
+        undo: (report.loaded > 0).then(|| shell::command(&context.global, &["rollback", &report.point])),
+    };
+    context.out.text(render::report(&report, &next));
     change::warn_all(context, &report.warnings);
     context.object([
         ("plan", json(&plan)),
@@ -41,6 +49,32 @@ pub(super) async fn run(context: &Context, args: &Load) -> Result<u8> {
         ("report", json(&report)),
     ])?;
     Ok(exit::DONE)
+}
+
+/// Returns the command that loads what was rejected: its fields are called as they were in the first file.
+fn again(context: &Context, args: &Load, rejects: &Path) -> String {
+    let file = rejects.display().to_string();
+    let mut words = vec!["load".to_owned(), args.table.clone(), file];
+    let says_how = |extension: &str| ["jsonl", "ndjson"].contains(&extension.to_ascii_lowercase().as_str());
+    let extension = rejects.extension().and_then(|extension| extension.to_str());
+    if !extension.is_some_and(says_how) {
+        words.push("--format=jsonl".to_owned());
+    }
+    let maps = args
+        .map
+        .iter()
+        .map(|(field, column)| ("--map", format!("{field}={column}")));
+    let skips = args.skip.iter().map(|field| ("--skip", field.clone()));
+    for (flag, value) in maps.chain(skips) {
+        // What begins with a hyphen would be read as a flag.
+        if value.starts_with('-') {
+            words.push(format!("{flag}={value}"));
+        } else {
+            words.extend([flag.to_owned(), value]);
+        }
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    shell::command(&context.global, &words)
 }
 
 fn options(args: &Load) -> Result<LoadOptions> {

@@ -54,8 +54,16 @@ pub(crate) fn plan(plan: &LoadPlan, place: &str) -> String {
     text.trim_end().to_owned()
 }
 
+/// The commands that go on from a load, to be pasted into a shell.
+pub(crate) struct Next {
+    /// Loads what was rejected.
+    pub(crate) again: Option<String>,
+    /// Takes the load back.
+    pub(crate) undo: Option<String>,
+}
+
 /// Renders the outcome of a load.
-pub(crate) fn report(report: &LoadReport) -> String {
+pub(crate) fn report(report: &LoadReport, next: &Next) -> String {
     let mut text = String::new();
     let milliseconds = report.duration_ms.max(1);
     let took = humantime::format_duration(Duration::from_millis(milliseconds));
@@ -70,16 +78,15 @@ pub(crate) fn report(report: &LoadReport) -> String {
     )
     .ok();
     text.push_str(&reasons(&report.reasons));
-    if let Some(rejects) = &report.rejects {
+    if let (Some(rejects), Some(command)) = (&report.rejects, &next.again) {
         writeln!(
             text,
-            "what was rejected is in `{file}`, with the reasons: mend it, then `walkback load {} {file}`",
-            report.table,
-            file = rejects.display()
+            "what was rejected is in `{}`, with the reasons: mend it, then\n  {command}",
+            rejects.display()
         )
         .ok();
     }
-    if let Some(command) = &report.undo_with {
+    if let Some(command) = &next.undo {
         writeln!(text, "take it back with `{command}`").ok();
     }
     text.trim_end().to_owned()
