@@ -1,5 +1,6 @@
 //! Records are loaded from a file: validated, in batches, with a way back that takes nothing else.
 
+mod consent;
 mod kills;
 mod others;
 mod quotes;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 
 use walkback_tests::{Backend, MYSQL, ONE_OF_EACH, Sandbox, journeys};
 
+use consent::*;
 use kills::*;
 use others::*;
 use quotes::*;
@@ -56,6 +58,11 @@ fn main() -> ExitCode {
                 a_file_of_rejected_records_that_is_somebody_elses_is_left_alone,
                 quotes_that_nobody_can_have_meant_are_no_fields,
                 a_document_that_looks_like_an_export_is_a_document,
+                to_revert_what_was_changed_since_a_load_is_a_loss,
+                a_plan_names_the_rows_of_a_load_that_stay,
+                the_command_for_what_was_rejected_can_be_pasted,
+                a_pipe_is_refused_and_not_waited_for,
+                words_zones_and_digits_are_taken_as_the_columns_have_them,
             ],
             SERVERS_OF_EACH => [exact_keys_that_are_one_double_are_two_keys],
             MYSQL => [
