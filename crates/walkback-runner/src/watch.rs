@@ -17,6 +17,10 @@ pub(crate) const ABORT: &str = "walkback-abort";
 /// How often a run gives a sign of life.
 const SIGN: Duration = Duration::from_secs(1);
 
+/// How often it is asked again who wants the run to stop, where that is not said, and after how long.
+const NAMELESS: u32 = 5;
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// A session that holds a lock, and is heard of until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -84,11 +88,16 @@ async fn asks(
     let Some(session) = session.as_mut() else {
         return Ok(None);
     };
-    match session.try_lock(cx, ABORT, holder).await? {
-        LockAttempt::Taken => {
-            session.unlock(cx, ABORT).await?;
-            Ok(None)
+    for _ in 0..NAMELESS {
+        match session.try_lock(cx, ABORT, holder).await? {
+            LockAttempt::Taken => {
+                session.unlock(cx, ABORT).await?;
+                return Ok(None);
+            }
+            LockAttempt::Held(Some(by)) => return Ok(Some(by.who)),
+            // Whoever has taken it at this moment writes next to it who that is.
+            LockAttempt::Held(None) => tokio::time::sleep(MOMENT).await,
         }
-        LockAttempt::Held(by) => Ok(Some(by.map_or_else(|| "somebody".to_owned(), |by| by.who))),
     }
+    Ok(Some("somebody".to_owned()))
 }

@@ -163,6 +163,12 @@ impl Names {
         };
         let effect = walkback_sql::effect(DialectKind::Mysql, &statement);
         let own = self.own_places(tokens);
+        // What is written to it afterwards bears its name, which a table that stays may have too.
+        let is_temporary =
+            tokens[0].is_word("CREATE") && tokens.get(1).is_some_and(|token| token.is_word("TEMPORARY"));
+        if is_temporary && (is_here || !own.is_empty()) {
+            return Verdict::Refuse("it makes a temporary table of its session".to_owned());
+        }
         let mut targets = Vec::new();
         for action in &effect.actions {
             match action {
@@ -191,9 +197,6 @@ impl Names {
             return Verdict::Refuse(
                 "it changes tables of walkback's own journal together with others".to_owned(),
             );
-        }
-        if tokens[0].is_word("CREATE") && tokens.get(1).is_some_and(|token| token.is_word("TEMPORARY")) {
-            return Verdict::Refuse("it makes a temporary table of its session".to_owned());
         }
         let is_unqualified = !is_here && targets.iter().any(|name| name.schema.is_none());
         if is_unqualified || !is_here && tokens[0].is_word("CREATE") {
