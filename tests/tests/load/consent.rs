@@ -96,7 +96,7 @@ pub(super) fn the_command_for_what_was_rejected_can_be_pasted(backend: Backend) 
     for part in [
         "\"it's\"",
         "m.csv.rejects.jsonl",
-        "--map nr=id",
+        "--map 'nr=id'",
         "--skip junk",
         "-e dev",
     ] {

@@ -169,7 +169,7 @@ async fn a_down_script_without_a_statement_counts_as_not_written() {
 async fn a_directive_that_is_wrong_is_told_with_its_line() {
     let told = async |up: &str| Folder::of(&[("1_a/up.sql", up)]).refuse().await;
     let both = |message: &str, hint: &str| (format!("{message} (1_a/up.sql:2)"), hint.to_owned());
-    let all = "the directives are parents, label, depends_on, transaction, irreversible, protect, lock_timeout, statement_timeout, allow";
+    let all = "the directives are parents, label, depends_on, transaction, irreversible, phase, protect, lock_timeout, statement_timeout, allow";
     for (line, message, hint) in [
         (
             "parent=1",
