@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use walkback_tests::{Backend, Sandbox, Session};
 
+use super::refusals::own_server;
 use super::{NOTES, application, back_to, moment, project};
 
 /// Definitions are logged as they were written: with names between double quotes, and names that begin with a digit.
@@ -93,6 +94,8 @@ pub(super) fn statements_behind_a_comment_are_done_again(backend: Backend) {
 }
 
 pub(super) fn a_distributed_transaction_is_never_lost_in_silence(backend: Backend) {
+    // The log does not say of which database it is: on a server with other journeys these would be refused as well.
+    let (_server, _own) = own_server(backend);
     let (sandbox, _) = project(backend, NOTES);
     let mut session = application(&sandbox);
     let xid = format!("'pitr{}'", sandbox.server().name());
@@ -140,14 +143,8 @@ pub(super) fn the_plan_names_the_log_as_the_server_does(backend: Backend) {
         session.sql(&format!("INSERT INTO note VALUES ({id}, 'more')"));
         let (log, at) = (log_of(&sandbox), moment(&sandbox));
         assert!(log.contains('.') && log.is_ascii(), "`{log}`");
-        for how in [&[][..], &["--json"]] {
-            let arguments = [
-                &["restore", "--to-time", &at, "--table", "note", "--dry-run"][..],
-                how,
-            ]
-            .concat();
-            let shown = sandbox.ok(&arguments).transcript();
-            assert!(shown.contains(&format!("to {log}:")), "to `{log}`: {shown}");
-        }
+        let arguments = ["restore", "--to-time", &at, "--table", "note", "--dry-run"];
+        let shown = sandbox.ok(&arguments).transcript();
+        assert!(shown.contains(&format!("to {log}:")), "to `{log}`: {shown}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use walkback_services::{Lifetime, Service, Stopper, Way, answers, start};
+use walkback_services::{Lifetime, Server, Service, Stopper, Way, answers, start};
 use walkback_tests::{Backend, Session, report, use_server};
 
 use super::{NOTES, application, moment, project};
@@ -61,7 +61,7 @@ pub(super) fn what_cannot_be_done_again_is_refused_with_its_place(backend: Backe
 }
 
 /// A server that is stopped at the end.
-struct Own(Stopper);
+pub(super) struct Own(Stopper);
 
 impl Drop for Own {
     fn drop(&mut self) {
@@ -72,10 +72,21 @@ impl Drop for Own {
     }
 }
 
-pub(super) fn a_server_whose_log_is_off_or_gone_says_what_to_do(_: Backend) {
-    let server = start(Service::Mariadb, Way::Local, Lifetime::Stopped).expect("a server of its own");
-    let mut own = Own(server.stopper().expect("it is ours").clone());
+/// Starts a server that this journey alone uses, as long as the second is kept.
+pub(super) fn own_server(backend: Backend) -> (Server, Own) {
+    let started = match backend {
+        Backend::Mariadb => start(Service::Mariadb, Way::Local, Lifetime::Stopped),
+        _ => start(Service::Mysql, Way::Container, Lifetime::Stopped)
+            .or_else(|_| start(Service::Mysql, Way::Local, Lifetime::Stopped)),
+    };
+    let server = started.expect("a server of its own");
+    let own = Own(server.stopper().expect("it is ours").clone());
     use_server(Some(server.clone()));
+    (server, own)
+}
+
+pub(super) fn a_server_whose_log_is_off_or_gone_says_what_to_do(backend: Backend) {
+    let (server, mut own) = own_server(backend);
     server
         .run("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
         .expect("it is set");

@@ -76,7 +76,7 @@ fn whole(found: &AuditVerification) -> String {
 fn wrong(findings: &[AuditFinding]) -> String {
     let lines = findings.iter().map(|found| {
         let place = match found.place.as_str() {
-            "database" => "database".to_owned(),
+            place @ ("database" | "journal") => place.to_owned(),
             store => format!("store `{store}`"),
         };
         format!("  {place}: {}", found.what)
