@@ -417,7 +417,8 @@ impl Execution<'_> {
 
     /// Says for the row of the run that was killed what has become of what it left half-done: what a person was told.
     fn found_and_done(&self, plan: &RecoverPlan, told: usize) -> String {
-        let done = self.report.warnings.get(told..).unwrap_or_default().join("; ");
+        let warned = self.report.warnings.get(told..).unwrap_or_default();
+        let done = [&self.report.notes[..], warned].concat().join("; ");
         let is_half_done = plan.migration.is_some() || plan.load.is_some() || plan.scope.is_some();
         match (is_half_done, done.is_empty()) {
             (false, _) => "found nothing half-done".to_owned(),
