@@ -32,7 +32,7 @@ fn assert_kept(sandbox: &Sandbox, output: &Output) {
         .unwrap_or_else(|| panic!("no point is named: {text}"));
     let id = said[at + 1..].split('`').next().expect("a name ends");
     assert_eq!(sandbox.value("SELECT count(*) FROM t"), "1", "{text}");
-    sandbox.ok(&["restore", id, "--table", "t", "-y"]);
+    sandbox.ok(&["restore", id, "--table", "t", "-y", "--allow-lossy"]);
     assert_eq!(
         sandbox.value("SELECT name FROM t WHERE id = 202"),
         "app",
