@@ -164,7 +164,7 @@ fn a_script_outside_a_transaction_that_fails_is_undone_from_its_point() {
     error: statement 4 of `002_more` failed (migrations/002_more/up.sql:6): CREATE TABEL c (a)
     caused by: SQLite refused `CREATE TABEL c (a)`
     caused by: near "TABEL": syntax error
-    done before: undid `002_more` from the point `rb_002_more_<time>`
+    done before: undid `002_more` from the point `rb_002_more_<time>`; what was there until then, also what applications wrote meanwhile, is kept in the point `safety_undo_<time>`
     hint: correct the script, then run the same command again
     "#);
     sandbox.migration("002_more", "CREATE TABLE b (a);\n", "");

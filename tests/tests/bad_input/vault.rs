@@ -163,7 +163,7 @@ fn without_a_vault_up_warns_and_rollback_refuses() {
     --- stderr
     error: no sound way back from `002_change` is known: its way down is irreversible: it has no down script, and no point was made before it
     hint: `walkback rollback --type down` runs its down script all the same, if it has one
-    hint: `walkback rollback --backup-file <BACKUP>` restores a whole backup; `walkback backup list` shows them
+    hint: `walkback rollback --backup-file <BACKUP>` goes back to a whole backup, or to a dump; `walkback backup list` shows them
     ");
     insta::assert_snapshot!(unchanged(&sandbox, &["backup", "create"]), @r#"
     $ walkback backup create
@@ -309,17 +309,21 @@ fn a_backup_that_does_not_exist_is_named() {
     $ walkback restore no_such_backup -y
     exit: 2
     --- stderr
-    error: there is no point `no_such_backup` in the vault at `.walkback/vault`
+    error: there is no file `no_such_backup` here, and no backup of that name in the vault
+    caused by: there is no point `no_such_backup` in the vault at `.walkback/vault`
     hint: the newest point is `rb_002_change_<time>`
     hint: run `walkback point list` to see all points
+    hint: `walkback backup list` shows the backups, and with `--dumps <FOLDER>` the dumps of a folder
     ");
     insta::assert_snapshot!(unchanged(&sandbox, &["rollback", "--backup-file", "no_such_backup", "-y"]), @r"
     $ walkback rollback --backup-file no_such_backup -y
     exit: 2
     --- stderr
-    error: there is no point `no_such_backup` in the vault at `.walkback/vault`
+    error: there is no file `no_such_backup` here, and no backup of that name in the vault
+    caused by: there is no point `no_such_backup` in the vault at `.walkback/vault`
     hint: the newest point is `rb_002_change_<time>`
     hint: run `walkback point list` to see all points
+    hint: `walkback backup list` shows the backups, and with `--dumps <FOLDER>` the dumps of a folder
     ");
     walks_back(&sandbox);
 }

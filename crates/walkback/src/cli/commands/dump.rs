@@ -103,7 +103,9 @@ async fn known(context: &Context, runner: &Runner, given: &str, id: &str) -> Res
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let place = if id == given { "here" } else { "that is a dump" };
             let text = format!("there is no file `{given}` {place}, and no backup of that name in the vault");
+            let known = error.hints().to_vec();
             let error = Error::not_found(text).with_source(error);
+            let error = known.into_iter().fold(error, Error::hint);
             Err(error.hint(
                 "`walkback backup list` shows the backups, and with `--dumps <FOLDER>` the dumps of a folder",
             ))
