@@ -72,6 +72,19 @@ impl Sandbox {
         );
     }
 
+    /// Gives the environment a policy, in the place of what it had.
+    ///
+    /// # Panics
+    /// If there is no configuration.
+    pub fn policy(&self, lines: &str) {
+        let text = fs::read_to_string(self.path("walkback.toml")).expect("there is a configuration");
+        let before = text.split("\n[env.dev.policy]").next().unwrap_or_default();
+        self.write(
+            "walkback.toml",
+            &format!("{before}\n[env.dev.policy]\n{}\n", lines.trim_end()),
+        );
+    }
+
     /// Creates a project with the shop of `migrations/shop/sqlite`.
     #[must_use]
     pub fn with_shop(binary: &str) -> Self {

@@ -231,12 +231,7 @@ fn a_production_environment_is_looked_over(backend: Backend) {
     sandbox.remove("migrations/003_broken");
 
     assert!(state("policy").1.iter().all(|state| state == "warn"));
-    let configuration = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("there is one");
-    let policy = "destructive = \"ask\"\nlossy = \"ask\"\nconfirm = \"type-name\"\nrequire_ticket = true\n";
-    sandbox.write(
-        "walkback.toml",
-        &format!("{configuration}\n[env.dev.policy]\n{policy}"),
-    );
+    sandbox.policy("destructive = \"ask\"\nlossy = \"ask\"\nconfirm = \"type-name\"\nrequire_ticket = true");
     assert_eq!(state("policy"), (Some(0), vec!["ok".to_owned()]));
 
     let manifests = sandbox.vault_files("points");

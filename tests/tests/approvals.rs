@@ -74,15 +74,8 @@ fn project(backend: Backend) -> Sandbox {
         key(&sandbox, "ann", ""),
         key(&sandbox, "bob", "")
     );
-    policy(&sandbox, &format!("approvals = 1\n{approvers}"));
+    sandbox.policy(&format!("approvals = 1\n{approvers}"));
     sandbox
-}
-
-fn policy(sandbox: &Sandbox, lines: &str) {
-    let file = sandbox.path("walkback.toml");
-    let text = fs::read_to_string(&file).expect("there is a configuration");
-    let before = text.split("\n[env.dev.policy]").next().expect("a beginning");
-    fs::write(file, format!("{before}\n[env.dev.policy]\n{lines}\n")).expect("it can be written");
 }
 
 /// Says what the policy is, with more behind it.
@@ -299,7 +292,7 @@ fn only_those_who_may_approve_and_no_plan_of_their_own(backend: Backend) {
     let (ann, bob) = (key(&sandbox, "ann2", ""), key(&sandbox, "bob2", ""));
     let mine = ann.replace("ann2@example.com", &format!("{me}@example.com"));
     let both = format!("approvers = [\"{mine}\", \"{bob}\"]\n");
-    policy(&sandbox, &format!("approvals = 1\n{both}"));
+    sandbox.policy(&format!("approvals = 1\n{both}"));
     sandbox.remove("plan.json");
     sandbox.ok(&["plan", "--out", "plan.json"]);
     sandbox.ok(&["approve", "plan.json", "--key", "ann2"]);
@@ -311,7 +304,7 @@ fn only_those_who_may_approve_and_no_plan_of_their_own(backend: Backend) {
         "{}",
         own.transcript()
     );
-    policy(&sandbox, &format!("approvals = 2\nself_approval = true\n{both}"));
+    sandbox.policy(&format!("approvals = 2\nself_approval = true\n{both}"));
     refused(
         &sandbox.run(&UP),
         "wants 2 approvals of a plan, and this one has 1",
@@ -342,7 +335,7 @@ fn approvers_may_be_in_a_file_of_openssh(backend: Backend) {
         "allowed",
         &format!("# who approves\n\ncid@example.com {} {}\n", words[0], words[1]),
     );
-    policy(&sandbox, "approvals = 1\napprovers = \"allowed\"");
+    sandbox.policy("approvals = 1\napprovers = \"allowed\"");
     sandbox.ok(&["plan", "--out", "plan.json"]);
     sandbox.ok(&["approve", "plan.json", "--key", "ann"]);
     refused(&sandbox.run(&UP), "a key that approves nothing");
@@ -406,7 +399,7 @@ fn ssh_keygen_makes_and_checks_the_same_signatures(backend: Backend) {
 fn a_key_with_a_passphrase_signs_with_it(backend: Backend) {
     let sandbox = project(backend);
     let line = key(&sandbox, "dan", "open sesame");
-    policy(&sandbox, &format!("approvals = 1\napprovers = [\"{line}\"]"));
+    sandbox.policy(&format!("approvals = 1\napprovers = [\"{line}\"]"));
     sandbox.ok(&["plan", "--out", "plan.json"]);
     let approve = ["approve", "plan.json", "--key", "dan"];
     let unasked = sandbox.run(&approve);
@@ -458,7 +451,7 @@ fn what_cannot_be_used_is_said(backend: Backend) {
         ),
         ("approvals = 1\napprovers = \"nowhere\"", "read the approvers"),
     ] {
-        policy(&sandbox, lines);
+        sandbox.policy(lines);
         let output = sandbox.run(&["status"]);
         assert!(
             output.code != Some(0) && output.stderr.contains(why),

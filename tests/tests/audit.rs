@@ -37,13 +37,6 @@ fn project(backend: Backend) -> Sandbox {
     sandbox
 }
 
-/// Adds a line to the section of the environment.
-fn policy(sandbox: &Sandbox, lines: &str) {
-    let file = sandbox.path("walkback.toml");
-    let text = fs::read_to_string(&file).expect("there is a configuration");
-    fs::write(file, format!("{text}\n[env.dev.policy]\n{lines}\n")).expect("it can be written");
-}
-
 fn entries(sandbox: &Sandbox, what: &str) -> i64 {
     let count = sandbox.value(&format!("SELECT count(*) FROM _walkback_audit WHERE {what}"));
     count.parse().expect("a number")
@@ -119,7 +112,7 @@ fn what_was_done_and_what_was_refused_is_in_the_audit(backend: Backend) {
     sandbox.ok(&["down", "--dry-run"]);
     assert_eq!(entries(&sandbox, "seq > 0"), 2, "a dry run writes nothing");
     sandbox.sql("INSERT INTO a VALUES (2, 'second'), (3, 'third')");
-    policy(&sandbox, "require_ticket = true");
+    sandbox.policy("require_ticket = true");
     let refused = sandbox.run(&["down", "-y", "--reason", "without one"]);
     assert_eq!(refused.code, Some(6), "{}", refused.transcript());
     assert_eq!(
@@ -457,7 +450,7 @@ fn a_store_that_was_away_catches_up(backend: Backend) {
 fn many_refused_at_once_are_all_in_one_chain(backend: Backend) {
     let sandbox = project(backend);
     sandbox.ok(&["up", "-y"]);
-    policy(&sandbox, "require_ticket = true");
+    sandbox.policy("require_ticket = true");
     let children: Vec<_> = (0..6).map(|_| sandbox.spawn(&["down", "-y"])).collect();
     for child in children {
         let output = child.wait_with_output().expect("it ends");

@@ -270,14 +270,10 @@ fn a_sync_that_stops_half_way_says_so(backend: Backend) {
 fn a_pipeline_gives_the_consent_that_a_person_would_give(backend: Backend) {
     let sandbox = project(backend);
     sandbox.ok(&["up", "-y"]);
-    let configuration = fs::read_to_string(sandbox.path("walkback.toml")).expect("there is one");
     let policy = |destructive: &str| {
-        let policy =
-            format!("destructive = \"{destructive}\"\nrequire_ticket = true\nconfirm = \"type-name\"\n");
-        sandbox.write(
-            "walkback.toml",
-            &format!("{configuration}\n[env.dev.policy]\n{policy}"),
-        );
+        sandbox.policy(&format!(
+            "destructive = \"{destructive}\"\nrequire_ticket = true\nconfirm = \"type-name\""
+        ));
     };
     sandbox.migration("002_destroys", "DROP TABLE a;", "");
     let before = sandbox.contents();

@@ -19,7 +19,7 @@ use crate::settings::Consent;
 use crate::state::State;
 
 /// Runs that change nothing in the database themselves.
-pub(crate) const NOT_WALKED_BACK: [&str; 3] = ["recover", DEPLOY, FULL_ROLLBACK];
+const NOT_WALKED_BACK: [&str; 3] = ["recover", DEPLOY, FULL_ROLLBACK];
 
 /// A rollback that was killed once it had changed the database.
 #[derive(Debug, Clone, Serialize)]
@@ -113,6 +113,16 @@ impl RunStatus {
     }
 }
 
+/// Returns whether a run is made of other runs.
+pub(crate) fn is_procedure(kind: &str) -> bool {
+    [DEPLOY, FULL_ROLLBACK].contains(&kind)
+}
+
+/// Returns whether a run is one that a rollback takes back.
+pub(crate) fn is_walked_back(run: &RunRecord) -> bool {
+    !NOT_WALKED_BACK.contains(&run.kind.as_str())
+}
+
 fn goes_back(kind: &str) -> bool {
     kind == RunKind::Rollback.name() || kind == RunKind::Down.name()
 }
@@ -129,10 +139,9 @@ pub(crate) fn heads_moved(run: &RunRecord, heads: &str) -> bool {
 /// Returns the procedure that a run is part of: under one lock, it began before the run and ended after it.
 pub(crate) fn part_of<'r>(runs: &'r [RunRecord], run: &RunRecord) -> Option<&'r RunRecord> {
     let at = runs.iter().position(|one| one.id == run.id)?;
-    let procedure = |kind: &str| [DEPLOY, FULL_ROLLBACK].contains(&kind);
-    let before = runs[at + 1..].iter().find(|one| procedure(&one.kind));
+    let before = runs[at + 1..].iter().find(|one| is_procedure(&one.kind));
     before.filter(|one| {
-        !procedure(&run.kind)
+        !is_procedure(&run.kind)
             && one
                 .finished_at
                 .as_ref()
@@ -143,7 +152,7 @@ pub(crate) fn part_of<'r>(runs: &'r [RunRecord], run: &RunRecord) -> Option<&'r 
 /// Returns the last run of a procedure that works on the database. `runs` has the newest first.
 pub(crate) fn work_of<'r>(runs: &'r [RunRecord], procedure: &RunRecord) -> Option<Work<'r>> {
     let parts = runs.iter().take_while(|run| run.id != procedure.id);
-    let mut works = parts.filter(|run| !NOT_WALKED_BACK.contains(&run.kind.as_str()));
+    let mut works = parts.filter(|run| is_walked_back(run));
     works
         .find(|run| part_of(runs, run).is_some_and(|outer| outer.id == procedure.id))
         .map(|run| Work { run })
@@ -151,9 +160,7 @@ pub(crate) fn work_of<'r>(runs: &'r [RunRecord], procedure: &RunRecord) -> Optio
 
 /// Returns the last run that changed something, if it walked back and was killed, and the run that a person has begun.
 fn killed(runs: &[RunRecord]) -> Option<(&RunRecord, Work<'_>)> {
-    let work = runs
-        .iter()
-        .find(|run| !NOT_WALKED_BACK.contains(&run.kind.as_str()))?;
+    let work = runs.iter().find(|run| is_walked_back(run))?;
     let begun = part_of(runs, work).unwrap_or(work);
     let was_killed = begun.status.was_killed() || work.status.was_killed();
     (goes_back(&work.kind) && was_killed).then_some((begun, Work { run: work }))
@@ -289,8 +296,8 @@ impl Runner {
         }
         let runs = journal.runs(cx, None).await?;
         let is_one = |run: &&RunRecord| {
-            let procedure = [DEPLOY, FULL_ROLLBACK].contains(&run.kind.as_str());
-            run.environment == self.settings().environment && (procedure || goes_back(&run.kind))
+            let is_one = is_procedure(&run.kind) || goes_back(&run.kind);
+            run.environment == self.settings().environment && is_one
         };
         let Some(last) = runs.iter().find(is_one) else {
             return Ok(Vec::new());
@@ -307,11 +314,8 @@ impl Runner {
 
 /// Returns whether the schema is as the last run that remembered it has left it, as far as the journal can tell.
 pub(crate) fn remembered(newest_first: &[RunRecord], heads: &str) -> bool {
-    let since = newest_first.iter().take_while(|run| {
-        let is_procedure = [DEPLOY, FULL_ROLLBACK].contains(&run.kind.as_str());
-        run.status != RunStatus::Done || is_procedure
-    });
-    let mut since = since.filter(|run| ![DEPLOY, FULL_ROLLBACK].contains(&run.kind.as_str()));
+    let works = newest_first.iter().filter(|run| !is_procedure(&run.kind));
+    let mut since = works.take_while(|run| run.status != RunStatus::Done);
     !since.any(|run| heads_moved(run, heads))
 }
 

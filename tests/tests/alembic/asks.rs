@@ -70,11 +70,7 @@ pub(crate) fn what_asks_the_database_is_run_by_alembic_and_walked_back(backend: 
 pub(crate) fn alembic_writes_while_applications_may_not(backend: Backend) {
     let project = asking(backend);
     let sandbox = &project.sandbox;
-    let text = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("a file");
-    sandbox.write(
-        "walkback.toml",
-        &format!("{text}\n[env.dev.policy]\nread_only_during_run = true\n"),
-    );
+    sandbox.policy("read_only_during_run = true");
     sandbox.ok(&["up", "-y"]);
     assert_eq!(people(sandbox, "surname"), "Lovelace, Hopper");
     // So it does where the URL has options of its own, which stand before those of the surroundings.

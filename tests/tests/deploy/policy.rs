@@ -7,21 +7,11 @@ use walkback_tests::{Backend, Sandbox};
 use crate::forward::stop;
 use crate::service::{SERVICES, pending, project};
 
-/// Gives the environment of a project a policy.
-fn policy(sandbox: &Sandbox, policy: &str) {
-    let text = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("there is a configuration");
-    let text = text.split("\n[env.dev.policy]").next().unwrap_or_default();
-    sandbox.write("walkback.toml", &format!("{text}\n[env.dev.policy]\n{policy}\n"));
-}
-
 pub(crate) fn only_those_who_may_change_the_database(backend: Backend) {
     let sandbox = project(backend, "");
     let backup = sandbox.backup();
     pending(&sandbox);
-    policy(
-        &sandbox,
-        "allowed_users = [\"somebody-else\", \"nobody@nowhere\"]",
-    );
+    sandbox.policy("allowed_users = [\"somebody-else\", \"nobody@nowhere\"]");
     let before = sandbox.contents();
     for line in [
         &["up", "-y"][..],
@@ -43,10 +33,10 @@ pub(crate) fn only_those_who_may_change_the_database(backend: Backend) {
     let audit = sandbox.ok(&["audit", "--json"]).json();
     let actor = audit["runs"][0]["actor"].as_str().expect("an actor").to_owned();
     let user = actor.split(" (pid").next().unwrap_or_default();
-    policy(&sandbox, &format!("allowed_users = [\"{user}\"]"));
+    sandbox.policy(&format!("allowed_users = [\"{user}\"]"));
     sandbox.ok(&["up", "-y", "-n", "1"]);
     let user = user.split('@').next().unwrap_or_default();
-    policy(&sandbox, &format!("allowed_users = [\"{user}\"]"));
+    sandbox.policy(&format!("allowed_users = [\"{user}\"]"));
     sandbox.ok(&["up", "-y"]);
 }
 
@@ -56,7 +46,7 @@ pub(crate) fn migrations_wait_for_their_hours_and_rollbacks_do_not(backend: Back
     const MONDAY: &str = "2040-01-09T07:30:00Z";
     let sandbox = project(backend, "");
     pending(&sandbox);
-    policy(&sandbox, "allowed_hours = \"Mon-Fri 08:00-18:00 Europe/Berlin\"");
+    sandbox.policy("allowed_hours = \"Mon-Fri 08:00-18:00 Europe/Berlin\"");
     for line in [&["up", "-y"][..], &["deploy", "dev", "-y"], &["redo", "-y"]] {
         let refused = sandbox.at(SATURDAY, line);
         assert_eq!(refused.code, Some(6), "{}", refused.transcript());
@@ -78,7 +68,7 @@ pub(crate) fn migrations_wait_for_their_hours_and_rollbacks_do_not(backend: Back
 pub(crate) fn a_policy_that_cannot_be_kept_is_refused(backend: Backend) {
     let sandbox = project(backend, "");
     pending(&sandbox);
-    policy(&sandbox, "read_only_during_run = true");
+    sandbox.policy("read_only_during_run = true");
     for line in [&["up", "-y"][..], &["deploy", "dev", "-y"]] {
         let refused = sandbox.run(line);
         assert_eq!(refused.code, Some(2), "{}", refused.transcript());
@@ -107,7 +97,7 @@ pub(crate) fn what_is_refused_is_refused_of_every_command(backend: Backend) {
         "CREATE TABLE notes (note VARCHAR(40));",
         "DROP TABLE notes;",
     );
-    policy(&sandbox, "destructive = \"refuse\"\nlossy = \"refuse\"");
+    sandbox.policy("destructive = \"refuse\"\nlossy = \"refuse\"");
     let refused = sandbox.run(&["goto", "002", "-y"]);
     assert_eq!(refused.code, Some(6), "{}", refused.transcript());
     sandbox.ok(&["goto", "002", "-y", "--allow-destructive"]);
@@ -141,7 +131,7 @@ pub(crate) fn where_the_name_is_to_be_typed_every_change_needs_it(backend: Backe
     let sandbox = project(backend, "");
     let backup = sandbox.backup();
     pending(&sandbox);
-    policy(&sandbox, "confirm = \"type-name\"");
+    sandbox.policy("confirm = \"type-name\"");
     sandbox.write("rows.csv", "id,name,tier\n9,ida,1\n");
     let before = sandbox.contents();
     let lines = [
@@ -209,7 +199,7 @@ pub(crate) fn a_deployment_that_began_within_its_hours_goes_on(backend: Backend)
 /// The mode of MySQL is that of the whole server: who has it keeps everybody else from switching it.
 fn the_mode_of_a_server_is_one_programs(backend: Backend) {
     let sandbox = project(backend, "");
-    policy(&sandbox, "read_only_during_run = true");
+    sandbox.policy("read_only_during_run = true");
     pending(&sandbox);
     let mut other = sandbox.session();
     assert_eq!(other.value("SELECT GET_LOCK('walkback-read-only', 60)"), "1");
@@ -235,7 +225,7 @@ fn what_was_set_before_is_set_again(backend: Backend) {
     let setting = "SELECT coalesce(array_to_string(setconfig, ','), '') FROM pg_db_role_setting s \
                    JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = current_database()";
     let sandbox = project(backend, "");
-    policy(&sandbox, "read_only_during_run = true");
+    sandbox.policy("read_only_during_run = true");
     let name = sandbox.value("SELECT current_database()");
     sandbox.sql(&format!(
         "ALTER DATABASE \"{name}\" SET default_transaction_read_only = 'false'"
@@ -275,7 +265,7 @@ pub(crate) fn applications_do_not_write_while_a_run_works_however_it_ends(backen
 /// A pool that opens a connection at the wrong moment is told of, and takes no good deployment back.
 pub(crate) fn a_session_that_opens_meanwhile_is_only_told_of(backend: Backend) {
     let sandbox = project(backend, "after_up = [\"touch released\"]");
-    policy(&sandbox, "read_only_during_run = true");
+    sandbox.policy("read_only_during_run = true");
     sandbox.migration(
         "002_more",
         "CREATE TABLE more (id INTEGER);\nSELECT pg_sleep(3);",
@@ -305,7 +295,7 @@ pub(crate) fn a_session_that_opens_meanwhile_is_only_told_of(backend: Backend) {
 
 fn applications_do_not_write_while_a_run_works(backend: Backend) {
     let sandbox = project(backend, "after_up = [\"touch released\"]");
-    policy(&sandbox, "read_only_during_run = true");
+    sandbox.policy("read_only_during_run = true");
     let sleep = if backend.is_postgres() {
         "SELECT pg_sleep(3);"
     } else {
@@ -364,7 +354,7 @@ fn applications_do_not_write_while_a_run_works(backend: Backend) {
 
 fn a_killed_run_does_not_keep_applications_from_writing(backend: Backend) {
     let sandbox = project(backend, "");
-    policy(&sandbox, "read_only_during_run = true");
+    sandbox.policy("read_only_during_run = true");
     pending(&sandbox);
     for (step, next) in [
         ("read_only.marked", &["recover", "-y"][..]),

@@ -1,7 +1,5 @@
 //! What a plan says of rows that applications have changed, and what a person has to allow.
 
-use std::fs;
-
 use walkback_tests::{Backend, Sandbox};
 
 use super::{how_many, project};
@@ -15,11 +13,7 @@ fn changed_since(backend: Backend) -> Sandbox {
         "DROP TABLE acc;",
     );
     sandbox.ok(&["up", "-y"]);
-    let configuration = fs::read_to_string(sandbox.path("walkback.toml")).expect("it is configured");
-    sandbox.write(
-        "walkback.toml",
-        &format!("{configuration}policy = {{ lossy = \"refuse\" }}\n"),
-    );
+    sandbox.policy("lossy = \"refuse\"");
     sandbox.write("acc.csv", "id,name,bal\n201,a,1\n202,b,2\n");
     sandbox.ok(&["load", "acc", "acc.csv", "-y"]);
     sandbox.sql("UPDATE acc SET bal = 777 WHERE id = 201");

@@ -76,12 +76,7 @@ pub(super) fn nothing_goes_before_its_deadline_unless_it_may_be_destroyed(backen
     sandbox.ok_at(early.0, &["rollback", "-y"]);
     sandbox.assert_contents(&before, "it could be walked back");
     sandbox.ok_at("2027-01-03T00:00:00Z", &["up", "-y"]);
-    let path = sandbox.path("walkback.toml");
-    let text = std::fs::read_to_string(&path).expect("a file");
-    sandbox.write(
-        "walkback.toml",
-        &format!("{text}\n[env.dev.policy]\ndestructive = \"refuse\"\n"),
-    );
+    sandbox.policy("destructive = \"refuse\"");
     let refused = sandbox.at("2027-01-04T00:00:00Z", &["purge", "--all", "-y"]);
     assert_eq!(refused.code, Some(6), "{}", refused.transcript());
     assert_eq!(aside(&sandbox).len(), 1);

@@ -66,11 +66,7 @@ pub(super) fn what_applications_wrote_after_a_kill_is_in_the_point_that_recover_
         }
         seen += 1;
         write(&sandbox);
-        let text = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("there is a configuration");
-        sandbox.write(
-            "walkback.toml",
-            &format!("{text}\n[env.dev.policy]\nlossy = \"refuse\"\n"),
-        );
+        sandbox.policy("lossy = \"refuse\"");
         let refused = sandbox.run(&["recover", "--back", "-y"]);
         assert_eq!(refused.code, Some(6), "{}", refused.transcript());
         assert_eq!(sandbox.value("SELECT count(*) FROM t"), "3");

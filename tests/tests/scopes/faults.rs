@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use walkback::core::cx::Steps;
 use walkback::{Cx, Error, ErrorKind, Result, RollbackKind, ScopeSession};
 use walkback_tests::{Backend, Cut, Proxy, Sandbox, Session};
@@ -19,6 +20,22 @@ fn runtime() -> tokio::runtime::Runtime {
     runtime.expect("a runtime starts")
 }
 
+/// Begins a scope whose work changes rows, hands a clone of its session on, and never ends.
+async fn never_ending(sandbox: &Sandbox) -> (JoinHandle<Result<()>>, ScopeSession) {
+    let scope = scope(&manager(sandbox));
+    let (send, receive) = tokio::sync::oneshot::channel::<ScopeSession>();
+    let task = tokio::spawn(async move {
+        let work = |tx: ScopeSession| async move {
+            change_rows(&tx).await?;
+            send.send(tx).ok();
+            std::future::pending::<Result<()>>().await
+        };
+        scope.run(work).await.map(drop)
+    });
+    let clone = receive.await.expect("the work goes as far as that");
+    (task, clone)
+}
+
 /// The story: a task that the work had started kept a clone of the session, and went on with it after the scope was gone.
 pub(crate) fn a_clone_is_of_no_use_once_the_scope_is_dropped(backend: Backend) {
     let sandbox = project(backend);
@@ -26,17 +43,7 @@ pub(crate) fn a_clone_is_of_no_use_once_the_scope_is_dropped(backend: Backend) {
     // It lives on: nothing is rolled back because its connections end.
     let runtime = runtime();
     let clone = runtime.block_on(async {
-        let scope = scope(&manager(&sandbox));
-        let (send, receive) = tokio::sync::oneshot::channel::<ScopeSession>();
-        let task = tokio::spawn(async move {
-            let work = |tx: ScopeSession| async move {
-                change_rows(&tx).await?;
-                send.send(tx).ok();
-                std::future::pending::<Result<()>>().await
-            };
-            scope.run(work).await.map(drop)
-        });
-        let clone = receive.await.expect("the work goes as far as that");
+        let (task, clone) = never_ending(&sandbox).await;
         task.abort();
         assert!(task.await.expect_err("it was aborted").is_cancelled());
         clone
@@ -64,17 +71,7 @@ pub(crate) fn a_clone_in_use_ends_with_its_statement(backend: Backend) {
         "SELECT pg_sleep(1)"
     };
     let (clone, error) = runtime.block_on(async {
-        let scope = scope(&manager(&sandbox));
-        let (send, receive) = tokio::sync::oneshot::channel::<ScopeSession>();
-        let task = tokio::spawn(async move {
-            let work = |tx: ScopeSession| async move {
-                change_rows(&tx).await?;
-                send.send(tx).ok();
-                std::future::pending::<Result<()>>().await
-            };
-            scope.run(work).await.map(drop)
-        });
-        let clone = receive.await.expect("the work goes as far as that");
+        let (task, clone) = never_ending(&sandbox).await;
         let own = clone.clone();
         let sleeps = tokio::spawn(async move { own.query(sleep, &[]).await });
         tokio::time::sleep(Duration::from_millis(300)).await;

@@ -78,11 +78,7 @@ pub(crate) fn what_cascades_to_another_table_is_refused(backend: Backend) {
 /// The story: `DROP TABLE` ran in a scope of an environment that refuses what destroys.
 pub(crate) fn what_the_policy_refuses_is_refused_in_a_scope(backend: Backend) {
     let sandbox = project(backend);
-    let config = std::fs::read_to_string(sandbox.path("walkback.toml")).expect("it was written");
-    sandbox.write(
-        "walkback.toml",
-        &format!("{config}\n[env.dev.policy]\ndestructive = \"refuse\"\n"),
-    );
+    sandbox.policy("destructive = \"refuse\"");
     let table = backend.quoted(TABLE);
     let before = sandbox.contents();
     for sql in [format!("DROP TABLE {table}"), format!("DELETE FROM {table}")] {

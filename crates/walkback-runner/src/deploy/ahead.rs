@@ -2,9 +2,10 @@
 
 use walkback_core::{Access, Cx, Result};
 
+use super::DEPLOY;
 use super::procedure::Procedure;
-use super::{DEPLOY, FULL_ROLLBACK};
 use crate::journal::{Journal, RunRecord, RunStatus};
+use crate::killed::is_procedure;
 
 impl Procedure<'_> {
     /// Returns an earlier deployment whose migrations are still applied, although it did not end well. To bring code back
@@ -20,7 +21,7 @@ impl Procedure<'_> {
 fn ahead(newest_first: Vec<RunRecord>, own: &str, heads: &str) -> Option<RunRecord> {
     newest_first
         .into_iter()
-        .filter(|run| run.id != own && [DEPLOY, FULL_ROLLBACK].contains(&run.kind.as_str()))
+        .filter(|run| run.id != own && is_procedure(&run.kind))
         .take_while(|run| run.status != RunStatus::Done)
         .find(|run| run.kind == DEPLOY && run.from != run.to && run.from != heads)
 }

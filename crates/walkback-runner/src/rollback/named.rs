@@ -4,7 +4,7 @@ use walkback_core::{Cx, Error, ErrorKind, Result, Session};
 
 use super::RollbackWhat;
 use crate::journal::{Journal, RunRecord};
-use crate::killed::{NOT_WALKED_BACK, part_of};
+use crate::killed::{is_walked_back, part_of};
 use crate::plan::RunKind;
 use crate::runner::Runner;
 
@@ -40,9 +40,7 @@ impl Runner {
 /// Returns the last run that changed something, if that is the one of this name. To take an earlier one back would take back
 /// what was done since.
 fn last_of(runs: &[RunRecord], id: &str) -> Result<RollbackWhat> {
-    let mut works = runs
-        .iter()
-        .filter(|run| !NOT_WALKED_BACK.contains(&run.kind.as_str()));
+    let mut works = runs.iter().filter(|run| is_walked_back(run));
     let last = works.next();
     let outer = last.and_then(|last| part_of(runs, last));
     match last {

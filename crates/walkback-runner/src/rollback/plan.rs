@@ -10,7 +10,7 @@ use super::whole::held;
 use super::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
 use crate::changes::{Changed, ChangesPlan, OnConflict};
 use crate::journal::{Journal, PointRow, RunRecord, RunStatus};
-use crate::killed::NOT_WALKED_BACK;
+use crate::killed::is_walked_back;
 use crate::loss::LossCounter;
 use crate::others::heads_in;
 use crate::plan::RunKind;
@@ -172,10 +172,7 @@ impl Planning<'_> {
             Vec::new()
         };
         // A procedure is walked back by the runs that it was made of.
-        for run in runs
-            .iter()
-            .filter(|run| !NOT_WALKED_BACK.contains(&run.kind.as_str()))
-        {
+        for run in runs.iter().filter(|run| is_walked_back(run)) {
             if let Some(plan) = self.back_before(run, kind).await? {
                 return Ok(plan);
             }
