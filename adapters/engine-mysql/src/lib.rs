@@ -54,6 +54,7 @@ mod error;
 mod execute;
 mod foreign_keys;
 mod grants;
+mod hold;
 mod import;
 mod index;
 mod link;

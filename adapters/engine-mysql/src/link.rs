@@ -11,6 +11,7 @@ use walkback_core::{Access, Error, ErrorKind, Result};
 
 use crate::config::{Config, SslMode};
 use crate::error::Place;
+use crate::hold::Hold;
 use crate::shadow::Shadow;
 use crate::transaction::Open;
 
@@ -40,6 +41,8 @@ pub(crate) struct Link {
     pub(crate) locks: BTreeMap<String, String>,
     /// The shadows that this session has made, by their names.
     pub(crate) shadowed: BTreeMap<String, Shadow>,
+    /// The tables that others are kept from writing to until they are exchanged.
+    pub(crate) holds: Vec<Hold>,
     /// Whether the server takes files of its clients, once it was asked.
     pub(crate) takes_files: Option<bool>,
     /// The number of the connection on the server.
@@ -93,6 +96,7 @@ impl Link {
             transaction: None,
             locks: BTreeMap::new(),
             shadowed: BTreeMap::new(),
+            holds: Vec::new(),
             takes_files: None,
             number: Arc::default(),
             stop: CancellationToken::new(),

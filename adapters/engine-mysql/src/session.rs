@@ -58,6 +58,7 @@ fn capability(server: &Server) -> Capability {
     capability.longest_identifier = LONGEST_IDENTIFIER;
     capability.names_lock_holder = true;
     capability.shared_snapshot = true;
+    capability.holds_until_swap = true;
     capability.statements_outlive_client = true;
     capability
 }
@@ -258,6 +259,26 @@ impl Session for MysqlSession {
         self.line
             .call(cx, move |link| {
                 Box::pin(async move { link.set_aside(&slice, &aside).await })
+            })
+            .await
+    }
+
+    async fn hold_until_swap(&mut self, cx: &Cx, tables: &[TableName]) -> Result<()> {
+        let tables = tables.to_vec();
+        self.line
+            .call(cx, move |link| {
+                Box::pin(async move { link.hold_until_swap(&tables).await })
+            })
+            .await
+    }
+
+    async fn let_go(&mut self, cx: &Cx) -> Result<()> {
+        self.line
+            .call(&cx.shielded(), |link| {
+                Box::pin(async move {
+                    link.let_go().await;
+                    Ok(())
+                })
             })
             .await
     }

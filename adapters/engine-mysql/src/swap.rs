@@ -78,8 +78,10 @@ impl Link {
         self.write_pending(&repairs).await?;
         let checks = self.checks_to_rename(&exchange);
         if let Some(sql) = self.renames(&exchange).await? {
-            self.run(&sql).await?;
+            self.rename_held(&sql).await?;
         }
+        // Tables that go and are not replaced.
+        self.let_go().await;
         for table in &exchange.dropped {
             // Not renamed: the foreign keys of others would follow.
             self.run(&format!("DROP TABLE IF EXISTS {}", quoted(table)))

@@ -24,6 +24,9 @@ pub struct Capability {
     pub names_lock_holder: bool,
     /// [`Session::hold_tables`](crate::Session::hold_tables) keeps others from writing.
     pub holds_tables: bool,
+    /// [`Session::hold_until_swap`](crate::Session::hold_until_swap) keeps others from writing, outside of a transaction.
+    #[serde(default)]
+    pub holds_until_swap: bool,
     /// A statement goes on at the server when the process that sent it is killed. Who comes next waits for it
     /// by a lock that the working session itself holds.
     pub statements_outlive_client: bool,
@@ -45,6 +48,7 @@ impl Capability {
             shared_snapshot: false,
             names_lock_holder: false,
             holds_tables: false,
+            holds_until_swap: false,
             statements_outlive_client: false,
             notices: Vec::new(),
         }

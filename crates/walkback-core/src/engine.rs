@@ -24,7 +24,7 @@ use crate::catalog::{Object, Schema, Table};
 use crate::cx::Cx;
 use crate::dialect::Dialect;
 use crate::dump::Dumps;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fingerprint::TableFingerprint;
 use crate::grants::GrantKeeping;
 use crate::name::TableName;
@@ -436,6 +436,23 @@ pub trait Session: fmt::Debug + Send {
     /// done again from the beginning: no row of the shadows may be needed for that. An error means that nothing
     /// was exchanged, unless its kind is `NeedsRecovery`.
     async fn swap(&mut self, cx: &Cx, swap: &Swap) -> Result<()>;
+
+    /// Keeps every other session from writing to these tables until [`swap`](Self::swap) exchanges them, at which moment it
+    /// lets them go without a write in between, or until [`let_go`](Self::let_go). Everybody may read them, and this
+    /// session may not write to them either. For engines where no transaction holds definitions. Waits as any statement
+    /// does.
+    async fn hold_until_swap(&mut self, _cx: &Cx, _tables: &[TableName]) -> Result<()> {
+        let product = &self.capability().product;
+        Err(Error::unsupported(
+            "keeping others from writing outside of a transaction",
+            product,
+        ))
+    }
+
+    /// Lets everybody write again to tables that were not exchanged after all.
+    async fn let_go(&mut self, _cx: &Cx) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What a restore exchanges in one go.

@@ -56,8 +56,13 @@ impl Shadow {
         Self {
             entry: entry.clone(),
             table: table.clone(),
-            name: table.name.renamed(format!("{SHADOW}{index}")),
+            name: table.name.renamed(Self::name_of(index)),
         }
+    }
+
+    /// Returns the name of a table that is cleared away with the shadows.
+    pub(crate) fn name_of(index: usize) -> String {
+        format!("{SHADOW}{index}")
     }
 
     pub(crate) fn target(&self) -> ImportTarget {

@@ -1,6 +1,6 @@
 //! Deployments that fail and go back by themselves.
 
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -176,7 +176,12 @@ pub(crate) fn an_interrupted_deployment_goes_back(backend: Backend) {
 pub(crate) fn a_deployment_whose_terminal_goes_away_goes_back(backend: Backend) {
     let sandbox = hanging(backend);
     let before = sandbox.contents();
-    let mut child = sandbox.spawn(&["deploy", "dev", "-y", "-v"]);
+    // Whoever runs the tests may do so with `nohup` himself.
+    let mut child = started_by(
+        &["env", "--default-signal=HUP"],
+        &sandbox,
+        &["deploy", "dev", "-y", "-v"],
+    );
     wait_until_asked(&sandbox);
     drop((child.stdout.take(), child.stderr.take()));
     sandbox.write("well", "");
@@ -196,23 +201,32 @@ pub(crate) fn a_deployment_whose_terminal_goes_away_goes_back(backend: Backend) 
     stop(&sandbox);
 }
 
+/// Starts walkback by another program.
+fn started_by(program: &[&str], sandbox: &Sandbox, arguments: &[&str]) -> Child {
+    let direct = sandbox.command(arguments);
+    let mut command = Command::new(program[0]);
+    command.args(&program[1..]);
+    command.arg(direct.get_program()).args(direct.get_args());
+    command.current_dir(sandbox.path("")).stdin(Stdio::null());
+    for (name, value) in direct.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts")
+}
+
 /// Who starts it with `nohup` wants it to outlive the terminal.
 pub(crate) fn under_nohup_a_deployment_goes_on(backend: Backend) {
     let check = "health_check = { command = \"touch asking; test -f well || exit 1\", retries = 100, interval = \"100ms\" }";
     let sandbox = project(backend, &format!("{SERVICES}\n{check}"));
     pending(&sandbox);
-    let direct = sandbox.command(&["deploy", "dev", "-y"]);
-    let mut nohup = std::process::Command::new("nohup");
-    nohup.arg(direct.get_program()).args(direct.get_args());
-    nohup.current_dir(sandbox.path("")).stdin(Stdio::null());
-    for (name, _) in direct.get_envs() {
-        nohup.env_remove(name);
-    }
-    let child = nohup
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
+    let child = started_by(&["nohup"], &sandbox, &["deploy", "dev", "-y"]);
     wait_until_asked(&sandbox);
     kill_process(Pid::from_child(&child), Signal::HUP).expect("it is there");
     std::thread::sleep(Duration::from_millis(300));

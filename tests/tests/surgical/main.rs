@@ -11,19 +11,17 @@ use std::process::ExitCode;
 use definitions::{
     a_conflict_with_a_new_definition_is_decided_as_asked, a_row_that_has_no_place_is_told_and_not_lost,
     killed_at_any_step_definitions_are_as_before_or_as_after, names_and_keys_of_any_kind_are_merged,
-    nothing_is_counted_as_written_that_was_not, numbers_go_on_where_they_are,
-    random_writes_outlive_definitions, several_migrations_go_back_one_after_the_other,
-    values_of_another_type_fit_or_are_told, what_has_another_name_goes_back_from_the_point,
+    no_write_is_lost_while_it_goes_back, nothing_is_counted_as_written_that_was_not,
+    numbers_go_on_where_they_are, random_writes_outlive_definitions,
+    several_migrations_go_back_one_after_the_other, values_of_another_type_fit_or_are_told,
+    values_of_another_type_fit_or_are_told_on_mysql, what_has_another_name_goes_back_from_the_point,
     what_rows_refer_to_is_there, what_was_written_since_stays_whatever_the_migration_did,
 };
 use partial::only_rows_that_were_added_go_where_that_is_asked_for;
 use points::the_point_before_a_migration_says_which_are_walked_back;
 use random::random_writes_are_never_lost;
 use rows::*;
-use walkback_tests::{Backend, ONE_OF_EACH, POSTGRES, journeys};
-
-/// Those where definitions are part of a transaction; what differs between two versions of one is seen apart.
-const ONE_OF_EACH_TRANSACTIONAL: &[Backend] = &[Backend::Sqlite, Backend::Postgres];
+use walkback_tests::{MYSQL, ONE_OF_EACH, POSTGRES, SERVERS, journeys};
 
 fn main() -> ExitCode {
     walkback_tests::main(
@@ -45,8 +43,6 @@ fn main() -> ExitCode {
                 killed_at_any_step_it_is_as_before_or_as_after,
                 only_rows_that_were_added_go_where_that_is_asked_for,
                 the_point_before_a_migration_says_which_are_walked_back,
-            ],
-            ONE_OF_EACH_TRANSACTIONAL => [
                 what_was_written_since_stays_whatever_the_migration_did,
                 nothing_is_counted_as_written_that_was_not,
                 what_rows_refer_to_is_there,
@@ -59,7 +55,9 @@ fn main() -> ExitCode {
                 random_writes_outlive_definitions,
                 killed_at_any_step_definitions_are_as_before_or_as_after,
             ],
+            SERVERS => [no_write_is_lost_while_it_goes_back],
             POSTGRES => [values_of_another_type_fit_or_are_told],
+            MYSQL => [values_of_another_type_fit_or_are_told_on_mysql],
         },
     )
 }

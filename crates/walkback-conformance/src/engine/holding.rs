@@ -1,14 +1,15 @@
 //! Waiting for others, and keeping others from writing.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use walkback_core::engine::Begin;
+use walkback_core::engine::{Begin, Swap};
 use walkback_core::grants::{Account, Grant, GrantKeeping, GrantScope, Obstacles, Right};
 use walkback_core::statement::Action;
-use walkback_core::{ErrorKind, Result};
+use walkback_core::{Error, ErrorKind, Result, Session};
 
 use super::EngineFixture;
-use super::support::{count, cx, named, refused, run};
+use super::support::{count, cx, named, refused, rows, run};
 
 /// How long the checks wait for a lock they will not get.
 const SHORT: Duration = Duration::from_millis(1100);
@@ -59,6 +60,81 @@ pub(super) async fn held_tables_are_written_by_nobody_else_where_that_is_claimed
     one.commit(&cx()).await?;
     run(&mut *other, "UPDATE t SET note = 'mine' WHERE id = 2").await?;
     Ok(())
+}
+
+pub(super) async fn no_write_gets_between_a_hold_and_its_swap_where_that_is_claimed(
+    fixture: EngineFixture,
+) -> Result<()> {
+    let mut session = fixture.with_table(1).await?;
+    if !session.capability().holds_until_swap {
+        let held = session.hold_until_swap(&cx(), &[named("t")]).await;
+        let error = refused(held, "holding tables, which is not claimed");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        return Ok(());
+    }
+    let tables = ["t", "b", "a", "Z"];
+    for table in &tables[1..] {
+        run(&mut *session, &fixture.create_table(table)).await?;
+        fixture.fill(&mut *session, table, 1).await?;
+    }
+    let is_over = AtomicBool::new(false);
+    let writers = tables.map(|table| write_until(&fixture, table, &is_over));
+    let exchange = async {
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            exchange_held(&mut *session, &tables).await?;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        // One that was not exchanged after all can be written to again.
+        session.hold_until_swap(&cx(), &[named("t")]).await?;
+        session.let_go(&cx()).await?;
+        run(&mut *session, "UPDATE t SET id = id + 1").await?;
+        is_over.store(true, Ordering::SeqCst);
+        Ok::<(), Error>(())
+    };
+    let (written, exchanged) = tokio::join!(futures::future::join_all(writers), exchange);
+    exchanged?;
+    for (table, written) in tables.iter().zip(written) {
+        let there = rows(&mut *session, &format!("SELECT id FROM {table}")).await?;
+        let own = i64::from(*table == "t");
+        assert_eq!(
+            there[0][0].as_i64(),
+            Some(1 + own + written?),
+            "a write to `{table}` was lost"
+        );
+    }
+    Ok(())
+}
+
+/// Adds one to the only row of a table, again and again; returns how often.
+async fn write_until(fixture: &EngineFixture, table: &str, is_over: &AtomicBool) -> Result<i64> {
+    let mut session = fixture.writer().await?;
+    let mut written = 0;
+    while !is_over.load(Ordering::SeqCst) {
+        run(&mut *session, &format!("UPDATE {table} SET id = id + 1")).await?;
+        written += 1;
+    }
+    Ok(written)
+}
+
+/// Puts tables with the same rows in the place of these, while others write to them.
+async fn exchange_held(session: &mut dyn Session, tables: &[&str]) -> Result<()> {
+    let held: Vec<_> = tables.iter().map(|table| named(table)).collect();
+    session.hold_until_swap(&cx(), &held).await?;
+    let schema = session.schema(&cx()).await?;
+    let mut swap = Swap {
+        drop_tables: held,
+        ..Swap::default()
+    };
+    for (index, table) in tables.iter().enumerate() {
+        let (live, shadow) = (named(table), named(&format!("_walkback_shadow_{index}")));
+        let definition = schema.table(&live).expect("it is there");
+        session.create_shadow(&cx(), definition, &shadow).await?;
+        let fill = format!("INSERT INTO {} SELECT * FROM {table}", shadow.name);
+        run(session, &fill).await?;
+        swap.shadows.push((shadow, live));
+    }
+    session.swap(&cx(), &swap).await
 }
 
 pub(super) async fn an_owner_lacks_no_right(fixture: EngineFixture) -> Result<()> {

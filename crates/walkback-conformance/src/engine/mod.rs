@@ -154,6 +154,7 @@ pub static CHECKS: &[Check<EngineFixture>] = crate::checks![
     witnessing::what_another_transaction_changes_is_copied_before_it_ends,
     holding::a_statement_waits_for_a_lock_only_so_long,
     holding::held_tables_are_written_by_nobody_else_where_that_is_claimed,
+    holding::no_write_gets_between_a_hold_and_its_swap_where_that_is_claimed,
     holding::an_owner_lacks_no_right,
     holding::rights_are_read_and_can_be_given_again,
     holding::a_database_that_is_read_only_keeps_applications_from_writing,

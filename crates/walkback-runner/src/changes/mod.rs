@@ -9,6 +9,7 @@ mod conflicts;
 mod extent;
 mod keep;
 mod merge;
+mod mode;
 mod questions;
 mod rescue;
 mod sift;

@@ -48,6 +48,41 @@ pub(super) fn same(kind: DialectKind, data_type: &str, one: &str, other: &str) -
     }
 }
 
+/// Returns a statement that sets cells of one table, `table` as `row`, by what others hold that it is joined with.
+pub(super) fn update(
+    dialect: &dyn Dialect,
+    (table, row): (&str, &str),
+    sets: &[(String, String)],
+    from: &str,
+    condition: &str,
+) -> String {
+    let is_mysql = dialect.kind() == DialectKind::Mysql;
+    let prefix = if is_mysql {
+        format!("{row}.")
+    } else {
+        String::new()
+    };
+    let sets: Vec<_> = sets
+        .iter()
+        .map(|(name, value)| format!("{prefix}{name} = {value}"))
+        .collect();
+    let sets = sets.join(", ");
+    if is_mysql {
+        format!("UPDATE {table} AS {row}, {from} SET {sets} WHERE {condition}")
+    } else {
+        format!("UPDATE {table} AS {row} SET {sets} FROM {from} WHERE {condition}")
+    }
+}
+
+/// Returns what stands before the `FROM` of a statement that deletes rows of a table with another name.
+pub(super) fn deleted(dialect: &dyn Dialect, row: &str) -> String {
+    if dialect.kind() == DialectKind::Mysql {
+        format!(" {row}")
+    } else {
+        String::new()
+    }
+}
+
 /// The changed rows of another table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Others<'a> {

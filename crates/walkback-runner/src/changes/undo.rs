@@ -83,6 +83,7 @@ impl Execution<'_> {
         } else {
             Begin::Write
         };
+        let values = self.take_as_they_are(cx).await?;
         self.session.begin(cx, mode).await?;
         let outcome = async {
             if is_transactional {
@@ -110,6 +111,7 @@ impl Execution<'_> {
             Err(error) => (Vec::new(), Err(explained(error))),
         };
         let outcome = self.end_transaction(cx, outcome).await;
+        self.take_as_before(cx, values).await?;
         if !is_transactional {
             self.clear_shadows(&cx.shielded()).await.ok();
         }

@@ -75,17 +75,10 @@ impl Execution<'_> {
                 // Nobody has written meanwhile.
                 self.held = None;
                 let kept = Box::pin(self.keep_witnessed(cx, step, &witnessed, &outcome.after)).await;
-                after = match kept {
-                    // The migration is done, and the point before it is there.
-                    Err(error) if error.kind() != ErrorKind::Interrupted => {
-                        self.report
-                            .warnings
-                            .push(format!("{error}; `{}` goes back from its point only", step.name));
-                        None
-                    }
-                    kept => kept?,
-                };
+                after = self.or_from_its_point(step, kept)?;
                 self.told = Some(witnessed.touched);
+            } else if step.statements.iter().all(|one| one.external.is_none()) {
+                after = Box::pin(self.keep_left(cx, step, &outcome)).await?;
             }
             let recorded = self.record_applied(cx, step, (point, after), outcome).await;
             self.told = None;

@@ -4,15 +4,54 @@ use std::collections::BTreeMap;
 
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::statement::{Action, Severity};
-use walkback_core::{Cx, Result, TableName};
+use walkback_core::{Cx, ErrorKind, Result, TableName};
+use walkback_vault::Manifest;
 
-use super::Execution;
+use super::{Execution, Outcome};
 use crate::derive::changes_rows;
 use crate::journal::TableThen;
 use crate::plan::PlannedStep;
 use crate::reach::Reach;
 
 impl Execution<'_> {
+    /// Makes a point of the tables as a script outside a transaction has left them, so that what is written from now on can be
+    /// told from what it did. What was written while it ran to tables in whose rows it changes something is in there too.
+    pub(super) async fn keep_left(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        outcome: &Outcome,
+    ) -> Result<Option<Manifest>> {
+        let Some(held) = self.held.clone() else {
+            return Ok(None);
+        };
+        if self.session.capability().holds_tables {
+            let tables = held.tables.iter().map(|entry| entry.table.clone());
+            let there: Vec<_> = tables
+                .filter(|name| outcome.after.table(name).is_some())
+                .collect();
+            self.session.hold_tables(cx, &there).await?;
+        }
+        let kept = self.keep_changes(cx, step, Some(&held), outcome).await;
+        self.or_from_its_point(step, kept)
+    }
+
+    /// Goes on where a migration that is done cannot be kept as it left its tables: the point before it is there.
+    pub(super) fn or_from_its_point(
+        &mut self,
+        step: &PlannedStep,
+        kept: Result<Option<Manifest>>,
+    ) -> Result<Option<Manifest>> {
+        match kept {
+            Err(error) if error.kind() != ErrorKind::Interrupted => {
+                let warning = format!("{error}; `{}` goes back from its point only", step.name);
+                self.report.warnings.push(warning);
+                Ok(None)
+            }
+            kept => kept,
+        }
+    }
+
     /// Returns the tables in whose rows the script changes nothing, and that are not as its point holds them all the same,
     /// as they are there: a rollback from the point takes away what was written meanwhile, and has to say so.
     ///

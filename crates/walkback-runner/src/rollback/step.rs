@@ -162,7 +162,7 @@ impl Planning<'_> {
                 "the tables as `{}` left them were not kept",
                 stored.name()
             ))
-            .hint("that is done where a migration is one transaction, its tables have primary keys, none of them or their columns got another name, and there is a vault")
+            .hint("that is done where each of its statements can be read, its tables have primary keys, none of them or their columns got another name, and there is a vault")
             .hint("`walkback rollback --type full` restores its tables from the point, and shows first what that loses"));
         };
         let about = format!("migration `{}`", stored.name());
@@ -172,12 +172,18 @@ impl Planning<'_> {
             manifests.push(manifest.map_err(|error| self.gone(error, point, &about))?);
         }
         if !stored.delta.is_of_rows_only() {
+            if !self.merges() {
+                return Err(Error::unsupported(
+                    "taking back definitions and keeping what was written since",
+                    &self.session.capability().product,
+                ));
+            }
             return self.by_merging(stored, &manifests[0], &manifests[1]).await;
         }
         let changed = match Changed::all(&manifests[0], &manifests[1], &self.schema) {
             Ok(changed) => changed,
             // In tables that are made anew no trigger fires.
-            Err(error) if self.session.capability().transactional_ddl => {
+            Err(error) if self.merges() => {
                 let merged = self.by_merging(stored, &manifests[0], &manifests[1]).await;
                 return merged.map_err(|_| error);
             }
@@ -198,6 +204,12 @@ impl Planning<'_> {
             restore: None,
             loss: Vec::new(),
         })
+    }
+
+    /// Returns whether what was written since can be written into tables that are made anew, with nobody writing meanwhile.
+    fn merges(&self) -> bool {
+        let capability = self.session.capability();
+        capability.transactional_ddl || capability.holds_until_swap
     }
 
     /// Returns the points before a migration and after it, of its tables or of the rows that it changed.
@@ -242,8 +254,8 @@ impl Planning<'_> {
     ) -> Result<RollbackStep> {
         let now = self.projected(after);
         let exchange = Exchange::undoing(&stored.delta, stored.touched.as_deref(), before, &now)?;
-        let merged = Merged::all(before, after, &exchange, &now)?;
         let left = self.after(&stored.id).await?;
+        let merged = Merged::all((before, after), &left, &exchange, &now)?;
         let mut restore = self.restore_plan(before, &exchange, left).await?;
         restore.applied_after.retain(|id| *id != stored.id);
         let mut loss = std::mem::take(&mut restore.loss);

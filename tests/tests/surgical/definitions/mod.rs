@@ -2,6 +2,8 @@
 
 mod model;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 pub(crate) use model::random_writes_outlive_definitions;
 use serde_json::Value;
 use walkback_tests::{Backend, Sandbox};
@@ -16,7 +18,9 @@ const SHOP: &str = "CREATE TABLE customers (id INTEGER NOT NULL PRIMARY KEY, nam
 
 /// A column more and filled, a table split in two, a column with data dropped, rows deleted, a type changed, a trigger.
 fn split(backend: Backend) -> String {
-    let other_type = if backend == Backend::Sqlite {
+    let other_type = if backend.is_mysql() {
+        "ALTER TABLE orders MODIFY total varchar(20);"
+    } else if backend == Backend::Sqlite {
         "CREATE TABLE orders_new (id INTEGER NOT NULL PRIMARY KEY, customer INTEGER NOT NULL REFERENCES customers (id), total TEXT);\n\
          INSERT INTO orders_new SELECT id, customer, total FROM orders;\nDROP TABLE orders;\nALTER TABLE orders_new RENAME TO orders;"
     } else {
@@ -39,6 +43,8 @@ fn split(backend: Backend) -> String {
 fn rows(sandbox: &Sandbox, table: &str, columns: &str) -> String {
     let text = if sandbox.backend() == Backend::Sqlite {
         format!("SELECT group_concat(concat_ws('|', {columns}), ' ' ORDER BY id) FROM {table}")
+    } else if sandbox.backend().is_mysql() {
+        format!("SELECT group_concat(concat_ws('|', {columns}) ORDER BY id SEPARATOR ' ') FROM {table}")
     } else {
         format!("SELECT string_agg(concat_ws('|', {columns}), ' ' ORDER BY id) FROM {table}")
     };
@@ -263,7 +269,9 @@ pub(crate) fn a_conflict_with_a_new_definition_is_decided_as_asked(backend: Back
 }
 
 pub(crate) fn numbers_go_on_where_they_are(backend: Backend) {
-    let begin = if backend == Backend::Sqlite {
+    let begin = if backend.is_mysql() {
+        "CREATE TABLE s (id INTEGER PRIMARY KEY AUTO_INCREMENT, a VARCHAR(10), b VARCHAR(10));\nCREATE TABLE i (id BIGINT UNSIGNED NOT NULL PRIMARY KEY AUTO_INCREMENT, a VARCHAR(10), b VARCHAR(10));"
+    } else if backend == Backend::Sqlite {
         "CREATE TABLE s (id INTEGER PRIMARY KEY AUTOINCREMENT, a VARCHAR(10), b VARCHAR(10));\nCREATE TABLE i (id INTEGER PRIMARY KEY AUTOINCREMENT, a VARCHAR(10), b VARCHAR(10));"
     } else {
         "CREATE TABLE s (id SERIAL PRIMARY KEY, a VARCHAR(10), b VARCHAR(10));\nCREATE TABLE i (id INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a VARCHAR(10), b VARCHAR(10));"
@@ -375,6 +383,88 @@ pub(crate) fn values_of_another_type_fit_or_are_told(backend: Backend) {
     sandbox.assert_contents(&now, "after a rollback of the rollback");
 }
 
+pub(crate) fn values_of_another_type_fit_or_are_told_on_mysql(backend: Backend) {
+    let begin = "CREATE TABLE v (id INTEGER NOT NULL PRIMARY KEY, n INTEGER NOT NULL, short VARCHAR(3), d DATE, mood ENUM('sad', 'ok'), \
+        half DECIMAL(6,2), big SMALLINT, latin VARCHAR(20) CHARACTER SET latin1);\n\
+        INSERT INTO v VALUES (1, 1, 'abc', '2026-01-01', 'sad', 1.5, 7, 'é'), (2, 2, 'abc', '2026-01-01', 'sad', 1.5, 7, 'é'), \
+        (3, 3, 'abc', '2026-01-01', 'sad', 1.5, 7, 'é'), (4, 4, 'abc', '2026-01-01', 'sad', 1.5, 7, 'é'), (5, 5, 'abc', '2026-01-01', 'sad', 1.5, 7, 'é');";
+    let change = "ALTER TABLE v MODIFY n VARCHAR(20), MODIFY short TEXT, MODIFY d DATETIME, MODIFY mood VARCHAR(20), MODIFY half DOUBLE, \
+        MODIFY big BIGINT, MODIFY latin TEXT CHARACTER SET utf8mb4, MODIFY id BIGINT NOT NULL;\nDELETE FROM v WHERE id = 5;\n\
+        UPDATE v SET big = 9 WHERE id IN (1, 4);";
+    let sandbox = project(backend, begin, change);
+    for (id, values) in [
+        (
+            1,
+            "n = '12', short = 'xyz', d = '2026-02-02', mood = 'ok', half = 2.25, big = 8, latin = 'ü'",
+        ),
+        (
+            2,
+            "n = 'many', short = 'long', d = '2026-02-02 10:00', mood = 'glad', half = 2.125, big = 70000, latin = '😀'",
+        ),
+        (
+            3,
+            "n = NULL, short = NULL, d = NULL, mood = NULL, half = NULL, big = NULL, latin = NULL",
+        ),
+    ] {
+        sandbox.sql(&format!("UPDATE v SET {values} WHERE id = {id}"));
+    }
+    sandbox.sql("INSERT INTO v VALUES (6, '6', 'six', NULL, 'ok', 6, 6, NULL), (7, 'seven', 'six', NULL, 'ok', 6, 6, NULL)");
+    let now = sandbox.contents();
+    let changes = walk_back_with_loss(&sandbox, &[]);
+    let unfit = "changed since to what the column could not hold before";
+    let mut expected: Vec<_> = ["n", "short", "d", "mood", "half", "big", "latin"]
+        .map(|column| format!("v id = 2 {column}: {unfit}"))
+        .to_vec();
+    expected.push("v id = 1 big: changed since".to_owned());
+    expected.push(format!("v id = 3 n: {unfit}"));
+    expected.push("v id = 7 -: written since, and the table could not hold it before".to_owned());
+    expected.sort();
+    assert_eq!(conflicts(&changes), expected);
+    assert_eq!(
+        rows(&sandbox, "v", "id, n, short, d, mood, half, big, latin"),
+        "1|12|xyz|2026-02-02|ok|2.25|8|ü 2|2|abc|2026-01-01|sad|1.50|7|é 3|3 4|4|abc|2026-01-01|sad|1.50|7|é \
+         5|5|abc|2026-01-01|sad|1.50|7|é 6|6|six|ok|6.00|6"
+    );
+    sandbox.ok(&["rollback", "-y"]);
+    sandbox.assert_contents(&now, "after a rollback of the rollback");
+}
+
+/// Several tables that refer to each other go back while applications write to all of them, all the time.
+pub(crate) fn no_write_is_lost_while_it_goes_back(backend: Backend) {
+    let begin = "CREATE TABLE a (id INTEGER NOT NULL PRIMARY KEY, n INTEGER NOT NULL, old INTEGER);\n\
+        CREATE TABLE b (id INTEGER NOT NULL PRIMARY KEY, a INTEGER NOT NULL REFERENCES a (id), n INTEGER NOT NULL, old INTEGER);\n\
+        CREATE TABLE z (id INTEGER NOT NULL PRIMARY KEY, n INTEGER NOT NULL, old INTEGER);\n\
+        INSERT INTO a VALUES (1, 0, 5);\nINSERT INTO b VALUES (1, 1, 0, 6);\nINSERT INTO z VALUES (1, 0, 7);";
+    let change =
+        "ALTER TABLE a DROP COLUMN old;\nALTER TABLE b DROP COLUMN old;\nALTER TABLE z DROP COLUMN old;";
+    let sandbox = project(backend, begin, change);
+    let is_over = AtomicBool::new(false);
+    let written = std::thread::scope(|threads| {
+        let writers = ["a", "b", "z"].map(|table| {
+            let (sandbox, is_over) = (&sandbox, &is_over);
+            threads.spawn(move || {
+                let mut session = sandbox.session();
+                let mut written = 0;
+                while !is_over.load(Ordering::SeqCst) {
+                    // The server may choose the writer where two wait for each other: it has not written then.
+                    written += i64::from(session.try_sql(&format!("UPDATE {table} SET n = n + 1")).is_ok());
+                }
+                written
+            })
+        });
+        let changes = walk_back_with_loss(&sandbox, &["--type", "surgical"]);
+        is_over.store(true, Ordering::SeqCst);
+        assert_eq!(conflicts(&changes), [""; 0]);
+        writers.map(|writer| writer.join().expect("it ends"))
+    });
+    for ((table, old), written) in [("a", 5), ("b", 6), ("z", 7)].iter().zip(written) {
+        assert!(written > 0, "nobody wrote to `{table}`");
+        let is = sandbox.value(&format!("SELECT concat(n, '/', old) FROM {table}"));
+        assert_eq!(is, format!("{written}/{old}"), "a write to `{table}` was lost");
+    }
+    sandbox.assert_sound();
+}
+
 pub(crate) fn names_and_keys_of_any_kind_are_merged(backend: Backend) {
     let quoted = |name: &str| backend.quoted(name);
     let (table, first, second, cell, more) = (
@@ -384,8 +474,14 @@ pub(crate) fn names_and_keys_of_any_kind_are_merged(backend: Backend) {
         quoted("va\"lue"),
         quoted("_walkback_h'ere"),
     );
+    // Where upper and lower case are not told apart otherwise, nor blanks at the end.
+    let exact = match backend {
+        Backend::Mysql => " COLLATE utf8mb4_0900_bin",
+        Backend::Mariadb => " COLLATE utf8mb4_nopad_bin",
+        _ => "",
+    };
     let begin = format!(
-        "CREATE TABLE {table} ({cell} VARCHAR(20), {first} VARCHAR(20) NOT NULL, {second} INTEGER NOT NULL, {more} VARCHAR(20) DEFAULT 'it''s', \
+        "CREATE TABLE {table} ({cell} VARCHAR(20), {first} VARCHAR(20){exact} NOT NULL, {second} INTEGER NOT NULL, {more} VARCHAR(20) DEFAULT 'it''s', \
          PRIMARY KEY ({second}, {first}));\n\
          INSERT INTO {table} VALUES ('old', 'a', 1, 'x'), ('old', 'A', 1, 'x'), ('old', 'a ', 1, 'x'), ('old', 'b', 2, 'x');"
     );

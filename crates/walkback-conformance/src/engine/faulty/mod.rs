@@ -378,6 +378,10 @@ pub const WITHOUT_FAULT: &[(&str, &str)] = &[
         "where a write transaction excludes all others there is nothing to leave out",
     ),
     (
+        "no_write_gets_between_a_hold_and_its_swap_where_that_is_claimed",
+        "where definitions are part of a transaction there is nothing to hold outside of one",
+    ),
+    (
         "an_owner_lacks_no_right",
         "an engine whose rights are those of a file has none to invent",
     ),

@@ -313,6 +313,14 @@ impl Session for FaultySession {
         self.inner().hold_tables(cx, tables).await
     }
 
+    async fn hold_until_swap(&mut self, cx: &Cx, tables: &[TableName]) -> Result<()> {
+        self.inner().hold_until_swap(cx, tables).await
+    }
+
+    async fn let_go(&mut self, cx: &Cx) -> Result<()> {
+        self.inner().let_go(cx).await
+    }
+
     async fn missing_rights(&mut self, cx: &Cx, actions: &[Action]) -> Result<Vec<String>> {
         self.inner().missing_rights(cx, actions).await
     }

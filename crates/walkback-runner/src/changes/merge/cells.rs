@@ -4,6 +4,7 @@ use walkback_core::catalog::Column;
 use walkback_core::{Dialect, DialectKind};
 
 use super::Merged;
+use super::convert::Converted;
 use crate::changes::sql::same;
 
 /// A column that the table has now, had when the migration was done, and will have again.
@@ -12,6 +13,8 @@ pub(in crate::changes) struct Cell<'a> {
     pub(in crate::changes) then: &'a Column,
     pub(in crate::changes) now: &'a Column,
     pub(in crate::changes) is_key: bool,
+    /// Where the values of another type are, converted; MySQL's only.
+    pub(in crate::changes) converted: Option<&'a Converted>,
 }
 
 impl<'a> Cell<'a> {
@@ -28,6 +31,7 @@ impl<'a> Cell<'a> {
                 then,
                 now: find(&merged.now.columns, &then.name)?,
                 is_key: merged.then.primary_key.contains(&then.name),
+                converted: None,
             })
         })
         .collect()
@@ -37,7 +41,7 @@ impl<'a> Cell<'a> {
         dialect.quote_identifier(&self.then.name)
     }
 
-    fn has_another_type(&self) -> bool {
+    pub(super) fn has_another_type(&self) -> bool {
         !self.then.data_type.eq_ignore_ascii_case(&self.now.data_type)
     }
 
@@ -63,7 +67,10 @@ impl<'a> Cell<'a> {
                 let converted = self.function(dialect, "as");
                 format!("{converted}({then}.{name}::text) IS NOT DISTINCT FROM {now}.{name}::text")
             }
-            DialectKind::Mysql => format!("CAST({then}.{name} AS CHAR) <=> CAST({now}.{name} AS CHAR)"),
+            DialectKind::Mysql => match self.converted {
+                Some(converted) => converted.alike(dialect, self, (then, now)),
+                None => format!("CAST({then}.{name} AS CHAR) <=> CAST({now}.{name} AS CHAR)"),
+            },
         }
     }
 
@@ -87,6 +94,10 @@ impl<'a> Cell<'a> {
         if self.is_converted(dialect) {
             let fits = self.function(dialect, "fits");
             conditions.push(format!("({row}.{name} IS NULL OR {fits}({row}.{name}::text))"));
+        }
+        if let Some(converted) = self.converted.filter(|_| self.has_another_type()) {
+            let fits = converted.fits(dialect, self, row);
+            conditions.push(format!("({row}.{name} IS NULL OR {fits})"));
         }
         (!conditions.is_empty()).then(|| format!("({})", conditions.join(" AND ")))
     }

@@ -5,17 +5,21 @@
 //! left it, and as it is now. What differs between the last two was written since, and stays.
 
 pub(super) mod cells;
+mod convert;
 mod references;
 mod run;
 mod sql;
 
 pub(crate) use run::Merging;
 
+use std::collections::BTreeMap;
+
 use walkback_core::catalog::{Schema, Table};
-use walkback_core::{Result, TableName};
+use walkback_core::{DialectKind, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
 
 use super::no_way;
+use crate::journal::TableThen;
 use crate::restore::Exchange;
 
 /// A table that comes back, and into which is written what was written since.
@@ -27,8 +31,11 @@ pub(crate) struct Merged {
     pub(crate) left: Table,
     /// As it is now.
     pub(crate) now: Table,
-    /// What the point behind the migration holds of it.
+    /// What its point holds of it as it was left.
     pub(crate) after: TableEntry,
+    /// Whether the migration changed nothing in its rows: what was written to it since is what differs from the point
+    /// before the migration, also what was written while it ran.
+    pub(crate) is_unchanged: bool,
 }
 
 impl Merged {
@@ -37,8 +44,8 @@ impl Merged {
     /// # Errors
     /// Says why rows of a table cannot be told apart, or what it has become nobody knows.
     pub(crate) fn all(
-        before: &Manifest,
-        after: &Manifest,
+        (before, after): (&Manifest, &Manifest),
+        written: &BTreeMap<String, TableThen>,
         exchange: &Exchange,
         now: &Schema,
     ) -> Result<Vec<Self>> {
@@ -55,14 +62,24 @@ impl Merged {
             };
             let known = before.schema.table(name).zip(after.schema.table(name));
             let (then, left) = known.ok_or_else(|| no_way(name, "its point does not say what it was"))?;
-            if let Some(why) = why_not(then, left, live, now) {
+            let is_mysql = before.database.dialect == DialectKind::Mysql;
+            let why_not = why_not(then, left, live, now).or_else(|| {
+                let is_another = is_mysql && has_another_key(then, live);
+                is_another.then_some("its primary key has another type")
+            });
+            if let Some(why) = why_not {
                 return Err(no_way(name, why));
             }
+            let is_unchanged = written.get(&name.to_string()).is_some_and(|then| {
+                then.columns == entry.columns && Some(&then.print) == entry.fingerprint.as_ref()
+            });
+            let (left, kept) = if is_unchanged { (then, entry) } else { (left, kept) };
             all.push(Self {
                 then: then.clone(),
                 left: left.clone(),
                 now: live.clone(),
                 after: kept.clone(),
+                is_unchanged,
             });
         }
         Ok(all)
@@ -98,6 +115,19 @@ fn why_not(then: &Table, left: &Table, live: &Table, now: &Schema) -> Option<&'s
         return Some("it is a partition or has some");
     }
     None
+}
+
+/// Returns whether columns of the key have another type, of which values that differ may be equal to the server.
+fn has_another_key(then: &Table, live: &Table) -> bool {
+    let of_type = |table: &Table, name: &String| {
+        let column = table.columns.iter().find(|column| column.name == *name);
+        column.map(|column| column.data_type.to_ascii_lowercase())
+    };
+    let is_integer = |of_type: &String| of_type.contains("int") && !of_type.contains("point");
+    then.primary_key.iter().any(|name| {
+        let (was, is) = (of_type(then, name), of_type(live, name));
+        was != is && !(was.as_ref().is_some_and(is_integer) && is.as_ref().is_some_and(is_integer))
+    })
 }
 
 /// Returns the names of the tables that are exchanged, and of the live ones that go.

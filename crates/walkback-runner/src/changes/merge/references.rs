@@ -3,12 +3,14 @@
 
 use walkback_core::TableName;
 use walkback_core::catalog::{ForeignKey, Schema, Table};
-use walkback_core::{Cx, Dialect, Result, Session};
+use walkback_core::{Cx, Dialect, DialectKind, Result, Session};
 
 use super::Merged;
+use super::cells::Cell;
 use super::sql::MergeSql;
 use crate::changes::TableChanges;
 use crate::changes::asking::{Asking, Question};
+use crate::changes::sql::{deleted, update};
 use crate::load::Shadow;
 
 /// All that is exchanged, with what else is there.
@@ -115,6 +117,13 @@ impl References<'_> {
         debug_assert!(shadow.table.foreign_keys.contains(key), "a key of another table");
         let (place, parent) = self.place(&key.references)?;
         let pairs = self.pairs(key, parent, (row, "p"));
+        let place = if self.dialect.kind() == DialectKind::Mysql {
+            // It changes no table that it reads, unless what it reads is put together first.
+            let theirs: Vec<_> = pairs.iter().map(|(_, their)| their.as_str()).collect();
+            format!("(SELECT DISTINCT {} FROM {place} AS p)", theirs.join(", "))
+        } else {
+            place
+        };
         let present: Vec<_> = pairs
             .iter()
             .map(|(own, _)| format!("{own} IS NOT NULL"))
@@ -163,7 +172,14 @@ impl References<'_> {
         }
         let differ: Vec<_> = cells
             .iter()
-            .map(|cell| cell.alike(self.dialect, "c", "n"))
+            .map(|cell| {
+                // What was converted before is of rows that may have changed since.
+                let as_it_is = Cell {
+                    converted: None,
+                    ..**cell
+                };
+                as_it_is.alike(self.dialect, "c", "n")
+            })
             .collect();
         let mut conditions = vec![
             sql.keys("c", "n"),
@@ -194,12 +210,10 @@ impl References<'_> {
         .await?;
         let sets: Vec<_> = cells
             .iter()
-            .map(|cell| format!("{} = {}", cell.name(self.dialect), cell.value(self.dialect, "n")))
+            .map(|cell| (cell.name(self.dialect), cell.value(self.dialect, "n")))
             .collect();
-        let update = format!(
-            "UPDATE {shadow} AS c SET {} FROM {live} AS n WHERE {conditions}",
-            sets.join(", ")
-        );
+        let from = format!("{} AS n", sql.read());
+        let update = update(self.dialect, (&shadow, "c"), &sets, &from, &conditions);
         session.execute(cx, &update, &[]).await
     }
 
@@ -289,7 +303,8 @@ impl References<'_> {
             rest: rest.to_owned(),
         };
         self.ask(cx, session, (key, &question, what), found).await?;
-        session.execute(cx, &format!("DELETE {rest}"), &[]).await
+        let delete = format!("DELETE{} {rest}", deleted(self.dialect, "c"));
+        session.execute(cx, &delete, &[]).await
     }
 
     /// Takes rows away that came back and refer to what was deleted since.

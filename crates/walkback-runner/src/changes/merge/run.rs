@@ -2,9 +2,11 @@
 
 use walkback_core::catalog::Schema;
 use walkback_core::name::ObjectKind;
-use walkback_core::{Cx, Result};
+use walkback_core::{Cx, DialectKind, Result};
 use walkback_vault::Manifest;
 
+use super::cells::Cell;
+use super::convert::Converted;
 use super::references::{self, References};
 use super::sql::MergeSql;
 use super::{Merged, held};
@@ -19,7 +21,8 @@ use crate::rollback::RollbackKind;
 /// What is written into the shadows of an exchange before they take their places.
 #[derive(Debug)]
 pub(crate) struct Merging<'a> {
-    after: &'a Manifest,
+    /// Before the migration, and as it left its tables.
+    points: (&'a Manifest, &'a Manifest),
     tables: Vec<Merged>,
     policy: OnConflict,
 }
@@ -44,17 +47,23 @@ impl Execution<'_> {
             let mut exchange = Exchange::undoing(&stored.delta, stored.touched.as_deref(), &before, &now)?;
             if self.session.capability().holds_tables {
                 self.session.hold_tables(cx, &held(&exchange, &now)).await?;
+            } else {
+                self.session.hold_until_swap(cx, &held(&exchange, &now)).await?;
             }
             leave_sequences(&mut exchange, &now);
+            let then = self.journal().after(cx, &stored.id).await?;
             let merging = Merging {
-                after: &after,
-                tables: Merged::all(&before, &after, &exchange, &now)?,
+                points: (&before, &after),
+                tables: Merged::all((&before, &after), &then, &exchange, &now)?,
                 policy,
             };
             self.keep_replaced(cx, &exchange, &now).await?;
+            let mode = self.take_as_they_are(cx).await?;
             let tables = self
                 .exchange_merging(cx, &before, &exchange, Some(&merging))
-                .await?;
+                .await;
+            self.take_as_before(cx, mode).await?;
+            let tables = tables?;
             self.report.warnings.extend(exchange.warnings);
             self.record_exchange(cx).await?;
             self.note_rescue(cx, &stored.id, RollbackKind::Surgical).await?;
@@ -65,6 +74,7 @@ impl Execution<'_> {
             Ok(tables) => (tables, Ok(())),
             Err(error) => (Vec::new(), Err(explained(error))),
         };
+        self.session.let_go(cx).await?;
         self.end_exchange(cx, stored.id.as_str(), outcome).await?;
         cx.step("restore.committed");
         self.note_undone(&stored.id);
@@ -86,13 +96,23 @@ impl Execution<'_> {
             let mut shadows = shadows.iter();
             shadows.find(|shadow| shadow.table.name == merged.then.name)
         };
+        let first = shadows.len() + left.iter().flatten().count();
+        let converted = self.convert(cx, merging, (shadows, first)).await?;
         let sqls: Vec<MergeSql<'_>> = merging
             .tables
             .iter()
             .zip(&left)
-            .filter_map(|(merged, left)| {
+            .zip(&converted)
+            .filter_map(|((merged, left), converted)| {
                 let left = left.as_ref().map(|left| &left.name);
-                Some(MergeSql::new(&*dialect, merged, &find(merged)?.name, left))
+                let converted = converted.as_ref();
+                Some(MergeSql::new(
+                    &*dialect,
+                    merged,
+                    &find(merged)?.name,
+                    left,
+                    converted,
+                ))
             })
             .collect();
         let mut found: Vec<_> = sqls
@@ -132,7 +152,16 @@ impl Execution<'_> {
         {
             self.session.execute(cx, &unmaking, &[]).await?;
         }
-        for left in left.iter().flatten() {
+        // The last ones first: what a kill leaves is found by numbers that leave none out.
+        for unmaking in converted
+            .iter()
+            .rev()
+            .flatten()
+            .flat_map(|one| one.unmaking(&*dialect))
+        {
+            self.session.execute(cx, &unmaking, &[]).await?;
+        }
+        for left in left.iter().rev().flatten() {
             let sql = format!("DROP TABLE {}", dialect.quote_table(&left.name));
             self.session.execute(cx, &sql, &[]).await?;
         }
@@ -144,6 +173,37 @@ impl Execution<'_> {
         }
         cx.step("changes.merged");
         Ok(found)
+    }
+
+    /// Converts the values of columns that have another type, where no expression can tell whether they fit.
+    async fn convert(
+        &mut self,
+        cx: &Cx,
+        merging: &Merging<'_>,
+        (shadows, first): (&[Shadow], usize),
+    ) -> Result<Vec<Option<Converted>>> {
+        let dialect = self.runner.dialect();
+        let mut names = (first..).map(Shadow::name_of);
+        let mut all = Vec::new();
+        for merged in &merging.tables {
+            let cells = Cell::all(merged);
+            let shadow = shadows
+                .iter()
+                .find(|shadow| shadow.table.name == merged.then.name);
+            let is_needed =
+                dialect.kind() == DialectKind::Mysql && cells.iter().any(|cell| cell.has_another_type());
+            let (Some(shadow), true) = (shadow, is_needed) else {
+                all.push(None);
+                continue;
+            };
+            let mut name = || merged.then.name.renamed(names.next().unwrap_or_default());
+            let converted = Converted::new(merged, name(), name());
+            for making in converted.making(&*dialect, (&shadow.name, &merged.now.name), &cells) {
+                self.session.execute(cx, &making, &[]).await?;
+            }
+            all.push(Some(converted));
+        }
+        Ok(all)
     }
 
     /// Loads the tables as the migration left them that were written to since.
@@ -166,7 +226,12 @@ impl Execution<'_> {
             self.session
                 .create_shadow(cx, &shadow.table, &shadow.name)
                 .await?;
-            self.load(cx, merging.after, &shadow).await?;
+            let point = if merged.is_unchanged {
+                merging.points.0
+            } else {
+                merging.points.1
+            };
+            self.load(cx, point, &shadow).await?;
             left.push(Some(shadow));
         }
         Ok(left)

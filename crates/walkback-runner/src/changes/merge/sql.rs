@@ -8,8 +8,10 @@ use walkback_core::{Dialect, DialectKind, TableName};
 
 use super::Merged;
 use super::cells::{Cell, missing};
+use super::convert::Converted;
 use crate::changes::OnConflict;
 use crate::changes::asking::Question;
+use crate::changes::sql::{deleted, update};
 
 /// What each joined row is marked with, so that one that is not there can be told from one of `NULL`s.
 const HERE: &str = "_walkback_here";
@@ -31,8 +33,10 @@ impl<'a> MergeSql<'a> {
         merged: &'a Merged,
         shadow: &'a TableName,
         left: Option<&'a TableName>,
+        converted: Option<&'a Converted>,
     ) -> Self {
-        let cells = Cell::all(merged);
+        let mut cells = Cell::all(merged);
+        cells.iter_mut().for_each(|cell| cell.converted = converted);
         let missing = missing(merged, &cells);
         Self {
             dialect,
@@ -54,6 +58,17 @@ impl<'a> MergeSql<'a> {
 
     fn live(&self) -> String {
         self.quoted(&self.merged.now.name)
+    }
+
+    /// Returns the table as it is now, to be joined with one that is updated. Otherwise MySQL asks for all that are joined as
+    /// if it would write to them, and this one is kept from being written to.
+    pub(super) fn read(&self) -> String {
+        let live = self.live();
+        if self.dialect.kind() == DialectKind::Mysql {
+            format!("(SELECT * FROM {live})")
+        } else {
+            live
+        }
     }
 
     fn left(&self) -> String {
@@ -257,8 +272,9 @@ impl<'a> MergeSql<'a> {
             OnConflict::Keep | OnConflict::Stop => String::new(),
         };
         format!(
-            "DELETE FROM {} AS s WHERE EXISTS (SELECT 1 FROM {} AS a WHERE {}{unchanged}) \
+            "DELETE{} FROM {} AS s WHERE EXISTS (SELECT 1 FROM {} AS a WHERE {}{unchanged}) \
              AND NOT EXISTS (SELECT 1 FROM {} AS n WHERE {})",
+            deleted(self.dialect, "s"),
             self.shadow(),
             self.left(),
             self.keys("a", "s"),
@@ -278,48 +294,51 @@ impl<'a> MergeSql<'a> {
             }
             takes.extend(cell.fits(self.dialect, "n"));
             let takes = format!("({})", takes.join(" AND "));
-            sets.push(format!(
-                "{name} = CASE WHEN {takes} THEN {} ELSE s.{name} END",
-                cell.value(self.dialect, "n")
+            let value = cell.value(self.dialect, "n");
+            sets.push((
+                name.clone(),
+                format!("CASE WHEN {takes} THEN {value} ELSE s.{name} END"),
             ));
             any.push(takes);
         }
         (!sets.is_empty()).then(|| {
-            format!(
-                "UPDATE {} AS s SET {} FROM {} AS a JOIN {} AS n ON {} WHERE {} AND ({})",
-                self.shadow(),
-                sets.join(", "),
+            let from = format!(
+                "{} AS a JOIN {} AS n ON {}",
                 self.left(),
-                self.live(),
-                self.keys("a", "n"),
-                self.keys("s", "n"),
-                any.join(" OR "),
-            )
+                self.read(),
+                self.keys("a", "n")
+            );
+            let condition = format!("{} AND ({})", self.keys("s", "n"), any.join(" OR "));
+            update(self.dialect, (&self.shadow(), "s"), &sets, &from, &condition)
         })
     }
 
     /// Writes rows whose key the migration had freed and that was used again.
     pub(super) fn replace(&self) -> Option<String> {
         let cells = self.cells.iter().filter(|cell| !cell.is_key);
-        let kept =
-            cells.map(|cell| format!("{} = {}", cell.name(self.dialect), cell.value(self.dialect, "n")));
+        let kept = cells.map(|cell| (cell.name(self.dialect), cell.value(self.dialect, "n")));
         // It is another row: what the one before had in columns that are gone is not its own.
         let fresh = self.missing.iter().map(|column| {
             let default = usable_default(column).unwrap_or("NULL");
-            format!("{} = ({default})", self.dialect.quote_identifier(&column.name))
+            (
+                self.dialect.quote_identifier(&column.name),
+                format!("({default})"),
+            )
         });
         let sets: Vec<_> = kept.chain(fresh).collect();
         (!sets.is_empty()).then(|| {
-            format!(
-                "UPDATE {} AS s SET {} FROM {} AS n LEFT JOIN {} ON {} WHERE {} AND a.{HERE} IS NULL AND {}",
-                self.shadow(),
-                sets.join(", "),
-                self.live(),
+            let from = format!(
+                "{} AS n LEFT JOIN {} ON {}",
+                self.read(),
                 self.marked(&self.left(), "a"),
-                self.keys("a", "n"),
+                self.keys("a", "n")
+            );
+            let condition = format!(
+                "{} AND a.{HERE} IS NULL AND {}",
                 self.keys("s", "n"),
-                self.fits("n"),
-            )
+                self.fits("n")
+            );
+            update(self.dialect, (&self.shadow(), "s"), &sets, &from, &condition)
         })
     }
 

@@ -83,7 +83,10 @@ impl Execution<'_> {
             self.session.begin(cx, Begin::Rebuild).await?;
             self.put_back_rows(cx, rescue, false).await
         } else {
-            self.put_back_loaded(cx, rescue).await
+            let mode = self.take_as_they_are(cx).await?;
+            let outcome = self.put_back_loaded(cx, rescue).await;
+            self.take_as_before(cx, mode).await?;
+            outcome
         };
         let (tables, outcome) = match outcome {
             Ok(tables) => (tables, Ok(())),

@@ -14,7 +14,7 @@ use crate::changes::TableChanges;
 use crate::changes::asking::{Asking, Question};
 use crate::changes::keep::Kept;
 use crate::changes::merge::cells::Cell;
-use crate::changes::sql::Sql;
+use crate::changes::sql::{Sql, update};
 use crate::execute::Execution;
 use crate::load::Shadow;
 use crate::point;
@@ -42,6 +42,7 @@ impl<'a> PlacedSql<'a> {
                 then: find(&now.name)?,
                 now,
                 is_key: false,
+                converted: None,
             })
         };
         let cells = shared.filter_map(cell).collect();
@@ -141,23 +142,20 @@ impl<'a> PlacedSql<'a> {
                 self.had_no_place(cell),
                 cell.alike(dialect, "r", "t")
             );
-            sets.push(format!(
-                "{name} = CASE WHEN {takes} THEN w.{name} ELSE t.{name} END"
-            ));
+            let value = format!("CASE WHEN {takes} THEN w.{name} ELSE t.{name} END");
+            sets.push((name, value));
             any.push(takes);
         }
         (!sets.is_empty()).then(|| {
-            format!(
-                "UPDATE {} AS t SET {} FROM {} AS w JOIN {} AS r ON {} {} WHERE {} AND ({})",
-                self.sql.live(),
-                sets.join(", "),
+            let from = format!(
+                "{} AS w JOIN {} AS r ON {} {}",
                 self.sql.was(),
                 self.kept(),
                 self.sql.keys("w", "r"),
-                self.left_join(),
-                self.sql.keys("t", "w"),
-                any.join(" OR ")
-            )
+                self.left_join()
+            );
+            let condition = format!("{} AND ({})", self.sql.keys("t", "w"), any.join(" OR "));
+            update(dialect, (&self.sql.live(), "t"), &sets, &from, &condition)
         })
     }
 
