@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, TRANSACTIONAL, awkward, journeys};
+use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, awkward, journeys};
 
 fn main() -> ExitCode {
     walkback_tests::main(
@@ -56,12 +56,7 @@ fn a_dropped_column_and_a_dropped_table_come_back_without_a_down_script(backend:
     sandbox.ok(&["up", "-y"]);
     assert_ne!(sandbox.contents(), before);
     let output = sandbox.ok(&["rollback", "-y"]);
-    let kind = if TRANSACTIONAL.contains(&backend) {
-        "surgical"
-    } else {
-        "full"
-    };
-    assert!(output.stdout.contains(kind), "{}", output.transcript());
+    assert!(output.stdout.contains("surgical"), "{}", output.transcript());
     sandbox.assert_contents(&before, "");
     sandbox.assert_sound();
 }

@@ -60,26 +60,41 @@ impl Link {
         self.finish_killed_swap().await?;
         let exchange = Exchange::of(swap);
         self.prepare_shadows(&exchange).await?;
+        let checks = self.checks_to_rename(&exchange);
+        if let Err(error) = self.exchange(&exchange).await {
+            return match self.unswap(&exchange).await {
+                Ok(()) => Err(error),
+                Err(second) => {
+                    tracing::warn!(error = %second, "what an exchange dropped first cannot be created again");
+                    Err(error.with_kind(ErrorKind::NeedsRecovery))
+                }
+            };
+        }
+        let finished = self.finish_swap(&exchange, checks).await;
+        finished.map_err(|error| error.with_kind(ErrorKind::NeedsRecovery))
+    }
+
+    /// Everything up to the moment at which the tables change their names, and that.
+    async fn exchange(&mut self, exchange: &Exchange<'_>) -> Result<()> {
         for object in &exchange.drop_first {
             self.drop_object(object).await?;
         }
         for (table, (drops, adds)) in &exchange.other_indexes {
             self.replace_indexes(table, drops, adds).await?;
         }
-        let (broken, sound): (Vec<&Object>, Vec<_>) = exchange
-            .create_last
-            .iter()
-            .copied()
-            .partition(|object| object.facts.contains_key(BROKEN));
+        let broken = exchange.create_last.iter().filter(|object| is_broken(object));
         for view in broken {
             self.create_broken(view).await;
         }
-        let repairs = self.repairs(&exchange).await?;
+        let repairs = self.repairs(exchange).await?;
         self.write_pending(&repairs).await?;
-        let checks = self.checks_to_rename(&exchange);
-        if let Some(sql) = self.renames(&exchange).await? {
-            self.rename_held(&sql).await?;
+        match self.renames(exchange).await? {
+            Some(sql) => self.rename_held(&sql).await,
+            None => Ok(()),
         }
+    }
+
+    async fn finish_swap(&mut self, exchange: &Exchange<'_>, checks: Vec<String>) -> Result<()> {
         // Tables that go and are not replaced.
         self.let_go().await;
         for table in &exchange.dropped {
@@ -94,8 +109,37 @@ impl Link {
         for sql in checks {
             self.run(&sql).await?;
         }
-        for object in sound {
+        for object in exchange.create_last.iter().filter(|object| !is_broken(object)) {
             self.create_object(object).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what was done before the tables change their names, where that failed: nothing was exchanged then.
+    async fn unswap(&mut self, exchange: &Exchange<'_>) -> Result<()> {
+        // Also if it failed because nobody wants it any more.
+        let stop = std::mem::take(&mut self.stop);
+        let outcome = self.unswap_now(exchange).await;
+        self.stop = stop;
+        outcome
+    }
+
+    async fn unswap_now(&mut self, exchange: &Exchange<'_>) -> Result<()> {
+        self.let_go().await;
+        self.finish_killed_swap().await?;
+        for (table, (drops, adds)) in &exchange.other_indexes {
+            self.replace_indexes(table, adds, drops).await?;
+        }
+        for object in exchange
+            .drop_first
+            .iter()
+            .rev()
+            .filter(|object| !is_broken(object))
+        {
+            match self.create_object(object).await {
+                Err(error) if is_there(&error) => {}
+                outcome => outcome?,
+            }
         }
         Ok(())
     }
@@ -299,6 +343,18 @@ impl Link {
             outcome => outcome,
         }
     }
+}
+
+/// Returns whether an object is a view that refers to what is not there.
+fn is_broken(object: &Object) -> bool {
+    object.facts.contains_key(BROKEN)
+}
+
+/// Returns whether a failure to create says that it is there.
+fn is_there(error: &Error) -> bool {
+    // A table or view, an index, a foreign key (both servers), a routine, a trigger, an event.
+    let codes = ["1050", "1061", "1826", "1005", "1304", "1359", "1537"];
+    error.kind() == ErrorKind::AlreadyExists || sent_code(error).is_some_and(|code| codes.contains(&code))
 }
 
 /// Returns whether a failure to drop says that there is nothing to drop.

@@ -16,6 +16,7 @@ use definitions::{
     several_migrations_go_back_one_after_the_other, values_of_another_type_fit_or_are_told,
     values_of_another_type_fit_or_are_told_on_mysql, what_has_another_name_goes_back_from_the_point,
     what_rows_refer_to_is_there, what_was_written_since_stays_whatever_the_migration_did,
+    who_cannot_exchange_a_table_leaves_all_as_it_is,
 };
 use partial::only_rows_that_were_added_go_where_that_is_asked_for;
 use points::the_point_before_a_migration_says_which_are_walked_back;
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
                 random_writes_outlive_definitions,
                 killed_at_any_step_definitions_are_as_before_or_as_after,
             ],
-            SERVERS => [no_write_is_lost_while_it_goes_back],
+            SERVERS => [no_write_is_lost_while_it_goes_back, who_cannot_exchange_a_table_leaves_all_as_it_is],
             POSTGRES => [values_of_another_type_fit_or_are_told],
             MYSQL => [values_of_another_type_fit_or_are_told_on_mysql],
         },

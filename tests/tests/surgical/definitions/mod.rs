@@ -465,6 +465,42 @@ pub(crate) fn no_write_is_lost_while_it_goes_back(backend: Backend) {
     sandbox.assert_sound();
 }
 
+/// A transaction that has read a table keeps it from being exchanged for as long as it lasts.
+pub(crate) fn who_cannot_exchange_a_table_leaves_all_as_it_is(backend: Backend) {
+    let begin = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, a VARCHAR(10), b VARCHAR(10));\n\
+        CREATE TABLE other (id INTEGER NOT NULL PRIMARY KEY, n INTEGER);\nINSERT INTO t VALUES (1, 'a', 'b');";
+    let change = "ALTER TABLE t DROP COLUMN b;\nCREATE VIEW shown AS SELECT id, a FROM t;\nCREATE INDEX by_n ON other (n);";
+    let sandbox = project(backend, begin, change);
+    sandbox.sql("UPDATE t SET a = 'since' WHERE id = 1");
+    let now = sandbox.contents();
+    let mut reader = sandbox.session();
+    reader.sql("BEGIN");
+    assert_eq!(reader.value("SELECT count(*) FROM t"), "1");
+    let impatient = [
+        "rollback",
+        "-n",
+        "1",
+        "-y",
+        "--type",
+        "surgical",
+        "--lock-timeout",
+        "1s",
+    ];
+    let refused = sandbox.run(&impatient);
+    assert_ne!(refused.code, Some(0), "{}", refused.transcript());
+    reader.sql("COMMIT");
+    sandbox.assert_contents(&now, "after a rollback that waited in vain");
+    assert_eq!(sandbox.status()["applied"], 2, "{}", refused.transcript());
+    let nothing = sandbox.ok(&["recover"]);
+    assert!(
+        nothing.stdout.contains("nothing to recover"),
+        "{}",
+        nothing.transcript()
+    );
+    walk_back_with_loss(&sandbox, &["--type", "surgical"]);
+    assert_eq!(rows(&sandbox, "t", "id, a, b"), "1|since|b");
+}
+
 pub(crate) fn names_and_keys_of_any_kind_are_merged(backend: Backend) {
     let quoted = |name: &str| backend.quoted(name);
     let (table, first, second, cell, more) = (

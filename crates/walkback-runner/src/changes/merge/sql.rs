@@ -393,8 +393,10 @@ impl<'a> MergeSql<'a> {
             .iter()
             .map(|cell| (cell.name(self.dialect), cell.value(self.dialect, "n")));
         // A shadow may have no defaults yet.
+        let is_mysql = self.dialect.kind() == DialectKind::Mysql;
         let defaults = self.missing.iter().filter_map(|column| {
-            let default = usable_default(column)?;
+            // Where a column needs a value no row fits; MariaDB wants one all the same.
+            let default = usable_default(column).or((is_mysql && !column.nullable).then_some("NULL"))?;
             Some((
                 self.dialect.quote_identifier(&column.name),
                 format!("({default})"),
