@@ -1,6 +1,7 @@
 //! Reading the binary log and doing again what it says, event by event, up to the moment.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -13,9 +14,11 @@ use walkback_core::cx::Task;
 use walkback_core::replay::{LogPosition, ReplayRequest, Replayed};
 use walkback_core::{Access, Cx, ErrorKind, Result};
 
+use super::elsewhere::Elsewhere;
 use super::event::{self, Map};
 use super::gone;
 use super::group::Group;
+use super::packed;
 use super::spot::{LOG, Spot};
 use super::statement::Names;
 use super::unread;
@@ -28,9 +31,8 @@ pub(super) const OWN: &str = "_walkback_";
 /// A second, in the unit of moments here.
 const SECOND: i64 = 1_000_000;
 
-/// Events that only MariaDB has: the beginning of a transaction, and whatever is compressed.
+/// An event that only MariaDB has: the beginning of a transaction.
 const MARIADB_GTID: u8 = 162;
-const COMPRESSED: std::ops::RangeInclusive<u8> = 165..=171;
 
 /// The log of a server, being done again in a scratch database.
 pub(super) struct Replaying {
@@ -54,6 +56,7 @@ pub(super) struct Replaying {
     late: Option<String>,
     /// Distributed transactions that were prepared since reading began and wrote nothing here.
     pub(super) foreign: BTreeSet<String>,
+    pub(super) elsewhere: Elsewhere,
     /// Behind the last transaction that was done again, and when it was committed.
     end: (String, Option<i64>),
 }
@@ -109,6 +112,7 @@ impl Replaying {
             at: 0,
             late: None,
             foreign: BTreeSet::new(),
+            elsewhere: Elsewhere::default(),
             transactions: 0,
             end,
         })
@@ -165,11 +169,14 @@ impl Replaying {
             }
             Some(EventType::ROTATE_EVENT) => self.rotate(event),
             _ if self.late.is_some() => Ok(()),
-            _ if COMPRESSED.contains(&raw) => {
-                Err(self.refused("it is compressed (`log_bin_compress`)", None))
-            }
             Some(kind) => Box::pin(self.within(kind, event)).await,
-            None => self.must_be_harmless(event),
+            None => match self.understood(packed::unpacked(event))? {
+                Some(plain) => {
+                    let kind = self.understood(plain.header().event_type().map_err(io::Error::other))?;
+                    Box::pin(self.within(kind, &plain)).await
+                }
+                None => self.must_be_harmless(event),
+            },
         }
     }
 
@@ -190,6 +197,7 @@ impl Replaying {
                 {
                     return Err(self.refused("a file was loaded, and is logged as a statement", None));
                 }
+                self.must_stay_elsewhere(&query).await?;
             }
             EventType::XA_PREPARE_LOG_EVENT => self.prepared()?,
             // What is in it comes next.

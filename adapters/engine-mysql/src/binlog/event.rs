@@ -23,12 +23,12 @@ const FLAGS: usize = 6;
 /// Where the name of the database is in the map of a table: behind its number and its flags.
 const NAME: usize = 8;
 
-/// Writes an event again, with other data.
-fn bytes(header: &BinlogEventHeader, data: &[u8]) -> Vec<u8> {
+/// Writes an event again, as one of this kind and with other data.
+pub(super) fn bytes(header: &BinlogEventHeader, kind: u8, data: &[u8]) -> Vec<u8> {
     let size = u32::try_from(HEADER + data.len()).unwrap_or(u32::MAX);
     let mut bytes = Vec::with_capacity(HEADER + data.len());
     bytes.extend(header.timestamp().to_le_bytes());
-    bytes.push(header.event_type_raw());
+    bytes.push(kind);
     bytes.extend(header.server_id().to_le_bytes());
     bytes.extend(size.to_le_bytes());
     bytes.extend(header.log_pos().to_le_bytes());
@@ -37,12 +37,17 @@ fn bytes(header: &BinlogEventHeader, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Writes an event again, with other data.
+fn again(header: &BinlogEventHeader, data: &[u8]) -> Vec<u8> {
+    bytes(header, header.event_type_raw(), data)
+}
+
 /// Writes a description of the format which says that no event has a checksum.
 pub(super) fn format_description(event: &Event) -> Vec<u8> {
     let mut data = event.data().to_vec();
     // The algorithm, which is none, and the room of a checksum of its own.
     data.extend([0_u8; 5]);
-    bytes(&event.header(), &data)
+    again(&event.header(), &data)
 }
 
 /// Writes an event of rows as the only one of its statement.
@@ -51,7 +56,7 @@ pub(super) fn rows(event: &Event) -> Vec<u8> {
     if let Some(flags) = data.get_mut(FLAGS) {
         *flags |= LAST_OF_STATEMENT;
     }
-    bytes(&event.header(), &data)
+    again(&event.header(), &data)
 }
 
 /// Returns the number of the table that an event of rows is about.
@@ -141,7 +146,7 @@ impl<'e> Map<'e> {
 
     /// Writes it with another name of the database.
     pub(super) fn renamed(&self, header: &BinlogEventHeader, database: &str) -> Vec<u8> {
-        bytes(header, &self.data(database))
+        again(header, &self.data(database))
     }
 
     fn data(&self, database: &str) -> Vec<u8> {

@@ -6,8 +6,10 @@
 mod apply;
 mod bodies;
 mod check;
+mod elsewhere;
 mod event;
 mod group;
+mod packed;
 mod position;
 mod query;
 mod run;

@@ -46,6 +46,7 @@ impl Replaying {
         let shown = query.query();
         let (run, is_definition) = match self.names.verdict(&query.schema(), &shown) {
             Verdict::Skip => {
+                self.must_stay_elsewhere(&shown).await?;
                 self.group.forget_given();
                 return Ok(());
             }

@@ -323,6 +323,11 @@ fn name(token: &Token<'_>) -> Option<String> {
     }
 }
 
+/// Returns the name that one of several tokens is, in small letters.
+pub(super) fn name_at(tokens: &[Token<'_>], at: usize) -> Option<String> {
+    tokens.get(at).and_then(name)
+}
+
 /// Returns the tokens of a statement, also of what only this server executes of it.
 pub(super) fn tokens(sql: &str) -> Vec<Token<'_>> {
     let mut tokens = significant_tokens(DialectKind::Mysql, sql);
