@@ -2,6 +2,7 @@
 
 mod amiss;
 mod killed;
+mod newest;
 mod server;
 mod strange;
 
@@ -13,6 +14,7 @@ use amiss::{
     the_version_of_the_programs_is_checked,
 };
 use killed::{killed_it_leaves_nothing, what_its_watcher_could_not_remove_the_next_one_does};
+use newest::{an_incremental_base_backup_is_passed_over, the_newest_server_is_recovered_too};
 use server::{Archiving, tree};
 use strange::{
     a_base_backup_of_a_standby_is_taken_to_the_moment, a_link_in_an_archive_is_refused,
@@ -21,6 +23,7 @@ use strange::{
 use walkback_tests::{Backend, Sandbox, journeys};
 
 const HERE: &[Backend] = &[Backend::Postgres];
+const NEWEST: &[Backend] = &[Backend::PostgresNewest];
 
 fn main() -> ExitCode {
     walkback_tests::main_where(
@@ -43,13 +46,31 @@ fn main() -> ExitCode {
                 a_link_in_an_archive_is_refused,
                 killed_it_leaves_nothing,
                 what_its_watcher_could_not_remove_the_next_one_does,
+                an_incremental_base_backup_is_passed_over,
             ],
+            NEWEST => [the_newest_server_is_recovered_too],
         },
-        |_, _| {
-            let is_absent = server::programs().is_none() && !walkback_services::is_required("postgres");
-            is_absent.then(|| "the programs of PostgreSQL are not on this machine".to_owned())
-        },
+        missing,
     )
+}
+
+/// Says what a journey needs that is not on this machine.
+fn missing(name: &str, backend: Backend) -> Option<String> {
+    if NEWEST.contains(&backend) {
+        return newest::missing();
+    }
+    if server::programs().is_none() {
+        let is_required = walkback_services::is_required("postgres");
+        return (!is_required).then(|| "the programs of PostgreSQL are not on this machine".to_owned());
+    }
+    let is_of_newer =
+        name == "an_incremental_base_backup_is_passed_over" && server::version() < server::INCREMENTAL;
+    is_of_newer.then(|| {
+        format!(
+            "PostgreSQL {} makes no incremental base backups",
+            server::version()
+        )
+    })
 }
 
 const SHOP: &str = "CREATE TABLE orders (id integer PRIMARY KEY, what text NOT NULL, price numeric(10,2));\n\

@@ -14,6 +14,9 @@ use walkback_tests::{Backend, Session};
 /// Where Debian puts the programs of the usual version.
 const DEBIAN: &str = "/usr/lib/postgresql/15/bin";
 
+/// Since when there are incremental base backups.
+pub(crate) const INCREMENTAL: u32 = 17;
+
 /// Ends the server when its input closes: the system does so when the test ends, of whatever.
 const WATCH: &str = r#""$@" </dev/null & server=$!; read -r _; kill -s QUIT "$server"; wait "$server""#;
 
@@ -25,6 +28,16 @@ pub(crate) fn programs() -> Option<PathBuf> {
         .into_iter()
         .flatten()
         .find(|folder| folder.join("initdb").is_file() && folder.join("pg_basebackup").is_file())
+}
+
+/// Returns the major version of these programs.
+pub(crate) fn version() -> u32 {
+    let told = command("postgres").arg("--version").output().expect("it starts");
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let number = told.split(") ").nth(1).and_then(|rest| rest.split('.').next());
+    number
+        .and_then(|number| number.trim().parse().ok())
+        .expect("it tells its version")
 }
 
 /// A server, gone with its folder when it is dropped.
@@ -75,6 +88,9 @@ impl Archiving {
             .stdout(Stdio::null())
             .stderr(fs::File::create(folder.path().join("log")).expect("a log can be made"))
             .process_group(0);
+        if version() >= INCREMENTAL {
+            server.args(["-c", "summarize_wal=on"]);
+        }
         for setting in [
             format!("port={port}"),
             "listen_addresses=127.0.0.1".to_owned(),
@@ -172,7 +188,7 @@ impl Archiving {
     /// Begins a new file of the log, and waits until the one before is archived. Returns its name.
     pub(crate) fn switch(&self) -> String {
         let mut session = self.session("postgres");
-        session.sql("CREATE TABLE IF NOT EXISTS switched (n int)");
+        session.sql("CREATE TABLE IF NOT EXISTS switched (n int); INSERT INTO switched VALUES (1)");
         let name = session.value("SELECT pg_walfile_name(pg_switch_wal())");
         let begin = Instant::now();
         while !self.wal().join(&name).exists() {

@@ -118,15 +118,20 @@ fn allowed(answer: Result<String>) -> Result<Option<String>> {
 /// Lets the server archive what it has written up to now, so that the archive reaches the present. Where the user may
 /// not ask for that, the archive ends where it ends.
 pub(super) async fn archive_all(cx: &Cx, link: &mut Link, archive: &Path) -> Result<()> {
-    let sql = "SELECT pg_catalog.pg_is_in_recovery()::text, (pg_catalog.current_setting('archive_mode') <> 'off')::text";
+    let sql = "SELECT pg_catalog.pg_is_in_recovery()::text, (pg_catalog.current_setting('archive_mode') <> 'off')::text, \
+               pg_catalog.current_setting('server_version_num')";
     let rows = link.texts(cx, sql, &[]).await?;
-    if rows.first().is_none_or(|row| row.is(0) || !row.is(1)) {
+    let Some(row) = rows.first().filter(|row| !row.is(0) && row.is(1)) else {
         return Ok(());
-    }
+    };
+    let version = row.get(2).parse::<u32>().unwrap_or_default() / 10_000;
     // A recovery knows that it has reached a moment by a commit behind it: this is one, of nothing.
     link.batch(cx, "SELECT pg_catalog.txid_current()").await?;
-    let sql = "SELECT pg_catalog.pg_walfile_name(pg_catalog.pg_switch_wal())";
-    let Some(segment) = allowed(link.one_text(cx, sql).await)? else {
+    // A place between two files is the end of the one that is written; of the other since PostgreSQL 17, which knows that of the
+    // byte before it.
+    let before = if version >= 17 { " - 1" } else { "" };
+    let sql = format!("SELECT pg_catalog.pg_walfile_name(pg_catalog.pg_switch_wal(){before})");
+    let Some(segment) = allowed(link.one_text(cx, &sql).await)? else {
         cx.progress().note(
             "the user may not let the server archive what it has written last: `GRANT EXECUTE ON FUNCTION pg_switch_wal() TO ..`",
         );

@@ -59,10 +59,21 @@ struct Manifest {
 
 #[derive(Deserialize)]
 struct ManifestFile {
+    /// `None` where it is no UTF-8, and written otherwise.
+    #[serde(rename = "Path")]
+    path: Option<String>,
     #[serde(rename = "Size")]
     size: u64,
     #[serde(rename = "Last-Modified")]
     modified: String,
+}
+
+impl ManifestFile {
+    /// Returns whether only a part of it is there, as in incremental base backups (PostgreSQL 17 and later).
+    fn is_part(&self) -> bool {
+        let name = self.path.as_deref().and_then(|path| path.rsplit('/').next());
+        name.is_some_and(|name| name.starts_with("INCREMENTAL."))
+    }
 }
 
 impl Bases {
@@ -213,6 +224,13 @@ fn read_manifest(path: &Path) -> Result<(DateTime<Utc>, u64)> {
     let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
     let unreadable = || Error::not_found(format!("`{}` cannot be read as a manifest", path.display()));
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
+    if manifest.files.iter().any(ManifestFile::is_part) {
+        let folder = path.parent().unwrap_or(path).display();
+        return Err(Error::not_found(format!(
+            "`{folder}` is an incremental base backup, which holds only what changed since another: \
+             `pg_combinebackup` makes a whole one of it and those before it"
+        )));
+    }
     let moment = |file: &ManifestFile| {
         NaiveDateTime::parse_from_str(&file.modified, "%Y-%m-%d %H:%M:%S GMT")
             .map(|time| time.and_utc())
@@ -246,6 +264,18 @@ mod tests {
         assert_eq!((shown(made).as_str(), bytes), ("2026-11-23 01:20:44 UTC", 7));
         fs::write(&path, "{").unwrap();
         assert!(read_manifest(&path).is_err());
+    }
+
+    #[test]
+    fn an_incremental_base_backup_is_no_whole_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("backup_manifest");
+        let manifest = r#"{"Files": [{"Path": "base/5/INCREMENTAL.1259", "Size": 3, "Last-Modified": "2026-11-23 01:20:43 GMT"}]}"#;
+        fs::write(&path, manifest).unwrap();
+        let error = read_manifest(&path).unwrap_err();
+        assert!(error.to_string().contains("pg_combinebackup"), "{error}");
+        fs::write(&path, manifest.replace("INCREMENTAL.", "")).unwrap();
+        assert!(read_manifest(&path).is_ok());
     }
 
     #[test]
