@@ -13,6 +13,8 @@ fn main() -> ExitCode {
                 a_restored_database_works_as_it_did,
                 a_database_restored_elsewhere_is_equal_by_fingerprint,
                 a_restore_says_how_the_schema_differs,
+                of_a_killed_restore_it_is_said_what_is_there,
+                a_point_that_was_made_by_hand_is_called_so,
             ],
         },
     )
@@ -200,4 +202,46 @@ fn a_restore_says_how_the_schema_differs(backend: Backend) {
     );
     sandbox.ok(&["restore", &id, "-y"]);
     assert_works(&sandbox, backend);
+}
+
+/// It ran no migrations, and is not described by them.
+fn of_a_killed_restore_it_is_said_what_is_there(backend: Backend) {
+    let sandbox = shop(backend);
+    let backup = sandbox.backup();
+    let mut seen = 0;
+    for step in 1..60 {
+        sandbox.sql("INSERT INTO customer (name) VALUES ('Dora')");
+        if sandbox.killed_at(step, &["restore", &backup, "-y"]).is_none() {
+            break;
+        }
+        let found = sandbox.ok(&["recover", "--dry-run"]).transcript();
+        if !found.contains("no run is unfinished") {
+            assert!(
+                found.contains("exchanges its tables at once")
+                    || found.contains("in the middle of exchanging tables"),
+                "step {step}: {found}"
+            );
+            assert!(!found.contains("every migration"), "step {step}: {found}");
+            seen += 1;
+        }
+        sandbox.ok(&["recover", "-y"]);
+        sandbox.sql("DELETE FROM customer WHERE name = 'Dora'");
+    }
+    assert!(seen > 1, "{seen} kills left a run behind");
+}
+
+fn a_point_that_was_made_by_hand_is_called_so(backend: Backend) {
+    let sandbox = shop(backend);
+    sandbox.migration("002_less", "DELETE FROM log;", "");
+    sandbox.ok(&["up", "-y"]);
+    sandbox.ok(&["point", "create", "--description", "by hand"]);
+    let listed = sandbox.ok(&["point", "list"]).stdout;
+    let line = |part: &str| {
+        listed
+            .lines()
+            .find(|line| line.contains(part))
+            .unwrap_or_default()
+    };
+    assert!(line("by hand").contains("  point  "), "{listed}");
+    assert!(line("002_less").contains("point before up"), "{listed}");
 }

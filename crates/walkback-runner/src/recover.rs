@@ -14,6 +14,7 @@ use crate::journal::{Journal, PointRow, StatementRow, StatementState};
 use crate::plan::{PlannedStep, Planner, RunKind};
 use crate::records::LoadRecovery;
 use crate::report::RunReport;
+use crate::restore::RESTORE;
 use crate::runner::Runner;
 use crate::scope::ScopeRecovery;
 use crate::settings::Consent;
@@ -127,13 +128,24 @@ impl RecoverPlan {
     }
 }
 
+/// Says what was found of a killed restore.
+fn of_restore(points: &[PointRow]) -> String {
+    let found =
+        "it exchanges its tables at once: they are all as in the backup, or all as they were before it";
+    match points.iter().find(|point| point.kind == "safety") {
+        Some(point) => format!("{found}; what was there before is in `{}`", point.id),
+        None => format!("{found}, and it had not come so far as to keep these"),
+    }
+}
+
 /// Says what was found of a half-done script, a line each.
 fn found(half_done: &[StatementRow]) -> Vec<String> {
-    let first = half_done.first().map(|first| {
-        format!(
-            "it was in the middle of `{}` ({}), outside a transaction",
-            first.migration, first.direction
-        )
+    let first = half_done.first().map(|first| match first.direction.as_str() {
+        RESTORE => "it was in the middle of exchanging tables, outside a transaction".to_owned(),
+        direction => format!(
+            "it was in the middle of `{}` ({direction}), outside a transaction",
+            first.migration
+        ),
     });
     let statements = half_done.iter().map(|statement| {
         let how = match statement.state {
@@ -216,8 +228,19 @@ impl Runner {
             return plan.of_scope(scope.with_points(&points), wanted).map(Some);
         }
         let Some(first) = state.half_done.first() else {
-            plan.found
-                .push("every migration it ran is complete, and nothing is half-done".to_owned());
+            let restore = state
+                .unfinished
+                .last()
+                .filter(|run| run.kind == RunKind::Restore.name());
+            plan.found.push(match restore {
+                Some(run) => {
+                    let points = Journal::new(&mut *session, &*dialect)
+                        .points_of(cx, &run.id)
+                        .await?;
+                    of_restore(&points)
+                }
+                None => "every migration it ran is complete, and nothing is half-done".to_owned(),
+            });
             return Ok(Some(plan));
         };
         plan.run.clone_from(&first.run_id);

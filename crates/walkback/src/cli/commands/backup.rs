@@ -161,7 +161,7 @@ fn cells(point: &PointSummary) -> Vec<String> {
         Ok(info) => vec![
             point.id.clone(),
             made,
-            info.kind.words().to_owned(),
+            info.kind.words_for(info.run_id.as_deref()).to_owned(),
             info.database.name.clone(),
             heads(&info.ledger.heads).replace('`', ""),
             count(info.totals.rows, "row"),
@@ -231,8 +231,13 @@ pub(super) async fn show(context: &Context, args: &BackupId) -> Result<u8> {
     Ok(exit::DONE)
 }
 
+/// Returns what a point is.
+pub(super) fn words(manifest: &Manifest) -> &'static str {
+    manifest.kind.words_for(manifest.run_id.as_deref())
+}
+
 fn text(manifest: &Manifest) -> String {
-    let mut text = format!("{} ({})\n", style::bold(&manifest.id), manifest.kind.words());
+    let mut text = format!("{} ({})\n", style::bold(&manifest.id), words(manifest));
     let mut field = |name: &str, value: String| {
         if !value.is_empty() {
             writeln!(text, "  {name:<11} {value}").ok();

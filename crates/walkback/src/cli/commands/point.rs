@@ -53,7 +53,11 @@ async fn remove(context: &Context, args: &PointRemove) -> Result<u8> {
     let (id, what) = match runner.point(&context.cx, &args.id).await {
         Ok(manifest) => {
             let rows = count(manifest.totals.rows, "row");
-            let what = format!("remove {} `{}` with {rows}", manifest.kind.words(), manifest.id);
+            let what = format!(
+                "remove {} `{}` with {rows}",
+                backup::words(&manifest),
+                manifest.id
+            );
             (manifest.id, what)
         }
         // A point that nobody can read keeps the space of all others from being given back.
