@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use walkback_tests::{Backend, EVERYWHERE, MYSQL, journeys, liquibase_jars};
+use walkback_tests::{Backend, EVERYWHERE, MYSQL, ONE_OF_EACH, journeys, liquibase_jars};
 
 mod ledger;
 mod lock;
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
             what_liquibase_alone_can_take_back_is_said,
             a_changeset_that_cannot_be_followed_stops_only_what_runs_it,
         ],
+        ONE_OF_EACH => [a_changeset_that_cannot_be_followed_is_named_and_the_others_are_looked_at],
         MYSQL => [
             migrations_without_a_down_are_undone_by_a_dump,
             a_version_that_the_dump_contradicts_is_refused_or_said,

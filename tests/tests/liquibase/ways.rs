@@ -118,3 +118,51 @@ pub(crate) fn a_changeset_that_cannot_be_followed_stops_only_what_runs_it(backen
     sandbox.ok(&["rollback", "-n", "1", "-y"]);
     sandbox.assert_contents(&before, "after the third was walked back");
 }
+
+/// `lint` and `verify` ended with the first such changeset, and said nothing of all others.
+pub(crate) fn a_changeset_that_cannot_be_followed_is_named_and_the_others_are_looked_at(backend: Backend) {
+    let sandbox = project(backend, "--liquibase formatted sql\n");
+    let second = MASTER
+        .replace("id: 2", "id: 4")
+        .replace("viewName: v", "viewName: w");
+    let (_, second) = second.split_once("id: 4").expect("it is there");
+    let second = second.replace("id: 3", "id: 5");
+    sandbox.write(
+        "db/master.yaml",
+        &format!("{MASTER}- changeSet:\n    id: 4{second}"),
+    );
+    sandbox.configure("[source]\nkind = \"liquibase\"\npath = \"db/master.yaml\"");
+    let lint = sandbox.run(&["lint"]);
+    assert_eq!(lint.code, Some(3), "{}", lint.transcript());
+    for said in [
+        "`y:2` cannot be followed",
+        "`y:4` cannot be followed",
+        "liquibase update",
+        "read 5 migrations",
+    ] {
+        assert!(lint.stdout.contains(said), "{said}: {}", lint.transcript());
+    }
+    assert_eq!(
+        lint.stdout.matches("`y:2` cannot").count(),
+        1,
+        "{}",
+        lint.transcript()
+    );
+    let verify = sandbox.run(&["verify"]);
+    assert_eq!(verify.code, Some(3), "{}", verify.transcript());
+    for said in [
+        "ok    db/master.yaml::1::y",
+        "fail  db/master.yaml::2::y: unknown",
+        "`y:2` cannot be followed",
+        "it comes after `db/master.yaml::2::y`, which walkback cannot apply",
+        "4 of 5 migrations did not pass",
+    ] {
+        assert!(verify.stdout.contains(said), "{said}: {}", verify.transcript());
+    }
+    let first = sandbox.ok(&["verify", "y:1"]);
+    assert!(
+        first.stdout.contains("verified 1 migration"),
+        "{}",
+        first.transcript()
+    );
+}

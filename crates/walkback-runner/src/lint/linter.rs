@@ -85,7 +85,12 @@ impl Linter {
 
     async fn look_at(&self, cx: &Cx, graph: &MigrationGraph, migration: &Migration) -> Result<Vec<Finding>> {
         let up = self.read(cx, migration, Direction::Up).await?;
-        let down = self.read(cx, migration, Direction::Down).await?;
+        let mut down = self.read(cx, migration, Direction::Down).await?;
+        let said = |side: &Side| side.unreadable.as_ref().map(|found| found.message.clone());
+        if said(&up).is_some() && said(&up) == said(&down) {
+            // It is no part of either direction: once is enough.
+            down.unreadable = None;
+        }
         let mut findings = Vec::new();
         if let Some(up) = &up.script
             && down.unreadable.is_none()
@@ -114,7 +119,8 @@ impl Linter {
         let mut side = Side::default();
         let script = match self.source.script(cx, kind, &migration.id, direction).await {
             Ok(script) => script,
-            Err(error) if error.kind() == ErrorKind::Config => {
+            // What another tool can follow and walkback cannot says nothing of the migrations beside it.
+            Err(error) if matches!(error.kind(), ErrorKind::Config | ErrorKind::Unsupported) => {
                 side.unreadable = Some(unreadable(direction, &migration.file, &error));
                 return Ok(side);
             }
