@@ -83,14 +83,21 @@ impl<'a> Ledger<'a> {
 
     /// Creates the table if it is missing.
     pub(crate) async fn create(&mut self, cx: &Cx) -> Result<()> {
-        if self.session.has_table(cx, &self.format.table).await? {
-            return Ok(());
+        match self.creation(cx).await? {
+            Some(sql) => self.session.execute(cx, &sql, &[]).await.map(|_| ()),
+            None => Ok(()),
         }
-        let sql = match self.format.create.get(&self.dialect.kind()) {
+    }
+
+    /// Returns the statement that creates it, if it is not there.
+    pub(crate) async fn creation(&mut self, cx: &Cx) -> Result<Option<String>> {
+        if self.session.has_table(cx, &self.format.table).await? {
+            return Ok(None);
+        }
+        Ok(Some(match self.format.create.get(&self.dialect.kind()) {
             Some(sql) => sql.clone(),
             None => self.create_statement(),
-        };
-        self.session.execute(cx, &sql, &[]).await.map(|_| ())
+        }))
     }
 
     /// Reads all rows, in the order in which they were applied as far as the format can tell. Where its rows are the
@@ -159,20 +166,7 @@ impl<'a> Ledger<'a> {
     /// # Errors
     /// `CheckFailed` if somebody else has changed them meanwhile.
     pub(crate) async fn move_heads(&mut self, cx: &Cx, (before, after): (&Heads, &Heads)) -> Result<()> {
-        let table = self.dialect.quote_table(&self.format.table);
-        let column = self.dialect.quote_identifier(self.format.id_column());
-        let mut gone = before.difference(after);
-        let mut new = after.difference(before);
-        loop {
-            let (sql, values) = match (gone.next(), new.next()) {
-                (Some(old), Some(new)) => (
-                    format!("UPDATE {table} SET {column} = ? WHERE {column} = ?"),
-                    vec![new, old],
-                ),
-                (Some(old), None) => (format!("DELETE FROM {table} WHERE {column} = ?"), vec![old]),
-                (None, Some(new)) => (format!("INSERT INTO {table} ({column}) VALUES (?)"), vec![new]),
-                (None, None) => return Ok(()),
-            };
+        for (sql, values) in self.moves((before, after)) {
             let parameters: Vec<Value> = values.iter().map(|id| id.as_str().into()).collect();
             let count = self
                 .session
@@ -190,6 +184,42 @@ impl<'a> Ledger<'a> {
                 .hint("`walkback status` shows what is there now; run the command again to plan anew"));
             }
         }
+        Ok(())
+    }
+
+    /// Returns the statements that move the heads, with the values of each.
+    fn moves<'h>(&self, (before, after): (&'h Heads, &'h Heads)) -> Vec<(String, Vec<&'h MigrationId>)> {
+        let table = self.dialect.quote_table(&self.format.table);
+        let column = self.dialect.quote_identifier(self.format.id_column());
+        let mut gone = before.difference(after);
+        let mut new = after.difference(before);
+        let mut moves = Vec::new();
+        loop {
+            moves.push(match (gone.next(), new.next()) {
+                (Some(old), Some(new)) => (
+                    format!("UPDATE {table} SET {column} = ? WHERE {column} = ?"),
+                    vec![new, old],
+                ),
+                (Some(old), None) => (format!("DELETE FROM {table} WHERE {column} = ?"), vec![old]),
+                (None, Some(new)) => (format!("INSERT INTO {table} ({column}) VALUES (?)"), vec![new]),
+                (None, None) => return moves,
+            });
+        }
+    }
+
+    /// Returns the statements that move the heads, as a script has them.
+    pub(crate) fn written_moves(&self, heads: (&Heads, &Heads)) -> Vec<String> {
+        let moves = self.moves(heads).into_iter();
+        let written = moves.map(|(sql, values)| {
+            let mut parts = sql.split('?');
+            let mut text = parts.next().unwrap_or_default().to_owned();
+            for (value, part) in values.into_iter().zip(parts) {
+                text.push_str(&self.dialect.literal(&value.as_str().into()));
+                text.push_str(part);
+            }
+            text
+        });
+        written.collect()
     }
 
     fn quoted(&self, column: &LedgerColumn) -> String {

@@ -37,6 +37,7 @@ mod lock;
 mod loss;
 mod maintenance;
 mod manager;
+mod offline;
 mod others;
 mod past;
 mod plan;

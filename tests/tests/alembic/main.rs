@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     let journeys = journeys! {
         &[Backend::Sqlite, Backend::Postgres, Backend::Mysql] => [
             after_each_move_the_versions_are_what_alembic_alone_would_have_written,
+            the_sql_that_is_printed_says_to_alembic_what_it_has_done,
         ],
         ONE_OF_EACH => [
             what_asks_the_database_is_run_by_alembic_and_walked_back,

@@ -180,3 +180,34 @@ pub(crate) fn an_alembic_that_moves_the_version_meanwhile_is_noticed(backend: Ba
         status.transcript()
     );
 }
+
+/// Alembic's own `--sql` moves the version as well: without that, what a person has run by hand would be applied again.
+pub(crate) fn the_sql_that_is_printed_says_to_alembic_what_it_has_done(backend: Backend) {
+    let project = shop(backend);
+    let sandbox = &project.sandbox;
+    let mut alembic = Alembic::of(&project);
+    let up = sandbox.ok(&["up", "--sql"]).stdout;
+    assert!(
+        up.contains("alembic_version") && !up.contains("-- ledger: insert"),
+        "{up}"
+    );
+    sandbox.sql(&up);
+    assert_eq!(project.versions(), ["ddd4".to_owned()].into());
+    assert!(alembic.run(&project, "current", &[]).contains("ddd4 (head)"));
+    assert!(sandbox.ok(&["up", "-y"]).stdout.contains("nothing to apply"));
+    let down = sandbox.ok(&["down", "-n", "2", "--sql"]).stdout;
+    sandbox.sql(&down);
+    assert_eq!(project.versions(), ["bbb2".to_owned()].into(), "{down}");
+    assert!(alembic.run(&project, "current", &[]).contains("bbb2"));
+    let next = sandbox.ok(&["up", "-n", "1", "--sql"]).stdout;
+    assert!(
+        !next.contains("CREATE TABLE"),
+        "the table of Alembic is there: {next}"
+    );
+    sandbox.sql(&next);
+    assert_eq!(project.versions(), ["ccc3".to_owned()].into());
+    alembic.run(&project, "upgrade", &["head"]);
+    let all = sandbox.ok(&["goto", "base", "--sql"]).stdout;
+    sandbox.sql(&all);
+    assert!(project.versions().is_empty(), "{all}");
+}

@@ -25,7 +25,7 @@ pub(super) fn place(runner: &Runner) -> String {
 /// Shows the plan of a run, asks if the policy wants that, runs it and tells what it did.
 pub(super) async fn run(context: &Context, runner: &Runner, plan: Plan, args: &RunArgs) -> Result<u8> {
     if args.sql {
-        return print_sql(context, runner, &plan.steps, ("plan", json(&plan)?));
+        return print_sql(context, runner, &plan.steps, ("plan", json(&plan)?)).await;
     }
     if plan.is_empty() {
         context.out.text(nothing_to_do(&plan));
@@ -121,13 +121,15 @@ pub(super) fn warn_all(context: &Context, warnings: &[String]) {
 }
 
 /// Prints the SQL of steps and runs nothing.
-pub(super) fn print_sql<'a>(
+pub(super) async fn print_sql<'a>(
     context: &Context,
     runner: &Runner,
     steps: impl IntoIterator<Item = &'a PlannedStep>,
     plan: (&str, Value),
 ) -> Result<u8> {
-    let script = sql::script(steps, &runner.ledger());
+    let steps: Vec<_> = steps.into_iter().collect();
+    let moves = runner.ledger_in_sql(&context.cx, &steps).await?;
+    let script = sql::script(&steps, &runner.ledger(), &moves);
     if script.is_empty() {
         context.out.text("-- nothing to do");
     } else {

@@ -62,7 +62,7 @@ async fn rollback(
             return Err(no_sql("this rollback brings tables back from the vault"));
         }
         let steps = plan.steps.iter().filter_map(|step| step.down.as_ref());
-        return print_sql(context, runner, steps, ("plan", json(&plan)?));
+        return print_sql(context, runner, steps, ("plan", json(&plan)?)).await;
     }
     if plan.is_empty() {
         context.out.text(format!(

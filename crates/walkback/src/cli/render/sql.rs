@@ -6,19 +6,28 @@ use walkback_core::Direction;
 use walkback_core::ledger::LedgerFormat;
 use walkback_runner::{PlannedStep, ScriptOrigin};
 
-/// Renders the statements of steps, with what the ledger gets as comments.
-pub(crate) fn script<'a>(steps: impl IntoIterator<Item = &'a PlannedStep>, ledger: &LedgerFormat) -> String {
+/// Renders the statements of steps, with what the ledger gets: as statements where there are some for each step, else as comments.
+pub(crate) fn script(steps: &[&PlannedStep], ledger: &LedgerFormat, moves: &[Vec<String>]) -> String {
     let mut text = String::new();
-    for step in steps {
+    for (index, step) in steps.iter().enumerate() {
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&self::step(step, ledger));
+        text.push_str(&self::step(step));
+        match moves.get(index) {
+            Some(moves) => {
+                writeln!(text, "-- ledger").ok();
+                for sql in moves {
+                    writeln!(text, "{}", terminated(sql)).ok();
+                }
+            }
+            None => text.push_str(&told(step, ledger)),
+        }
     }
     text.trim_end().to_owned()
 }
 
-fn step(step: &PlannedStep, ledger: &LedgerFormat) -> String {
+fn step(step: &PlannedStep) -> String {
     let mut text = String::new();
     let from = match (step.origin, step.statements.first()) {
         (ScriptOrigin::File, Some(first)) => format!(" ({})", first.at.file.display()),
@@ -39,24 +48,25 @@ fn step(step: &PlannedStep, ledger: &LedgerFormat) -> String {
             Some(external) => writeln!(text, "-- {}: {}", statement.sql, external.why).ok(),
         };
     }
+    text
+}
+
+/// Says what a run writes into the ledger for a step.
+fn told(step: &PlannedStep, ledger: &LedgerFormat) -> String {
     let (table, column) = (&ledger.table, ledger.id_column());
     let shown = ledger.shown_in.as_ref();
     let shown = shown.map(|other| format!("; the heads into `{}`", other.table));
     let shown = shown.unwrap_or_default();
     match step.direction {
-        Direction::Up => writeln!(
-            text,
-            "-- ledger: insert the row of `{}` into `{table}`{shown}",
+        Direction::Up => format!(
+            "-- ledger: insert the row of `{}` into `{table}`{shown}\n",
             step.id
         ),
-        Direction::Down => writeln!(
-            text,
-            "-- ledger: delete from `{table}` where `{column}` is `{}`{shown}",
+        Direction::Down => format!(
+            "-- ledger: delete from `{table}` where `{column}` is `{}`{shown}\n",
             step.id
         ),
     }
-    .ok();
-    text
 }
 
 /// Ends a statement. A comment on its last line would swallow a semicolon behind it.
