@@ -72,6 +72,18 @@ pub struct PointInfo {
     pub grants: Option<usize>,
 }
 
+impl PointKind {
+    /// Returns the words used in messages for a point of this kind, made for this run: one that a person made before an `up` is
+    /// for none.
+    #[must_use]
+    pub const fn words_for(self, run_id: Option<&str>) -> &'static str {
+        match (self, run_id) {
+            (Self::BeforeUp, None) => "point",
+            _ => self.words(),
+        }
+    }
+}
+
 impl PointStore {
     pub(crate) fn new(name: String, error: Option<String>) -> Self {
         Self { name, error }

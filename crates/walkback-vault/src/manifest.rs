@@ -68,16 +68,6 @@ impl PointKind {
             Self::Changes => "changed rows",
         }
     }
-
-    /// Returns the words used in messages for a point of this kind, made for this run: one that a person made before an `up` is
-    /// for none.
-    #[must_use]
-    pub const fn words_for(self, run_id: Option<&str>) -> &'static str {
-        match (self, run_id) {
-            (Self::BeforeUp, None) => "point",
-            _ => self.words(),
-        }
-    }
 }
 
 /// Which database a point is of. Never where it is, and never a credential.
