@@ -18,7 +18,7 @@ use kills::killed_at_any_step_the_database_is_as_it_was_or_as_it_is;
 use nearest::without_a_log_the_newest_backup_from_before_is_taken_and_named;
 use production::{
     global_names_and_a_packed_log_change_nothing, parts_of_rows_are_gone_forward_over,
-    what_another_database_writes_here_is_not_lost_in_silence,
+    the_rights_that_are_named_are_enough, what_another_database_writes_here_is_not_lost_in_silence,
 };
 use refusals::{
     a_moment_that_cannot_be_had_is_refused_with_what_can, a_server_whose_log_is_off_or_gone_says_what_to_do,
@@ -49,6 +49,7 @@ fn main() -> ExitCode {
                 global_names_and_a_packed_log_change_nothing,
                 parts_of_rows_are_gone_forward_over,
                 what_another_database_writes_here_is_not_lost_in_silence,
+                the_rights_that_are_named_are_enough,
                 the_doctor_says_what_is_missing,
                 a_moment_that_cannot_be_had_is_refused_with_what_can,
                 what_cannot_be_done_again_is_refused_with_its_place,

@@ -165,6 +165,45 @@ fn columns_that_nobody_named_come_back(backend: Backend) {
     sandbox.assert_contents(&then, "at the moment");
 }
 
+/// Of a user without the right to see distributed transactions MySQL made no backup at all.
+pub(super) fn the_rights_that_are_named_are_enough(backend: Backend) {
+    let (sandbox, _) = project(backend, NOTES);
+    let database = sandbox.server().name().to_owned();
+    let user = format!("pitr{}", rand::random::<u32>());
+    let rights = match backend {
+        Backend::Mariadb => "BINLOG MONITOR, REPLICATION SLAVE, BINLOG REPLAY",
+        _ => "REPLICATION CLIENT, REPLICATION SLAVE, REPLICATION_APPLIER",
+    };
+    sandbox.server().administrate(&format!(
+        "CREATE USER '{user}'@'%' IDENTIFIED BY 'secret'; GRANT ALL PRIVILEGES ON `{database}`.* TO '{user}'@'%'; \
+         GRANT ALL PRIVILEGES ON `walkback\\_scratch\\_%`.* TO '{user}'@'%'"
+    ));
+    for right in rights.split(", ") {
+        sandbox
+            .server()
+            .administrate(&format!("GRANT {right} ON *.* TO '{user}'@'%'"));
+    }
+    let url = sandbox.server().url_as(&user, "secret");
+    let backup = sandbox.run(&["backup", "create", "-u", &url]);
+    let mut session = application(&sandbox);
+    session.sql(
+        "INSERT INTO note VALUES (3, 'three'); ALTER TABLE tag ADD COLUMN more INT; UPDATE tag SET more = 1",
+    );
+    let then = sandbox.contents();
+    let at = moment(&sandbox);
+    session.sql("DELETE FROM note");
+    let restored = sandbox.run(&["restore", "--to-time", &at, "-y", "-u", &url]);
+    sandbox.server().administrate(&format!("DROP USER '{user}'@'%'"));
+    assert_eq!(backup.code, Some(0), "{}", backup.transcript());
+    assert!(
+        !backup.transcript().contains("cannot go forward"),
+        "{}",
+        backup.transcript()
+    );
+    assert_eq!(restored.code, Some(0), "{}", restored.transcript());
+    sandbox.assert_contents(&then, "at the moment");
+}
+
 /// A statement of another database is logged as such, and what a trigger of that one writes here is not in the log.
 pub(super) fn what_another_database_writes_here_is_not_lost_in_silence(backend: Backend) {
     let (_server, _own) = own_server(backend);

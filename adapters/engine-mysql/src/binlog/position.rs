@@ -110,7 +110,8 @@ impl Link {
                 tracing::info!("distributed transactions are prepared: no place in the log is noted");
                 return Ok(None);
             }
-            Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(error),
+            // Whoever may not ask: then what they have written is refused where the log says that it counts.
+            Err(error) if !may_not_ask(&error) => return Err(error),
             _ => {}
         }
         let gtid = if self.server.is_mariadb {
@@ -141,6 +142,12 @@ impl Link {
         let name = self.one(sql).await?.unwrap_or_default();
         Ok(name.split_whitespace().collect())
     }
+}
+
+/// Returns whether a failure means that the user may not ask for prepared transactions, which MySQL says in words of its own.
+fn may_not_ask(error: &walkback_core::Error) -> bool {
+    error.kind() == ErrorKind::PermissionDenied
+        || crate::error::sent_code(error).is_some_and(|code| code == "1401")
 }
 
 /// Returns whether a failure means only that the place cannot be told.
