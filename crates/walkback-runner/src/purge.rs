@@ -12,6 +12,7 @@ use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result, TableName};
 use crate::execute::Execution;
 use crate::journal::{DeprecatedRow, Journal, KeptRow};
 use crate::plan::RunKind;
+use crate::protect::is_backup;
 use crate::report::RunReport;
 use crate::restore::Exchange;
 use crate::runner::Runner;
@@ -33,6 +34,9 @@ pub struct KeptTable {
     /// The migration that dropped it, if it was moved aside and nothing replaced it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migration: Option<MigrationId>,
+    /// Whether it is a copy of what that migration took from a table that is there still.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub backup: bool,
     /// Since when, RFC 3339 in UTC.
     pub kept_at: String,
     /// Until when, RFC 3339 in UTC.
@@ -47,6 +51,7 @@ impl From<KeptRow> for KeptTable {
             run: row.run_id,
             rows: Some(row.rows.unsigned_abs()),
             migration: None,
+            backup: false,
             kept_at: row.kept_at,
             deadline: row.deadline,
         }
@@ -56,6 +61,7 @@ impl From<KeptRow> for KeptTable {
 impl From<DeprecatedRow> for KeptTable {
     fn from(row: DeprecatedRow) -> Self {
         Self {
+            backup: is_backup(&row.table),
             table: row.table,
             replaced: row.original.to_string(),
             run: row.run_id,

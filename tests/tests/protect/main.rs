@@ -1,5 +1,7 @@
 //! Tables that a migration drops are moved aside under `protect = "soft-delete"`, and come back with everything.
 
+mod backup_kills;
+mod backup_table;
 mod collisions;
 mod kills;
 mod plans;
@@ -11,6 +13,8 @@ use std::process::ExitCode;
 
 use walkback_tests::{Backend, Contents, MYSQL, ONE_OF_EACH, Output, Sandbox, journeys};
 
+use backup_kills::*;
+use backup_table::*;
 use collisions::*;
 use kills::*;
 use plans::*;
@@ -42,9 +46,22 @@ fn main() -> ExitCode {
                 the_plan_says_how_each_statement_is_protected,
                 a_table_may_be_split_before_it_is_dropped,
                 what_needs_a_point_besides_keeps_everything_in_it,
-                a_script_may_say_otherwise_and_what_is_not_there_yet_is_refused,
+                a_script_may_say_otherwise_and_what_nobody_knows_is_refused,
                 no_vault_is_needed,
                 killed_at_any_step_it_is_recovered_and_walked_back,
+                dropped_columns_come_back_with_their_values,
+                what_was_written_since_stays,
+                a_row_without_a_value_that_must_be_there_is_refused_before_anything,
+                a_dropped_table_is_its_own_backup_table,
+                quotes_long_names_and_keys_of_many_columns_are_no_obstacle,
+                a_table_of_people_that_is_called_like_a_backup_table_is_left_alone,
+                it_goes_up_and_back_again_and_a_rollback_is_walked_back,
+                a_purge_drops_copies_after_their_deadline_only,
+                what_cannot_be_kept_so_is_kept_in_a_point_and_the_plan_says_why,
+                a_migration_before_may_make_the_table,
+                killed_while_columns_are_kept_it_is_recovered,
+                killed_while_columns_are_filled_nothing_is_lost,
+                killed_while_a_half_done_script_is_taken_back_nothing_is_lost,
                 killed_at_any_step_of_the_way_back_nothing_is_lost,
             ],
             &[Backend::Postgres] => [

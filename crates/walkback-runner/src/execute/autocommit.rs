@@ -127,6 +127,14 @@ impl Execution<'_> {
                 }
                 continue;
             }
+            if statement.is_backed_up() {
+                let kept = Box::pin(self.back_up_alone(cx, step, index, &current, &mut derivation));
+                match kept.await {
+                    Ok(schema) => current = schema,
+                    Err(error) => return (derivation, Err(error)),
+                }
+                continue;
+            }
             let inverse = if step.is_soft() && step.fills_its_own(statement, before) {
                 Inverse::Nothing
             } else {

@@ -40,7 +40,7 @@ impl Progress {
             return Err("the script is one transaction now".to_owned());
         }
         if step.is_soft() {
-            return Err("tables that it drops are moved aside in several steps".to_owned());
+            return Err("what it drops is moved aside or kept in several steps".to_owned());
         }
         let same = |(at, row): (usize, &StatementRow)| {
             let planned = step.statements.get(at);

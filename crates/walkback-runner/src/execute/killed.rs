@@ -57,6 +57,7 @@ impl Execution<'_> {
 
     /// Ends the row of a run that was killed, and says what this one has found or done.
     pub(crate) async fn close_run(&mut self, cx: &Cx, run: &RunRecord, what: &str) -> Result<()> {
+        self.drop_unneeded_backups(cx, &run.id).await?;
         let to = join(&self.state.heads(&self.state.applied_set()));
         let detail = format!("it was killed; run `{}` {what}", self.run.id);
         let at = identity::moment(cx.now());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use walkback_core::catalog::Schema;
 use walkback_core::engine::Begin;
 use walkback_core::statement::Action;
-use walkback_core::{Cx, Effect, Error, MigrationId, Result, TableName};
+use walkback_core::{Cx, Dialect, Effect, Error, MigrationId, Result, Statement, TableName};
 
 use super::Execution;
 use crate::delta::SchemaDelta;
@@ -81,6 +81,7 @@ impl Execution<'_> {
                 None => ByJournal::Impossible("which rows it has changed is not known".to_owned()),
             });
         }
+        self.drop_unneeded_backups(cx, run).await?;
         self.session.begin(cx, Begin::Write).await?;
         let forgotten = self
             .journal()
@@ -122,7 +123,9 @@ impl Execution<'_> {
                 continue;
             }
             for sql in &statements {
-                self.session.execute(cx, sql, &[]).await?;
+                if !adds_what_is_there(&*self.dialect, sql, &now) {
+                    self.session.execute(cx, sql, &[]).await?;
+                }
             }
             cx.step("undo.statement");
             let then = std::mem::replace(&mut now, self.runner.schema(cx, &mut *self.session).await?);
@@ -130,6 +133,24 @@ impl Execution<'_> {
         }
         Ok(now)
     }
+}
+
+/// Returns whether a statement adds nothing but columns that are there: an undo that was killed has added them.
+fn adds_what_is_there(dialect: &dyn Dialect, sql: &str, now: &Schema) -> bool {
+    let statement = Statement {
+        sql: sql.to_owned(),
+        line: 1,
+        touches: Vec::new(),
+    };
+    let is_there = |action: &Action| match action {
+        Action::AddColumn { table, column } => now.table(table).is_some_and(|table| {
+            let mut columns = table.columns.iter();
+            columns.any(|other| other.name.eq_ignore_ascii_case(column))
+        }),
+        _ => false,
+    };
+    let actions = dialect.effect(&statement).actions;
+    !actions.is_empty() && actions.iter().all(is_there)
 }
 
 /// Returns whether each statement of a half-done script has a way back that loses nothing.

@@ -18,7 +18,7 @@ use crate::journal::{StatementState, StoredMigration, TableThen};
 use crate::ledger::{Applied, NewRow};
 use crate::plan::{PlannedStatement, PlannedStep, PointScope, ReadScript, creates};
 use crate::point;
-use crate::protect::Move;
+use crate::protect::{Move, Protect};
 use crate::purge::KeptTable;
 
 /// The way back as it is derived, statement by statement.
@@ -117,9 +117,13 @@ impl Execution<'_> {
             ));
             return Ok(());
         }
+        let (does, how) = match step.protect {
+            Protect::BackupTable => ("destroys", "kept in a backup table"),
+            _ => ("drops", "moved aside"),
+        };
         if self.runner.vault().is_some() {
             self.report.warnings.push(format!(
-                "what `{}` drops could not be moved aside, and is kept in its point: {why}",
+                "what `{}` {does} could not be {how}, and is kept in its point: {why}",
                 step.name
             ));
             return Ok(());
@@ -127,7 +131,7 @@ impl Execution<'_> {
         Err(Error::new(
             ErrorKind::Refused,
             format!(
-                "what `{}` drops cannot be moved aside, and there is no vault to keep it in: {why}",
+                "what `{}` {does} cannot be {how}, and there is no vault to keep it in: {why}",
                 step.name
             ),
         )
@@ -281,6 +285,9 @@ impl Execution<'_> {
                 current = self
                     .move_aside(cx, step, index, &current, &mut derivation)
                     .await?;
+            } else if statement.is_backed_up() {
+                let kept = Box::pin(self.back_up(cx, step, index, &current, &mut derivation));
+                current = kept.await?;
             } else {
                 if !(step.is_soft() && step.fills_its_own(statement, &before)) {
                     derivation.add(&*self.dialect, statement, &current);
@@ -290,7 +297,7 @@ impl Execution<'_> {
             }
             let row = self.statement_row(cx, step, index, StatementState::Done)?;
             self.journal().note_statement(cx, &row).await?;
-            if changes_schema(statement) && !statement.is_soft() {
+            if changes_schema(statement) && !statement.is_soft() && !statement.is_backed_up() {
                 current = self.runner.schema(cx, &mut *self.session).await?;
             }
         }
@@ -516,6 +523,12 @@ impl Derivation {
     /// Adds what takes back the moves that stand for a statement.
     pub(crate) fn add_moves(&mut self, moves: &[Move]) {
         self.inverses.extend(moves.iter().map(|one| one.back.clone()));
+    }
+
+    /// Adds what takes back a statement that was kept beside what it destroys.
+    pub(crate) fn add_way(&mut self, way: Vec<String>, statement: &PlannedStatement) {
+        self.inverses.push(way);
+        self.done.extend(statement.effect.actions.iter().cloned());
     }
 
     fn finish(self) -> (Option<Vec<String>>, Vec<String>) {

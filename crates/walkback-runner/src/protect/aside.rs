@@ -272,7 +272,7 @@ impl Execution<'_> {
     }
 
     /// Returns what is aside. A run that was killed may have noted a table that it never moved.
-    async fn still_aside(&mut self, cx: &Cx) -> Result<Vec<DeprecatedRow>> {
+    pub(super) async fn still_aside(&mut self, cx: &Cx) -> Result<Vec<DeprecatedRow>> {
         let mut there = Vec::new();
         for row in self.journal().deprecated(cx).await? {
             if row.gone.is_some() {
@@ -288,7 +288,7 @@ impl Execution<'_> {
         Ok(there)
     }
 
-    async fn note_rows(&mut self, cx: &Cx, step: &PlannedStep, rows: &[DeprecatedRow]) -> Result<()> {
+    pub(super) async fn note_rows(&mut self, cx: &Cx, step: &PlannedStep, rows: &[DeprecatedRow]) -> Result<()> {
         self.journal().forget_gone(cx, &step.id).await?;
         for row in rows {
             self.journal().note_deprecated(cx, row).await?;

@@ -8,14 +8,17 @@ use walkback_core::name::ObjectKind;
 use walkback_core::statement::{Action, Severity};
 use walkback_core::{Dialect, Direction, Statement, TableName};
 
+use super::backup_sql::Cut;
 use super::{Protect, StatementProtection};
 use crate::plan::{PlannedStatement, PlannedStep, Verdict};
 use crate::runner::Runner;
 
 impl PlannedStep {
-    /// Returns whether the tables it drops are moved aside: then its way back is derived, and needs no point.
+    /// Returns whether what it destroys is moved aside, or copied into backup tables: then its way back is derived, and needs
+    /// no point.
     pub(crate) fn is_soft(&self) -> bool {
-        self.statements.iter().any(PlannedStatement::is_soft)
+        let mut statements = self.statements.iter();
+        statements.any(|statement| statement.is_soft() || statement.is_backed_up())
     }
 
     /// Decides how each statement that destroys something is protected.
@@ -23,9 +26,11 @@ impl PlannedStep {
         if self.direction == Direction::Down {
             return;
         }
-        let soft = (self.protect == Protect::SoftDelete).then(|| self.refuse_soft(runner, schema));
+        let is_beside = matches!(self.protect, Protect::SoftDelete | Protect::BackupTable);
+        let soft = is_beside.then(|| self.refuse_soft(runner, schema));
         let capture = (self.protect == Protect::Capture).then(|| self.refuse_capture(runner, schema));
         let keep = runner.settings().soft_delete;
+        let dialect = runner.dialect();
         let (protect, has_vault) = (self.protect, runner.vault().is_some());
         for statement in &mut self.statements {
             let drops = leaving(statement, schema).is_ok_and(|tables| !tables.is_empty());
@@ -36,12 +41,18 @@ impl PlannedStep {
             statement.protection = (statement.severity >= least).then(|| match &soft {
                 _ if capture == Some(Ok(())) => StatementProtection::Capture,
                 Some(Ok(())) if drops => StatementProtection::SoftDelete { keep: phrase(keep) },
+                Some(Ok(())) if cuts(&*dialect, statement, schema) => {
+                    StatementProtection::BackupTable { keep: phrase(keep) }
+                }
                 Some(Ok(())) => StatementProtection::Definition,
                 _ if protect == Protect::Off => StatementProtection::Nothing {
                     why: "`protect` is `off`".to_owned(),
                 },
                 _ if !has_vault => StatementProtection::Nothing {
                     why: "there is no vault".to_owned(),
+                },
+                Some(Err(why)) if protect == Protect::BackupTable => StatementProtection::Vault {
+                    why: Some(format!("not in a backup table: {why}")),
                 },
                 Some(Err(why)) if statement.drops_tables().next().is_some() => StatementProtection::Vault {
                     why: Some(format!("not moved aside: {why}")),
@@ -57,10 +68,15 @@ impl PlannedStep {
 
     /// Leaves the tables to a point after all, for a reason that was found while they were moved aside.
     pub(crate) fn give_up_soft(&mut self, why: &str) {
+        let not = match self.protect {
+            Protect::BackupTable => "not in a backup table",
+            _ => "not moved aside",
+        };
         self.protect = Protect::Vault;
-        for statement in self.statements.iter_mut().filter(|statement| statement.is_soft()) {
+        let kept = |statement: &&mut PlannedStatement| statement.is_soft() || statement.is_backed_up();
+        for statement in self.statements.iter_mut().filter(kept) {
             statement.protection = Some(StatementProtection::Vault {
-                why: Some(format!("not moved aside: {why}")),
+                why: Some(format!("{not}: {why}")),
             });
         }
     }
@@ -95,8 +111,13 @@ impl PlannedStep {
         let mut gone: Vec<TableName> = Vec::new();
         for statement in &self.statements {
             if statement.drops_tables().next().is_none() {
-                if !self.fills_its_own(statement, schema) {
-                    comes_back(&*dialect, statement, schema)?;
+                let is_own = self.fills_its_own(statement, schema);
+                let comes_back = comes_back(&*dialect, statement, schema);
+                if comes_back.is_err() && !is_own {
+                    if self.protect != Protect::BackupTable || statement.severity < Severity::Destructive {
+                        return comes_back;
+                    }
+                    Cut::of(&*dialect, statement, schema)?;
                 }
                 continue;
             }
@@ -185,6 +206,11 @@ impl PlannedStatement {
         matches!(self.protection, Some(StatementProtection::SoftDelete { .. }))
     }
 
+    /// Returns whether what it destroys is copied into a backup table.
+    pub(crate) fn is_backed_up(&self) -> bool {
+        matches!(self.protection, Some(StatementProtection::BackupTable { .. }))
+    }
+
     /// Returns the tables it drops, as it names them.
     pub(crate) fn drops_tables(&self) -> impl Iterator<Item = &TableName> {
         self.effect.actions.iter().filter_map(|action| match action {
@@ -256,6 +282,11 @@ fn comes_back(dialect: &dyn Dialect, statement: &PlannedStatement, schema: &Sche
         "the same script {} (line {}), and that needs a point",
         statement.effect, statement.at.line
     ))
+}
+
+/// Returns whether a statement drops columns whose values its inverse does not bring back.
+fn cuts(dialect: &dyn Dialect, statement: &PlannedStatement, schema: &Schema) -> bool {
+    comes_back(dialect, statement, schema).is_err() && Cut::of(dialect, statement, schema).is_ok()
 }
 
 fn refuse_table(schema: &Schema, name: &TableName, is_mysql: bool) -> Result<(), String> {

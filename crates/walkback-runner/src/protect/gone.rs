@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use walkback_core::catalog::Schema;
 use walkback_core::{Cx, Dialect, DialectKind, ErrorKind, MigrationId, Result, Session, TableName};
 
-use super::moves::may_be_aside;
+use super::moves::{is_backup, may_be_aside};
 use crate::journal::{DeprecatedRow, Journal, StoredMigration};
 use crate::plan::Verdict;
 
@@ -59,7 +59,11 @@ pub(crate) async fn mark_gone(
         if let Some(stored) = stored.get_mut(&row.migration)
             && stored.run_id == row.run_id
         {
-            forget_way(stored, &format!("`{}` was moved aside, and {gone}", row.original));
+            let how = match is_backup(&row.table) {
+                true => "was kept in a backup table",
+                false => "was moved aside",
+            };
+            forget_way(stored, &format!("`{}` {how}, and {gone}", row.original));
         }
     }
     Ok(rows)

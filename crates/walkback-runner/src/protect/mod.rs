@@ -5,6 +5,8 @@
 //! way there and the way back are plain statements ([`moves`]), worked out from the schema just before.
 
 mod aside;
+mod backup;
+mod backup_sql;
 mod capture;
 mod decide;
 mod gone;
@@ -18,11 +20,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use walkback_core::{Error, ErrorKind};
+use walkback_core::Error;
 
 pub(crate) use aside::names_aside;
+pub(crate) use backup_sql::{NOT_NULL_LATER, count_since};
 pub(crate) use gone::{Hidden, mark_gone};
-pub(crate) use moves::Move;
+pub(crate) use moves::{Move, is_backup};
 
 /// How what a migration destroys is protected: of an environment (`protect = ".."`), or of one script (`protect=..`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -38,6 +41,9 @@ pub enum Protect {
     Capture,
     /// A point of what its statements change, in any case.
     Vault,
+    /// What is destroyed is copied into a backup table before; a table that is dropped is moved aside and is its own. A
+    /// point where that cannot be.
+    BackupTable,
     /// Nothing.
     Off,
 }
@@ -46,18 +52,14 @@ impl FromStr for Protect {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let hint = "use `auto`, `soft-delete`, `capture`, `vault` or `off`";
+        let hint = "use `auto`, `soft-delete`, `backup-table`, `capture`, `vault` or `off`";
         match text {
             "auto" => Ok(Self::Auto),
             "soft-delete" => Ok(Self::SoftDelete),
             "capture" => Ok(Self::Capture),
             "vault" => Ok(Self::Vault),
             "off" => Ok(Self::Off),
-            "backup-table" => Err(Error::new(
-                ErrorKind::Unsupported,
-                "the protection `backup-table` is not there yet",
-            )
-            .hint(hint)),
+            "backup-table" => Ok(Self::BackupTable),
             other => Err(Error::config(format!("`{other}` is no protection")).hint(hint)),
         }
     }
@@ -71,6 +73,11 @@ pub enum StatementProtection {
     /// The tables it drops are moved aside, and dropped for good after this time.
     SoftDelete {
         /// How long they stay, as a person writes it.
+        keep: String,
+    },
+    /// What it destroys is copied into a backup table, which is dropped after this time.
+    BackupTable {
+        /// How long it stays, as a person writes it.
         keep: String,
     },
     /// The rows that it changes are captured: as they were, and as it left them.
@@ -94,6 +101,7 @@ impl fmt::Display for StatementProtection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SoftDelete { keep } => write!(f, "moved aside for {keep}"),
+            Self::BackupTable { keep } => write!(f, "kept in a backup table for {keep}"),
             Self::Capture => f.write_str("what it changes is captured"),
             Self::Vault { why: None } => f.write_str("kept in the point"),
             Self::Vault { why: Some(why) } => write!(f, "kept in the point, {why}"),
@@ -105,22 +113,22 @@ impl fmt::Display for StatementProtection {
 
 #[cfg(test)]
 mod tests {
+    use walkback_core::ErrorKind;
+
     use super::*;
 
     #[test]
-    fn a_protection_is_read_and_one_that_is_not_there_yet_says_so() {
+    fn a_protection_is_read_and_one_that_nobody_knows_says_so() {
         for (text, protect) in [
             ("auto", Protect::Auto),
             ("soft-delete", Protect::SoftDelete),
+            ("backup-table", Protect::BackupTable),
             ("capture", Protect::Capture),
             ("vault", Protect::Vault),
             ("off", Protect::Off),
         ] {
             assert_eq!(text.parse::<Protect>().unwrap(), protect);
         }
-        let error = "backup-table".parse::<Protect>().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.message().contains("not there yet"), "{error}");
         assert_eq!(
             "softdelete".parse::<Protect>().unwrap_err().kind(),
             ErrorKind::Config

@@ -7,6 +7,12 @@ use walkback_core::name::ObjectKind;
 /// How the name of a table begins that was moved aside beside the others.
 const PREFIX: &str = "_deprecated_";
 
+/// How the name of a backup table begins beside the others.
+const BACKUP: &str = "_backup_";
+
+/// How the name of a schema begins in which a backup table is.
+const BACKUP_SCHEMA: &str = "_walkback_backup_";
+
 /// How the name of a schema begins into which a table was moved aside.
 const SCHEMA: &str = "_walkback_dropped_";
 
@@ -54,31 +60,63 @@ pub(super) fn schema_for(run: &str, number: i64) -> String {
     format!("{SCHEMA}{}_{number}", run.trim_start_matches("run_"))
 }
 
+/// Returns a schema of its own for the n-th backup table of a run.
+pub(super) fn backup_schema_for(run: &str, number: i64) -> String {
+    format!("{BACKUP_SCHEMA}{}_{number}", run.trim_start_matches("run_"))
+}
+
 /// Returns whether a message names such a schema.
 pub(super) fn is_aside_in(message: &str) -> bool {
-    message.contains(SCHEMA)
+    message.contains(SCHEMA) || message.contains(BACKUP_SCHEMA)
+}
+
+/// Returns whether a table that was kept is a copy, and not the table itself.
+pub(crate) fn is_backup(table: &TableName) -> bool {
+    match &table.schema {
+        Some(schema) if schema.starts_with(BACKUP_SCHEMA) => true,
+        Some(schema) if schema.starts_with(SCHEMA) => false,
+        _ => begins_with(&table.name, BACKUP),
+    }
+}
+
+fn begins_with(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// Returns the name beside the others for the n-th table that a run moves aside: the plain one, or with a short id
 /// where that is taken or too long.
 pub(super) fn name_beside(table: &str, run: &str, number: i64, is_taken: impl Fn(&str) -> bool) -> String {
-    let plain = format!("{PREFIX}{table}");
+    beside(PREFIX, table, (run, number), is_taken)
+}
+
+/// Returns the name beside the others for the n-th backup table of a run, in the same way.
+pub(super) fn backup_beside(table: &str, run: &str, number: i64, is_taken: impl Fn(&str) -> bool) -> String {
+    beside(BACKUP, table, (run, number), is_taken)
+}
+
+fn beside(
+    prefix: &str,
+    table: &str,
+    (run, number): (&str, i64),
+    is_taken: impl Fn(&str) -> bool,
+) -> String {
+    let plain = format!("{prefix}{table}");
     if plain.len() <= LONGEST && !is_taken(&plain) {
         return plain;
     }
     let id = format!("_{}_{number}", short(run));
-    let room = LONGEST - PREFIX.len() - id.len();
+    let room = LONGEST.saturating_sub(prefix.len() + id.len());
     let mut end = table.len().min(room);
     while !table.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{PREFIX}{}{id}", &table[..end])
+    format!("{prefix}{}{id}", &table[..end])
 }
 
 /// Returns whether a name beside others is one that a table may have been given.
 pub(super) fn may_be_aside(name: &str) -> bool {
-    name.get(..PREFIX.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+    begins_with(name, PREFIX) || begins_with(name, BACKUP)
 }
 
 /// Returns the schema as it is to be once tables have been moved aside: without them and what belongs to them.
@@ -117,6 +155,12 @@ mod tests {
         let long = name_beside(&"ü".repeat(31), run, 12, free);
         assert!(long.len() <= LONGEST && long.ends_with("ü_0a1b2c3d_12"), "{long}");
         assert!(may_be_aside(&long) && may_be_aside("_DEPRECATED_x") && !may_be_aside("_deprecate"));
+        let backup = backup_beside("orders", run, 1, free);
+        assert_eq!(backup, "_backup_orders");
+        assert!(may_be_aside(&backup) && is_backup(&TableName::new(backup)));
+        assert!(!is_backup(&TableName::new(long)));
+        assert!(is_backup(&TableName::in_schema(backup_schema_for(run, 4), "_deprecated_x")));
+        assert!(!is_backup(&TableName::in_schema(schema_for(run, 4), "_backup_x")));
         assert_eq!(schema_for(run, 3), "_walkback_dropped_20261122_030405_0a1b2c3d_3");
     }
 }

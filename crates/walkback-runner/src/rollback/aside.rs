@@ -7,6 +7,7 @@ use super::plan::Planning;
 use super::{RollbackKind, RollbackStep};
 use crate::journal::{DeprecatedRow, StoredMigration};
 use crate::plan::Planner;
+use crate::protect::{NOT_NULL_LATER, count_since, is_backup};
 
 impl Planning<'_> {
     /// Plans to move back what a migration had moved aside, and to take back what else it did. `None`: it moved nothing,
@@ -24,18 +25,28 @@ impl Planning<'_> {
             return Ok(None);
         };
         let down = planner.down_step_of(id, script);
-        for row in &rows {
+        let (copies, moved): (Vec<_>, Vec<_>) = rows.iter().partition(|row| is_backup(&row.table));
+        for row in &moved {
             self.refuse_taken(stored, row)?;
         }
-        let names: Vec<_> = rows.iter().map(|row| format!("`{}`", row.original)).collect();
-        let moved: Vec<_> = rows
+        let name = stored.name();
+        let mut reasons = Vec::new();
+        if !moved.is_empty() {
+            let names: Vec<_> = moved.iter().map(|row| format!("`{}`", row.original)).collect();
+            reasons.push(format!(
+                "{} was moved aside, and is moved back with its rows",
+                names.join(", ")
+            ));
+        }
+        let needs_value = stored.derived_sql.iter().flatten().any(|sql| needs_value(sql));
+        for row in copies {
+            reasons.push(self.filled_from(&name, row, needs_value).await?);
+        }
+        let reason = reasons.join("; ");
+        let moved: Vec<_> = moved
             .iter()
             .map(|row| (row.original.clone(), row.table.clone()))
             .collect();
-        let reason = format!(
-            "{} was moved aside, and is moved back with its rows",
-            names.join(", ")
-        );
         let loss = self.loss_of_down(id, &down.script).await?;
         for (original, aside) in moved {
             let sql = format!(
@@ -60,6 +71,41 @@ impl Planning<'_> {
             restore: None,
             loss,
         }))
+    }
+
+    /// Says that a table is filled from its backup table, and what of the rows that came since.
+    async fn filled_from(&mut self, name: &str, row: &DeprecatedRow, needs_value: bool) -> Result<String> {
+        let text = format!("what it took from `{}` was kept in `{}`", row.original, row.table);
+        let Some(table) = self.schema.table(&row.original) else {
+            return Ok(text);
+        };
+        let sql = count_since(&*self.runner.dialect(), table, &row.table);
+        let found = self.session.fetch_optional(self.cx, &sql, &[]).await?;
+        let since = found.and_then(|row| row[0].as_i64()).unwrap_or_default();
+        if since == 0 {
+            return Ok(format!("{text}, and goes back"));
+        }
+        let rows = match since {
+            1 => "1 row inserted since has".to_owned(),
+            rows => format!("{rows} rows inserted since have"),
+        };
+        if !needs_value {
+            return Ok(format!(
+                "{text}, and goes back; {rows} the default there"
+            ));
+        }
+        Err(Error::new(
+            ErrorKind::Refused,
+            format!(
+                "`{name}` dropped a column of `{}` that must not be `NULL`, and {rows} no value for it",
+                row.original
+            ),
+        )
+        .hint(format!(
+            "nothing was changed; what was kept is in `{}`, and `walkback purge --dry-run` says until when",
+            row.table
+        ))
+        .hint("`walkback rollback --type down` runs the author's script instead, if there is one"))
     }
 
     fn aside_of<'s>(&'s self, stored: &'s StoredMigration) -> impl Iterator<Item = &'s DeprecatedRow> {
@@ -95,4 +141,9 @@ impl Planning<'_> {
         ))
         .hint("`walkback rollback --type down` runs the author's script instead, if there is one"))
     }
+}
+
+/// Returns whether a statement of a way back says that a column it has filled must not be `NULL`.
+fn needs_value(sql: &str) -> bool {
+    sql.ends_with(" SET NOT NULL") || sql.contains(NOT_NULL_LATER)
 }

@@ -10,7 +10,7 @@ use super::plan::Planning;
 use super::renamed::Renamed;
 use crate::journal::{Journal, TableThen};
 use crate::loss::{Loss, LossCounter};
-use crate::plan::{Plan, ReadScript};
+use crate::plan::{Plan, ReadScript, ScriptOrigin};
 use crate::runner::Runner;
 use crate::state::State;
 
@@ -110,6 +110,8 @@ impl Planning<'_> {
                     let found = self.loss_of_column((table, column), (&now, &of)).await?;
                     losses.extend(found);
                 }
+                // A derived one fills what it has made again, and takes away no row.
+                Action::Update { .. } if script.origin == ScriptOrigin::Derived => {}
                 Action::Update { table }
                 | Action::Delete { table }
                 | Action::Truncate { table }

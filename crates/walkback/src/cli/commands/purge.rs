@@ -62,6 +62,9 @@ fn listed(groups: &[(&str, &[KeptTable])]) -> String {
             format!("  {what}"),
             kept.table.to_string(),
             match &kept.migration {
+                Some(migration) if kept.backup => {
+                    format!("what {migration} took from `{}`", kept.replaced)
+                }
                 Some(migration) => format!("`{}`, dropped by {migration}", kept.replaced),
                 None => format!("`{}` before {}", kept.replaced, kept.run),
             },

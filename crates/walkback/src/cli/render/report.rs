@@ -56,14 +56,12 @@ pub(crate) fn report(report: &RunReport) -> String {
         text.push_str(&self::rescued(rescued));
     }
     for aside in report.kept.iter().filter(|kept| kept.migration.is_some()) {
-        writeln!(
-            text,
-            "moved `{}` aside to `{}`, until {}: `walkback purge` drops it then",
-            aside.replaced,
-            aside.table,
-            day(&aside.deadline)
-        )
-        .ok();
+        let how = match aside.backup {
+            true => format!("kept what goes from `{}` in `{}`", aside.replaced, aside.table),
+            false => format!("moved `{}` aside to `{}`", aside.replaced, aside.table),
+        };
+        let until = day(&aside.deadline);
+        writeln!(text, "{how}, until {until}: `walkback purge` drops it then").ok();
     }
     let mut replaced = report.kept.iter().filter(|kept| kept.migration.is_none());
     if let Some(first) = replaced.next() {

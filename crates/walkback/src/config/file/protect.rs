@@ -18,10 +18,18 @@ impl Table<'_> {
                 .fold(told, |told, hint| told.hint(hint.clone()))
         })?;
         let keeps_nothing = self.duration("soft_delete")?.is_some_and(|keep| keep.is_zero());
-        if protect == Protect::SoftDelete && keeps_nothing {
+        let kept = match protect {
+            Protect::SoftDelete => Some("dropped tables"),
+            Protect::BackupTable => Some("backup tables"),
+            _ => None,
+        };
+        if let Some(kept) = kept.filter(|_| keeps_nothing) {
             return Err(text
                 .at
-                .error("`protect = \"soft-delete\"` keeps dropped tables for `soft_delete`, and that is `0s`")
+                .error(format!(
+                    "`protect = \"{}\"` keeps {kept} for `soft_delete`, and that is `0s`",
+                    text.value
+                ))
                 .hint("give them time, as in `soft_delete = \"30d\"`, or write `protect = \"vault\"`"));
         }
         Ok(Some(protect))
