@@ -132,16 +132,8 @@ impl<'a> Reader<'a> {
             Some(Ok(Speech::Touches)) => {}
             Some(Ok(Speech::Section(direction, rest))) => self.section(number, direction, rest)?,
             // Behind a statement it belongs to the next one.
-            Some(Ok(Speech::Directives(text))) if self.state == State::Body && text.starts_with(ALLOW) => {
-                for (key, value) in items(self.file, number, text)? {
-                    if key != ALLOW {
-                        return Err(behind(self.file, number));
-                    }
-                    names(self.file, number, key, &value)?;
-                }
-            }
-            Some(Ok(Speech::Directives(_))) if self.state == State::Body => {
-                return Err(behind(self.file, number));
+            Some(Ok(Speech::Directives(text))) if self.state == State::Body => {
+                self.of_statement(number, text)?;
             }
             Some(Ok(Speech::Directives(text))) => self.directives(number, text)?,
             Some(Err(spelling)) => {
@@ -153,6 +145,21 @@ impl<'a> Reader<'a> {
                 .hint("write `-- walkback:` in lower case"));
             }
             None => self.other(line),
+        }
+        Ok(())
+    }
+
+    /// Checks what is said of the statement that follows.
+    fn of_statement(&self, number: usize, text: &str) -> Result<()> {
+        for (key, value) in items(self.file, number, text)? {
+            match key {
+                ALLOW => {
+                    names(self.file, number, key, &value)?;
+                }
+                "protect" if PROTECT.contains(&value.as_str()) => {}
+                "protect" => return Err(wrong(self.file, number, key, &value, &PROTECT)),
+                _ => return Err(behind(self.file, number)),
+            }
         }
         Ok(())
     }

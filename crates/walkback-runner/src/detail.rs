@@ -6,6 +6,7 @@ use serde::Serialize;
 use walkback_core::{Cx, Direction, ErrorKind, Migration, MigrationId, Phase, Result};
 
 use crate::plan::{PlannedStatement, Planner, ReadScript, ScriptOrigin, Verdict, Verified};
+use crate::purge::KeptTable;
 use crate::report::Named;
 use crate::runner::Runner;
 use crate::state::State;
@@ -91,6 +92,9 @@ pub struct MigrationDetail {
     pub derived_loses: Vec<String>,
     /// The point that was made before it.
     pub point: Option<String>,
+    /// Where it is what it destroyed: tables that were moved aside, and backup tables.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<KeptTable>,
     /// Why its scripts, or one of them, cannot be read here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
@@ -124,6 +128,13 @@ pub struct GraphView {
     pub nodes: Vec<GraphNode>,
     /// Those that nothing follows.
     pub heads: Vec<MigrationId>,
+}
+
+/// Returns what is there still of what a migration destroyed.
+fn kept_of(state: &State, id: &MigrationId) -> Vec<KeptTable> {
+    let rows = state.deprecated.iter();
+    let of_it = rows.filter(|row| row.migration == *id && row.gone.is_none());
+    of_it.cloned().map(KeptTable::from).collect()
 }
 
 /// Returns a script, or notes why it cannot be followed here.
@@ -227,6 +238,7 @@ impl Runner {
                 .map(|stored| stored.derived_loses.clone())
                 .unwrap_or_default(),
             point: stored.and_then(|stored| stored.point.clone()),
+            kept: kept_of(&state, &migration.id),
             unread,
             verified,
         })

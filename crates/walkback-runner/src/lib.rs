@@ -72,7 +72,9 @@ pub use approval::{
     Approval, Approver, History, NAMESPACE, PlanContent, PlanFile, PlanTarget, SigningKey, StepContent,
 };
 pub use audit::{AuditFinding, AuditVerification, AuditedStore};
-pub use changes::{ChangesPlan, Conflict, KeptWrites, OnConflict, PutAside, Rescued, TableChanges, Waiting};
+pub use changes::{
+    Beside, ChangesPlan, Conflict, KeptWrites, OnConflict, PutAside, Rescued, TableChanges, Waiting,
+};
 pub use deploy::{DeployPlan, PlannedStage, ProcedureReport, Stage};
 pub use derive::{CatalogOrigin, DerivedDown, DerivedStep};
 pub use detail::{GraphNode, GraphView, HistoryEntry, MigrationDetail, MigrationState, ScriptView};

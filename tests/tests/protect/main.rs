@@ -1,6 +1,7 @@
 //! Tables that a migration drops are moved aside under `protect = "soft-delete"`, and come back with everything.
 
 mod backup_kills;
+mod backup_rows;
 mod backup_table;
 mod collisions;
 mod kills;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 use walkback_tests::{Backend, Contents, MYSQL, ONE_OF_EACH, Output, Sandbox, journeys};
 
 use backup_kills::*;
+use backup_rows::*;
 use backup_table::*;
 use collisions::*;
 use kills::*;
@@ -60,10 +62,17 @@ fn main() -> ExitCode {
                 what_cannot_be_kept_so_is_kept_in_a_point_and_the_plan_says_why,
                 a_migration_before_may_make_the_table,
                 killed_while_columns_are_kept_it_is_recovered,
+                changed_rows_come_back_from_backup_tables,
+                what_was_written_to_kept_rows_since_is_a_conflict_and_stays,
+                without_a_vault_rows_are_kept_too,
+                killed_while_rows_are_kept_nothing_is_lost,
+                each_statement_may_say_how_it_is_protected,
+                what_single_statements_ask_for_and_cannot_have_is_in_the_point,
                 killed_while_columns_are_filled_nothing_is_lost,
                 killed_while_a_half_done_script_is_taken_back_nothing_is_lost,
                 killed_at_any_step_of_the_way_back_nothing_is_lost,
             ],
+            &[Backend::Postgres, Backend::Mysql, Backend::Mariadb] => [an_emptied_table_is_filled_again],
             &[Backend::Postgres] => [
                 what_cascades_goes_and_comes_back,
                 comments_grants_owners_and_settings_come_back,

@@ -121,7 +121,7 @@ async fn touches_belongs_to_a_statement_and_is_left_alone() {
 
 #[tokio::test]
 async fn an_allow_may_stand_at_the_head_of_both_scripts_and_before_any_statement() {
-    let text = "-- walkback: allow=a-rule transaction=off\nSELECT 1;\n-- walkback: allow=a,b\nSELECT 2;\n";
+    let text = "-- walkback: allow=a-rule transaction=off\nSELECT 1;\n-- walkback: allow=a,b\n-- walkback: protect=off\nSELECT 2;\n";
     let single = format!("-- walkback: up\n{text}-- walkback: down allow=c\n{text}");
     let folder = Folder::of(&[("1_a/up.sql", text), ("1_a/down.sql", text), ("2_b.sql", &single)]);
     folder.load().await;
@@ -135,6 +135,10 @@ async fn an_allow_may_stand_at_the_head_of_both_scripts_and_before_any_statement
         ),
         ("-- walkback: allow", "the directive `allow` has no value"),
         ("-- walkback: allow=a,,b", "`allow=a,,b` leaves a name out"),
+        (
+            "-- walkback: protect=softly",
+            "`protect=softly` is not one of auto, soft-delete, backup-table, capture, vault, off",
+        ),
     ] {
         let folder = Folder::of(&[("1_a/up.sql", &format!("SELECT 1;\n{line}\nSELECT 2;"))]);
         let error = folder

@@ -5,6 +5,7 @@
 //! not changed is found without being read.
 
 mod asking;
+mod beside;
 mod conflicts;
 mod extent;
 mod keep;
@@ -24,10 +25,12 @@ use walkback_core::name::ObjectKind;
 use walkback_core::{DialectKind, Error, Result, TableName};
 use walkback_vault::{ChunkEntry, Manifest, TableEntry};
 
+pub(crate) use beside::kept_columns;
 pub(crate) use keep::Kept;
 pub(crate) use merge::{Merged, Merging};
 pub(crate) use rescue::Unplaced;
 pub use rescue::{PutAside, Rescued, Waiting};
+pub(crate) use sql::same;
 pub(crate) use undo::Whose;
 
 /// What becomes of a cell or row that the migration changed and that was changed again since.
@@ -49,11 +52,28 @@ pub enum OnConflict {
 #[non_exhaustive]
 pub struct ChangesPlan {
     /// The point before the migration.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub before: String,
     /// The point with the tables as it left them.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub after: String,
     /// The tables in which rows were changed.
     pub tables: Vec<TableName>,
+    /// Where those rows are instead of in points, if they were kept in backup tables.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
+}
+
+/// The backup tables of the rows of one table.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Beside {
+    /// The table.
+    pub table: TableName,
+    /// Its changed rows as they were.
+    pub was: TableName,
+    /// Its changed rows as the migration left them.
+    pub left: TableName,
 }
 
 /// What became of one table.
@@ -166,7 +186,7 @@ impl Changed {
                 new,
             });
         }
-        parents_first(&mut all);
+        parents_first(&mut all, |one| &one.table);
         // MySQL looks at each row as it comes: of two that refer to each other none can be the first.
         let circle = all
             .iter()
@@ -212,6 +232,15 @@ fn no_way(table: &TableName, why: &str) -> Error {
     )
 }
 
+/// Says the same where there is no point.
+pub(crate) fn no_way_beside(table: &TableName, why: &str) -> Error {
+    Error::new(
+        walkback_core::ErrorKind::Refused,
+        format!("the rows of table `{table}` cannot go back cell by cell: {why}"),
+    )
+    .hint("nothing was changed; `walkback purge --dry-run` lists the backup tables that hold them, and until when")
+}
+
 /// Returns where the chunks are that others have not.
 fn missing(chunks: &[ChunkEntry], others: &[ChunkEntry]) -> Vec<Range<usize>> {
     let known: std::collections::BTreeSet<&str> = others.iter().map(|chunk| chunk.hash.as_str()).collect();
@@ -230,12 +259,13 @@ fn missing(chunks: &[ChunkEntry], others: &[ChunkEntry]) -> Vec<Range<usize>> {
 }
 
 /// Puts tables behind those that they refer to, as far as there is no circle.
-fn parents_first(all: &mut Vec<Changed>) {
-    let mut ordered: Vec<Changed> = Vec::new();
+fn parents_first<T>(all: &mut Vec<T>, table: fn(&T) -> &Table) {
+    let mut ordered: Vec<T> = Vec::new();
     while !all.is_empty() {
-        let waits = |one: &Changed| {
-            one.table.foreign_keys.iter().any(|key| {
-                key.references != one.table.name && all.iter().any(|other| other.table.name == key.references)
+        let waits = |one: &T| {
+            let own = table(one);
+            own.foreign_keys.iter().any(|key| {
+                key.references != own.name && all.iter().any(|other| table(other).name == key.references)
             })
         };
         let free = all.iter().position(|one| !waits(one)).unwrap_or(0);
@@ -247,10 +277,14 @@ fn parents_first(all: &mut Vec<Changed>) {
 /// Returns whether a table refers to another that refers to it.
 fn is_in_circle(all: &[Changed], one: &Changed) -> bool {
     let tables: Vec<&Table> = all.iter().map(|other| &other.table).collect();
+    has_circle(&tables, &one.table)
+}
+
+fn has_circle(tables: &[&Table], one: &Table) -> bool {
     tables.iter().any(|other| {
-        other.name != one.table.name
-            && reaches(&tables, &one.table.name, &other.name)
-            && reaches(&tables, &other.name, &one.table.name)
+        other.name != one.name
+            && reaches(tables, &one.name, &other.name)
+            && reaches(tables, &other.name, &one.name)
     })
 }
 

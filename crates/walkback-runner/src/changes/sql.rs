@@ -28,7 +28,7 @@ pub(super) struct Sql<'a> {
 }
 
 /// Says that two cells of one type hold the same, byte by byte, whatever their collation or type thinks equal.
-pub(super) fn same(kind: DialectKind, data_type: &str, one: &str, other: &str) -> String {
+pub(crate) fn same(kind: DialectKind, data_type: &str, one: &str, other: &str) -> String {
     match kind {
         DialectKind::Sqlite => format!("quote({one}) IS quote({other})"),
         DialectKind::Postgres => format!("{one}::text IS NOT DISTINCT FROM {other}::text"),

@@ -1,6 +1,6 @@
 //! Taking back what a migration changed in rows, and nothing else.
 
-use walkback_core::catalog::Table;
+use walkback_core::catalog::{Column, Table};
 use walkback_core::engine::Begin;
 use walkback_core::{Cx, DialectKind, Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
@@ -22,12 +22,25 @@ struct Pair {
 
 /// How they are taken back.
 #[derive(Clone, Copy)]
-struct How {
+pub(super) struct How {
     policy: OnConflict,
     /// Only the rows that were added go.
     only_added: bool,
     /// What is said of conflicts.
     words: &'static Words,
+}
+
+impl How {
+    fn of(whose: Whose<'_>, (policy, only_added): (OnConflict, bool)) -> Self {
+        Self {
+            policy,
+            only_added,
+            words: match whose {
+                Whose::Migration(_) | Whose::Scope => &OF_MIGRATION,
+                Whose::Rollback(_) => &OF_ROLLBACK,
+            },
+        }
+    }
 }
 
 /// Whose changes are taken back.
@@ -53,14 +66,10 @@ impl Execution<'_> {
         plan: &ChangesPlan,
         how: (OnConflict, bool),
     ) -> Result<()> {
-        let how = How {
-            policy: how.0,
-            only_added: how.1,
-            words: match whose {
-                Whose::Migration(_) | Whose::Scope => &OF_MIGRATION,
-                Whose::Rollback(_) => &OF_ROLLBACK,
-            },
-        };
+        let how = How::of(whose, how);
+        if !plan.beside.is_empty() {
+            return Box::pin(self.undo_beside(cx, whose, plan, how)).await;
+        }
         let before = self.open_point(cx, &plan.before).await?;
         let after = self.open_point(cx, &plan.after).await?;
         let now = self.runner.schema(cx, &mut *self.session).await?;
@@ -90,20 +99,14 @@ impl Execution<'_> {
                 self.load_changes(cx, (&before, &after), (&changed, &pairs))
                     .await?;
             }
-            self.hold_changed(cx, &changed).await?;
-            let tables = if self.captures_own {
-                self.take_back_captured(cx, &changed, &pairs, how).await?
-            } else {
-                self.take_back(cx, &changed, &pairs, how).await?
-            };
+            let held = changed.iter().map(|one| one.table.name.clone());
+            self.hold_changed(cx, held.collect()).await?;
+            let taken = taken(&changed, &pairs);
+            let tables = Box::pin(self.take_back_in_turn(cx, &taken, how)).await?;
             if is_transactional {
                 self.clear_shadows(cx).await?;
             }
-            match whose {
-                Whose::Migration(id) => self.record_undone(cx, id).await?,
-                Whose::Rollback(applied) => self.set_ledger(cx, applied).await?,
-                Whose::Scope => {}
-            }
+            self.record_taken(cx, whose).await?;
             Ok(tables)
         };
         let (tables, outcome) = match outcome.await {
@@ -119,25 +122,50 @@ impl Execution<'_> {
             self.abandon_capture(&cx.shielded()).await?;
         }
         outcome?;
+        self.note_taken(cx, whose, tables);
+        Ok(())
+    }
+
+    pub(super) fn note_taken(&mut self, cx: &Cx, whose: Whose<'_>, tables: Vec<TableChanges>) {
         cx.step("migration.committed");
         if let Whose::Migration(id) = whose {
             self.note_undone(id);
         }
         self.report.changes.extend(tables);
-        Ok(())
+    }
+
+    /// Notes in the ledger what is applied once rows were taken back, in the current transaction.
+    pub(super) async fn record_taken(&mut self, cx: &Cx, whose: Whose<'_>) -> Result<()> {
+        match whose {
+            Whose::Migration(id) => self.record_undone(cx, id).await,
+            Whose::Rollback(applied) => self.set_ledger(cx, applied).await,
+            Whose::Scope => Ok(()),
+        }
+    }
+
+    pub(super) async fn take_back_in_turn(
+        &mut self,
+        cx: &Cx,
+        taken: &[Taken<'_>],
+        how: How,
+    ) -> Result<Vec<TableChanges>> {
+        if self.captures_own {
+            self.take_back_captured(cx, taken, how).await
+        } else {
+            self.take_back(cx, taken, how).await
+        }
     }
 
     /// Takes back as [`Self::take_back`] does, and captures what that changes: so it can itself be taken back.
     async fn take_back_captured(
         &mut self,
         cx: &Cx,
-        changed: &[Changed],
-        pairs: &[Pair],
+        taken: &[Taken<'_>],
         how: How,
     ) -> Result<Vec<TableChanges>> {
-        let tables: Vec<Table> = changed.iter().map(|one| one.table.clone()).collect();
+        let tables: Vec<Table> = taken.iter().map(|one| one.table.clone()).collect();
         self.start_capture(cx, &tables).await?;
-        let found = self.take_back(cx, changed, pairs, how).await?;
+        let found = self.take_back(cx, taken, how).await?;
         self.finish_capture(cx, &tables).await?;
         let schema = self.runner.schema(cx, &mut *self.session).await?;
         self.keep_captured(cx, "rollback", "the rollback", &schema)
@@ -145,11 +173,10 @@ impl Execution<'_> {
         Ok(found)
     }
 
-    async fn hold_changed(&mut self, cx: &Cx, changed: &[Changed]) -> Result<()> {
+    pub(super) async fn hold_changed(&mut self, cx: &Cx, tables: Vec<TableName>) -> Result<()> {
         if !self.session.capability().holds_tables {
             return Ok(());
         }
-        let tables: Vec<TableName> = changed.iter().map(|one| one.table.name.clone()).collect();
         self.session.hold_tables(cx, &tables).await
     }
 
@@ -172,35 +199,28 @@ impl Execution<'_> {
         Ok(())
     }
 
-    async fn take_back(
-        &mut self,
-        cx: &Cx,
-        changed: &[Changed],
-        pairs: &[Pair],
-        how: How,
-    ) -> Result<Vec<TableChanges>> {
+    async fn take_back(&mut self, cx: &Cx, taken: &[Taken<'_>], how: How) -> Result<Vec<TableChanges>> {
         let How {
             policy, only_added, ..
         } = how;
         let dialect = self.runner.dialect();
         let now = self.runner.schema(cx, &mut *self.session).await?;
-        let others: Vec<Others<'_>> = changed
+        let others: Vec<Others<'_>> = taken
             .iter()
-            .zip(pairs)
-            .map(|(one, pair)| Others {
-                table: &one.table,
-                was: &pair.was.name,
-                left: &pair.left.name,
+            .map(|one| Others {
+                table: one.table,
+                was: one.was,
+                left: one.left,
             })
             .collect();
-        let mut sqls: Vec<Sql<'_>> = changed
+        let mut sqls: Vec<Sql<'_>> = taken
             .iter()
             .zip(&others)
             .enumerate()
             .map(|(index, (one, own))| Sql {
                 dialect: &*dialect,
                 table: own.table,
-                columns: columns(one),
+                columns: one.columns.clone(),
                 was: own.was,
                 left: own.left,
                 schema: &now,
@@ -217,7 +237,7 @@ impl Execution<'_> {
         for sql in &mut sqls {
             sql.extent = sql.look(cx, &mut *self.session).await?;
         }
-        let mut tables: Vec<TableChanges> = changed
+        let mut tables: Vec<TableChanges> = taken
             .iter()
             .map(|one| TableChanges::none(&one.table.name))
             .collect();
@@ -274,8 +294,28 @@ impl TableChanges {
     }
 }
 
+/// A table of which rows are taken back, and where these are.
+#[derive(Debug)]
+pub(super) struct Taken<'a> {
+    pub(super) table: &'a Table,
+    /// The columns that were kept.
+    pub(super) columns: Vec<&'a Column>,
+    pub(super) was: &'a TableName,
+    pub(super) left: &'a TableName,
+}
+
+fn taken<'a>(changed: &'a [Changed], pairs: &'a [Pair]) -> Vec<Taken<'a>> {
+    let one = |(one, pair): (&'a Changed, &'a Pair)| Taken {
+        table: &one.table,
+        columns: columns(one),
+        was: &pair.was.name,
+        left: &pair.left.name,
+    };
+    changed.iter().zip(pairs).map(one).collect()
+}
+
 /// Returns the columns that were kept, as they are now.
-fn columns(changed: &Changed) -> Vec<&walkback_core::catalog::Column> {
+fn columns(changed: &Changed) -> Vec<&Column> {
     let columns = changed.table.columns.iter();
     columns
         .filter(|column| changed.after.columns.contains(&column.name))

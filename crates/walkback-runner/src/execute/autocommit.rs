@@ -8,12 +8,14 @@ use walkback_core::{Cx, Direction, Error, ErrorKind, Result, TableName};
 use walkback_vault::Manifest;
 
 use super::Execution;
+use super::derivation::Derivation;
 use super::statement::statement_failed;
 use super::undo::{ByJournal, needs_recovery};
-use super::up::{Derivation, Outcome, changes_schema};
+use super::up::{Outcome, changes_schema};
 use crate::approval::mark_of;
 use crate::journal::{StatementRow, StatementState, UndoRow};
 use crate::plan::{PlannedStatement, PlannedStep, PointScope};
+use crate::protect::Protect;
 
 impl Execution<'_> {
     /// Applies a migration statement by statement. A failure is undone by the journal, or else from the point,
@@ -135,7 +137,9 @@ impl Execution<'_> {
                 }
                 continue;
             }
-            let inverse = if step.is_soft() && step.fills_its_own(statement, before) {
+            let inverse = if step.is_soft() && statement.protect == Some(Protect::Off) {
+                derivation.add_waived(&*self.dialect, statement, &current)
+            } else if step.is_soft() && step.fills_its_own(statement, before) {
                 Inverse::Nothing
             } else {
                 derivation.add(&*self.dialect, statement, &current)

@@ -6,7 +6,7 @@ use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::TableEntry;
 
 use super::Execution;
-use super::up::Derivation;
+use super::derivation::Derivation;
 use crate::journal::StatementState;
 use crate::plan::{PlannedStep, Verdict};
 use crate::rollback::RollbackKind;
@@ -262,7 +262,8 @@ impl Execution<'_> {
             .state
             .stored
             .get(id)
-            .filter(|stored| stored.point.is_none() && stored.changes.is_some());
+            .filter(|stored| stored.point.is_none())
+            .filter(|stored| stored.changes.is_some() || self.state.is_beside(stored));
         let tables = captured.and_then(|stored| stored.touched.clone());
         self.moved_back.extend(tables.into_iter().flatten());
     }

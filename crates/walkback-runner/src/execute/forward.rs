@@ -7,8 +7,9 @@ use walkback_core::statement::Action;
 use walkback_core::{Cx, Direction, Effect, Error, ErrorKind, Result};
 
 use super::Execution;
+use super::derivation::Derivation;
 use super::undo::{changes_rows, last_script};
-use super::up::{Derivation, Outcome};
+use super::up::Outcome;
 use crate::journal::{StatementRow, StatementState, UndoRow};
 use crate::plan::PlannedStep;
 

@@ -2,6 +2,7 @@
 
 mod autocommit;
 mod conditions;
+mod derivation;
 mod down;
 mod forward;
 mod killed;
@@ -44,11 +45,12 @@ use crate::state::State;
 use crate::{gate, identity, lock, rights, steady};
 
 pub(crate) use autocommit::kept_in;
+pub(crate) use derivation::Derivation;
 pub(crate) use forward::{BEGUN_BACK, Progress};
 pub(crate) use statement::excerpt;
 pub(crate) use tries::{Tries, is_of_another_session};
 pub(crate) use undo::{ByJournal, has_ways_back, may_have_happened};
-pub(crate) use up::{Derivation, Outcome, changes_schema};
+pub(crate) use up::{Outcome, changes_schema};
 
 /// A run under way: the lock, a session to work on, its row in the journal.
 pub(crate) struct Execution<'a> {

@@ -1,39 +1,21 @@
 //! Applying one migration.
 
-use std::collections::BTreeSet;
-
 use walkback_core::catalog::Schema;
-use walkback_core::dialect::Inverse;
 use walkback_core::engine::Begin;
-use walkback_core::name::ObjectKind;
 use walkback_core::statement::Action;
-use walkback_core::{Cx, Error, ErrorKind, Result, ResultExt as _, Statement, TableName};
+use walkback_core::{Cx, Error, ErrorKind, Result, ResultExt as _, TableName};
 use walkback_vault::{Manifest, PointKind};
 
 use super::Execution;
+use super::derivation::Derivation;
 use crate::delta::SchemaDelta;
-use crate::derive::changes_rows;
 use crate::identity;
 use crate::journal::{StatementState, StoredMigration, TableThen};
 use crate::ledger::{Applied, NewRow};
-use crate::plan::{PlannedStatement, PlannedStep, PointScope, ReadScript, creates};
+use crate::plan::{PlannedStatement, PlannedStep, PointScope, ReadScript};
 use crate::point;
-use crate::protect::{Move, Protect};
+use crate::protect::Protect;
 use crate::purge::KeptTable;
-
-/// The way back as it is derived, statement by statement.
-#[derive(Debug, Default)]
-pub(crate) struct Derivation {
-    /// Inverses, oldest statement first.
-    inverses: Vec<Vec<String>>,
-    loses: Vec<String>,
-    /// Why there is none.
-    broken: Option<String>,
-    /// The tables that were there before the first statement.
-    tables: Option<BTreeSet<TableName>>,
-    /// What the statements up to here did.
-    done: Vec<Action>,
-}
 
 /// What applying a migration found out about it.
 #[derive(Debug)]
@@ -80,7 +62,11 @@ impl Execution<'_> {
             if !step.transaction {
                 return self.up_statement_by_statement(cx, &step, &scope, point).await;
             }
-            let attempt = Box::pin(self.up_in_transaction(cx, &step, &scope, point.clone())).await;
+            let attempt = if step.is_captured_beside() {
+                Box::pin(self.up_beside(cx, &step, &scope)).await
+            } else {
+                Box::pin(self.up_in_transaction(cx, &step, &scope, point.clone())).await
+            };
             if step.is_captured() && !matches!(attempt, Ok(Attempt::Applied)) {
                 self.abandon_capture(&cx.shielded()).await?;
             }
@@ -108,9 +94,27 @@ impl Execution<'_> {
         }
     }
 
+    /// Applies it with backup tables of the rows that it changes. Where these were made before the transaction, they go with
+    /// an attempt that was rolled back.
+    async fn up_beside(&mut self, cx: &Cx, step: &PlannedStep, scope: &PointScope) -> Result<Attempt> {
+        let attempt = match self.make_beside(cx, step).await {
+            Ok(()) => Box::pin(self.up_in_transaction(cx, step, scope, None)).await,
+            Err(error) => Err(error),
+        };
+        let attempt = match self.needs_point.take() {
+            Some(why) => Ok(Attempt::NeedsPoint(why)),
+            None => attempt,
+        };
+        if !matches!(attempt, Ok(Attempt::Applied)) && !self.session.capability().transactional_ddl {
+            let run = self.run.id.clone();
+            self.drop_unneeded_backups(&cx.shielded(), &run).await?;
+        }
+        attempt
+    }
+
     /// Says that a table could not be moved aside, and refuses to drop it where no point can hold it.
     fn must_have_vault(&mut self, step: &PlannedStep, why: &str) -> Result<()> {
-        if step.is_captured() {
+        if step.is_captured() && self.runner.vault().is_some() {
             self.report.warnings.push(format!(
                 "what `{}` changes could not be captured, and is kept in its point: {why}",
                 step.name
@@ -250,7 +254,10 @@ impl Execution<'_> {
             return Ok(Attempt::NeedsMore(missing));
         }
         let recorded = async {
-            let after = if step.is_captured() {
+            let after = if step.is_captured_beside() {
+                self.keep_beside(cx, step, &outcome.after).await?;
+                None
+            } else if step.is_captured() {
                 let whose = format!("migration {}", step.name);
                 let kept = self.keep_captured(cx, &step.name, &whose, &outcome.after);
                 Some(Box::pin(kept).await?)
@@ -289,7 +296,9 @@ impl Execution<'_> {
                 let kept = Box::pin(self.back_up(cx, step, index, &current, &mut derivation));
                 current = kept.await?;
             } else {
-                if !(step.is_soft() && step.fills_its_own(statement, &before)) {
+                if step.is_soft() && statement.protect == Some(Protect::Off) {
+                    derivation.add_waived(&*self.dialect, statement, &current);
+                } else if !(step.is_soft() && step.fills_its_own(statement, &before)) {
                     derivation.add(&*self.dialect, statement, &current);
                 }
                 let sent = self.send(cx, step, index).await;
@@ -460,114 +469,6 @@ impl Execution<'_> {
         let aside = std::mem::take(&mut self.aside);
         self.report.kept.extend(aside.into_iter().map(KeptTable::from));
     }
-}
-
-impl Derivation {
-    /// Takes up a derivation after the first statements of a script, whose ways back were noted before them.
-    pub(super) fn of_done(
-        ways: Vec<std::result::Result<Vec<String>, String>>,
-        statements: &[PlannedStatement],
-        before: &Schema,
-    ) -> Self {
-        let mut derivation = Self {
-            tables: Some(before.tables.iter().map(|table| table.name.clone()).collect()),
-            ..Self::default()
-        };
-        for (way, statement) in ways.into_iter().zip(statements) {
-            match way {
-                Ok(way) => derivation.inverses.push(way),
-                Err(why) => {
-                    derivation.broken.get_or_insert(why);
-                }
-            }
-            derivation.done.extend(statement.effect.actions.iter().cloned());
-        }
-        derivation
-    }
-
-    /// Derives the inverse of a statement that is about to run, and returns it.
-    pub(crate) fn add(
-        &mut self,
-        dialect: &dyn walkback_core::Dialect,
-        statement: &PlannedStatement,
-        before: &Schema,
-    ) -> Inverse {
-        let plain = Statement {
-            sql: statement.sql.clone(),
-            line: statement.at.line,
-            touches: Vec::new(),
-        };
-        let tables = || before.tables.iter().map(|table| table.name.clone());
-        let earlier = self.tables.get_or_insert_with(|| tables().collect());
-        let inverse = if is_of_new_table(statement, &self.done, earlier, before) {
-            // Its rows go with the table.
-            Inverse::Nothing
-        } else if statement.severity == walkback_core::statement::Severity::Unknown {
-            let why = statement.effect.to_string();
-            Inverse::NotDerivable { why }
-        } else {
-            dialect.inverse(&plain, before)
-        };
-        match &inverse {
-            Inverse::Statements { statements, loses } if self.broken.is_none() => {
-                self.inverses.push(statements.clone());
-                self.loses.extend(loses.iter().cloned());
-            }
-            Inverse::NotDerivable { why } if self.broken.is_none() => self.broken = Some(why.clone()),
-            _ => {}
-        }
-        self.done.extend(statement.effect.actions.iter().cloned());
-        inverse
-    }
-
-    /// Adds what takes back the moves that stand for a statement.
-    pub(crate) fn add_moves(&mut self, moves: &[Move]) {
-        self.inverses.extend(moves.iter().map(|one| one.back.clone()));
-    }
-
-    /// Adds what takes back a statement that was kept beside what it destroys.
-    pub(crate) fn add_way(&mut self, way: Vec<String>, statement: &PlannedStatement) {
-        self.inverses.push(way);
-        self.done.extend(statement.effect.actions.iter().cloned());
-    }
-
-    fn finish(self) -> (Option<Vec<String>>, Vec<String>) {
-        if self.broken.is_some() {
-            return (None, Vec::new());
-        }
-        (
-            Some(self.inverses.into_iter().rev().flatten().collect()),
-            self.loses,
-        )
-    }
-}
-
-/// Returns whether a statement changes nothing but rows of tables that its own migration has made, and that nothing
-/// hands on to others.
-fn is_of_new_table(
-    statement: &PlannedStatement,
-    done: &[Action],
-    earlier: &BTreeSet<TableName>,
-    now: &Schema,
-) -> bool {
-    let done: Vec<&Action> = done.iter().collect();
-    let is_new = |action: &Action| {
-        let table = action.changed_table().filter(|_| changes_rows(action));
-        let table = table.filter(|table| creates(&table.name, &done));
-        let Some(table) = table.and_then(|table| crate::reach::find(now, table)) else {
-            return false;
-        };
-        let is_fired = now
-            .objects_on(&table.name)
-            .any(|object| object.kind == ObjectKind::Trigger);
-        let others = now.tables.iter().filter(|other| earlier.contains(&other.name));
-        let is_referred_to = others
-            .flat_map(|other| &other.foreign_keys)
-            .any(|key| key.references == table.name);
-        !earlier.contains(&table.name) && !is_fired && !is_referred_to
-    };
-    let actions = &statement.effect.actions;
-    !actions.is_empty() && actions.iter().all(is_new)
 }
 
 /// Returns the tables that a migration has altered and its point does not hold.

@@ -14,7 +14,7 @@ use super::script::ReadScript;
 use super::{Plan, PlannedStatement, PlannedStep, PointScope, RunKind, ScriptOrigin, Verdict};
 use crate::changes::Waiting;
 use crate::journal::StoredMigration;
-use crate::protect::Protect;
+use crate::protect::{Protect, StatementProtection};
 use crate::reach::Reach;
 use crate::runner::Runner;
 use crate::state::{State, journal_path};
@@ -382,16 +382,22 @@ impl<'a> Planner<'a> {
                 "migration `{name}` is older than others that are applied already"
             ));
         }
-        for (step, _) in plan
-            .destructive()
-            .filter(|(step, _)| step.protect == Protect::Off)
-        {
-            let warning = match step.script.protect {
-                Some(_) => format!(
+        let is_off = |step: &PlannedStep, statement: &PlannedStatement| {
+            step.protect == Protect::Off
+                || statement.protect == Some(Protect::Off)
+                    && matches!(statement.protection, Some(StatementProtection::Nothing { .. }))
+        };
+        for (step, statement) in plan.destructive().filter(|(step, one)| is_off(step, one)) {
+            let warning = match (statement.protect, step.script.protect) {
+                (Some(_), _) => format!(
+                    "`{}` says `protect=off` of the statement at {}: what it destroys cannot be brought back",
+                    step.name, statement.at
+                ),
+                (None, Some(_)) => format!(
                     "`{}` says `protect=off`: what it destroys cannot be brought back",
                     step.name
                 ),
-                None => format!(
+                (None, None) => format!(
                     "the environment says `protect = \"off\"`: what `{}` destroys cannot be brought back",
                     step.name
                 ),

@@ -182,6 +182,9 @@ pub struct PlannedStatement {
     /// How what it destroys is protected, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protection: Option<StatementProtection>,
+    /// How its author wants it protected, instead of as the script says.
+    #[serde(skip)]
+    pub(crate) protect: Option<Protect>,
     /// Whether the server runs it outside of any transaction: it refuses one, or ends it.
     #[serde(skip)]
     pub(crate) alone: bool,

@@ -17,17 +17,23 @@ impl PlannedStep {
             // What it destroys is moved aside or copied beside, and its way back brings back all else.
             Protect::SoftDelete | Protect::BackupTable if self.is_soft() => PointScope::None,
             // What it changes is captured while it changes it.
-            Protect::Capture if self.is_captured() => PointScope::None,
-            Protect::Auto | Protect::SoftDelete | Protect::BackupTable | Protect::Capture if !needs => PointScope::None,
+            Protect::Capture | Protect::BackupTable if self.is_captured() => PointScope::None,
+            Protect::Auto | Protect::SoftDelete | Protect::BackupTable | Protect::Capture if !needs => {
+                PointScope::None
+            }
             // Outside a transaction nobody can look at what it did and take it back to keep more.
             _ if !self.transaction && destroys && self.keeps_everything => PointScope::Everything,
             // What only adds is undone by the journal, statement by statement, and no row is needed for it.
-            Protect::Auto | Protect::SoftDelete | Protect::BackupTable | Protect::Capture if !destroys && !self.keeps_everything => {
+            Protect::Auto | Protect::SoftDelete | Protect::BackupTable | Protect::Capture
+                if !destroys && !self.keeps_everything =>
+            {
                 PointScope::Tables(Vec::new())
             }
-            Protect::Auto | Protect::SoftDelete | Protect::BackupTable | Protect::Capture | Protect::Vault => {
-                self.touched().map_or(PointScope::Everything, PointScope::Tables)
-            }
+            Protect::Auto
+            | Protect::SoftDelete
+            | Protect::BackupTable
+            | Protect::Capture
+            | Protect::Vault => self.touched().map_or(PointScope::Everything, PointScope::Tables),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Reading a script: statements, effects, and what cannot run the way it is asked to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use walkback_core::migration::{Condition, ExternalScript, SqlScript};
@@ -38,6 +39,24 @@ fn protect_of(sql: &SqlScript) -> Result<Option<Protect>> {
     protect.map_err(|error| error.wrap(format!("`protect` cannot be followed ({})", sql.location)))
 }
 
+/// Returns how a statement is to be protected that begins on this line, if the comments directly above it say so.
+fn protect_above(script: &str, line: usize) -> Option<&str> {
+    let lines: Vec<&str> = script.lines().take(line.saturating_sub(1)).collect();
+    let comments = lines
+        .iter()
+        .rev()
+        .map(|line| line.trim())
+        .take_while(|line| line.is_empty() || line.starts_with("--"));
+    let mut directives = comments.filter_map(|line| {
+        let text = line.strip_prefix("--")?.trim_start();
+        text.strip_prefix("walkback:")
+    });
+    directives.find_map(|text| {
+        let mut items = text.split_whitespace();
+        items.find_map(|item| item.strip_prefix("protect="))
+    })
+}
+
 impl ReadScript {
     /// Reads a script of a source.
     pub(crate) fn read(script: &Script, dialect: &dyn Dialect, origin: ScriptOrigin) -> Result<Self> {
@@ -65,6 +84,7 @@ impl ReadScript {
                 severity: effect.severity(),
                 effect,
                 protection: None,
+                protect: None,
                 alone: true,
                 external: Some(External {
                     why: script.why.clone(),
@@ -96,9 +116,21 @@ impl ReadScript {
         // A section of a file begins further down: empty lines before it keep every `file:line` right.
         let padded = "\n".repeat(sql.location.line.saturating_sub(1)) + &sql.text;
         let mut statements = dialect.split(&padded, &sql.location.file)?;
-        for statement in &mut statements {
+        let mut asked = BTreeMap::new();
+        for (index, statement) in statements.iter_mut().enumerate() {
+            // What stands before the first one is the head of the script.
+            let above = (index > 0).then(|| protect_above(&padded, statement.line));
             let from = sql.lines.get(statement.line.saturating_sub(1));
             statement.line = from.copied().unwrap_or(statement.line);
+            if let Some(word) = above.flatten() {
+                let protect = word.parse::<Protect>().map_err(|error| {
+                    let at = format!("{}:{}", sql.location.file.display(), statement.line);
+                    error.wrap(format!(
+                        "`protect` above the statement at {at} cannot be followed"
+                    ))
+                })?;
+                asked.insert(statement.line, protect);
+            }
         }
         let mut switches_foreign_keys = false;
         if sql.transaction {
@@ -147,6 +179,7 @@ impl ReadScript {
                 };
                 Ok(PlannedStatement {
                     protection: None,
+                    protect: asked.remove(&at.line),
                     severity: effect.severity(),
                     alone: dialect.commits_implicitly(&statement) || dialect.refuses_transaction(&statement),
                     external: None,

@@ -228,6 +228,7 @@ mod tests {
                 at,
                 effect,
                 protection: None,
+                protect: None,
                 alone: false,
                 external: None,
             }

@@ -212,6 +212,7 @@ impl Execution<'_> {
                 alone: true,
                 external: None,
                 protection: None,
+                protect: None,
                 effect,
             }
         };
@@ -288,7 +289,12 @@ impl Execution<'_> {
         Ok(there)
     }
 
-    pub(super) async fn note_rows(&mut self, cx: &Cx, step: &PlannedStep, rows: &[DeprecatedRow]) -> Result<()> {
+    pub(super) async fn note_rows(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        rows: &[DeprecatedRow],
+    ) -> Result<()> {
         self.journal().forget_gone(cx, &step.id).await?;
         for row in rows {
             self.journal().note_deprecated(cx, row).await?;
@@ -357,7 +363,7 @@ pub(crate) fn names_aside(error: &Error) -> bool {
     moves::is_aside_in(&with_causes(error))
 }
 
-fn with_causes(error: &Error) -> String {
+pub(super) fn with_causes(error: &Error) -> String {
     let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     let causes: Vec<_> = causes.map(ToString::to_string).collect();
     causes.join(": ")

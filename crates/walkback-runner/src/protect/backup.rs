@@ -8,6 +8,7 @@ use walkback_core::dialect::DialectKind;
 use walkback_core::engine::SessionExt as _;
 use walkback_core::{Cx, Error, Result, TableName};
 
+use super::aside::with_causes;
 use super::backup_sql::Cut;
 use super::moves;
 use crate::execute::{Derivation, Execution};
@@ -43,12 +44,14 @@ impl Execution<'_> {
         }
         let row = self.backup_row(cx, step, &table, before).await?;
         self.note_rows(cx, step, std::slice::from_ref(&row)).await?;
-        for sql in cut.make(&*dialect, &row.table) {
-            self.session.execute(cx, &sql, &[]).await?;
+        let mut copies = cut.make(&*dialect, &row.table);
+        copies.push(cut.copy(&*dialect, &row.table));
+        for sql in copies {
+            if let Err(error) = self.session.execute(cx, &sql, &[]).await {
+                cx.check()?;
+                return self.not_kept_beside(step, index, with_causes(&error));
+            }
         }
-        self.session
-            .execute(cx, &cut.copy(&*dialect, &row.table), &[])
-            .await?;
         cx.step("protect.copied");
         self.send(cx, step, index).await?;
         let after = self.runner.schema(cx, &mut *self.session).await?;
@@ -135,9 +138,7 @@ impl Execution<'_> {
     ) -> Result<()> {
         let dialect = self.dialect.clone();
         let quoted = |table: &TableName| dialect.quote_table(table);
-        // A date that no strict mode takes is a value like any other.
-        let loosely = "SET @walkback_sql_mode = @@SESSION.sql_mode, SESSION sql_mode = 'ALLOW_INVALID_DATES'";
-        self.session.execute(cx, loosely, &[]).await?;
+        self.session.execute(cx, LOOSELY, &[]).await?;
         for sql in cut.make(&*dialect, backup) {
             self.explained(cx, &sql).await?;
         }
@@ -166,7 +167,7 @@ impl Execution<'_> {
     }
 
     /// Chooses where the copy goes.
-    async fn backup_row(
+    pub(super) async fn backup_row(
         &mut self,
         cx: &Cx,
         step: &PlannedStep,
@@ -221,7 +222,10 @@ impl Execution<'_> {
     }
 }
 
-const AS_BEFORE: &str = "SET SESSION sql_mode = COALESCE(@walkback_sql_mode, @@SESSION.sql_mode)";
+/// A date that no strict mode takes is copied like any other value.
+pub(super) const LOOSELY: &str =
+    "SET @walkback_sql_mode = @@SESSION.sql_mode, SESSION sql_mode = 'ALLOW_INVALID_DATES'";
+pub(super) const AS_BEFORE: &str = "SET SESSION sql_mode = COALESCE(@walkback_sql_mode, @@SESSION.sql_mode)";
 
 /// What to do where there can be no backup table.
 fn hint() -> &'static str {

@@ -7,10 +7,12 @@ use walkback_core::statement::Action;
 use walkback_core::value::Value;
 use walkback_core::{Dialect, Statement, TableName};
 
+use super::backup_copy::{KEPT, copy, listed, make, same_key};
+use crate::changes::kept_columns;
 use crate::plan::PlannedStatement;
 
-/// What a backup table is called where a statement reads it.
-const KEPT: &str = "walkback_kept";
+/// What every statement says that puts rows back: those of columns that the server numbers as well.
+pub(crate) const PUT_BACK: &str = "OVERRIDING SYSTEM VALUE";
 
 /// What a column says on SQLite as long as it is filled and must be `NOT NULL` afterwards: it cannot be added so.
 pub(crate) const NOT_NULL_LATER: &str = "CONSTRAINT walkback_not_null NULL";
@@ -32,11 +34,13 @@ struct Gone<'s> {
     has_values: bool,
 }
 
-/// The columns that a statement drops from a table that stays.
+/// The columns that a statement drops from a table that stays, or all of its rows.
 #[derive(Debug)]
 pub(crate) struct Cut<'s> {
     pub(crate) table: &'s Table,
     gone: Vec<Gone<'s>>,
+    /// Whether it is the rows that go.
+    is_emptied: bool,
 }
 
 impl<'s> Cut<'s> {
@@ -46,13 +50,19 @@ impl<'s> Cut<'s> {
         statement: &PlannedStatement,
         schema: &'s Schema,
     ) -> Result<Self, String> {
+        if let [Action::Truncate { table }] = &statement.effect.actions[..] {
+            return Self::of_rows(dialect, statement, (schema, table));
+        }
         let mut table: Option<&Table> = None;
         let mut names: Vec<&str> = Vec::new();
         for action in &statement.effect.actions {
             let Action::DropColumn { table: name, column } = action else {
-                return Err(format!(
-                    "the statement {action}, and only dropped columns and tables are kept so"
-                ));
+                return Err(match crate::derive::changes_rows(action) {
+                    true => {
+                        format!("the same script {action}, and rows are kept so where it does nothing else")
+                    }
+                    false => format!("the statement {action}, and only rows, columns and tables are kept so"),
+                });
             };
             let Some(found) = schema.table(name) else {
                 return Err(format!("`{name}` is not there yet, and it is decided when it is"));
@@ -82,7 +92,39 @@ impl<'s> Cut<'s> {
             .into_iter()
             .map(|column| Gone::of(dialect, (table, column), schema));
         let gone = gone.collect::<Result<_, _>>()?;
-        Ok(Self { table, gone })
+        Ok(Self {
+            table,
+            gone,
+            is_emptied: false,
+        })
+    }
+
+    /// Where it is final at once, nobody sees whether it has happened, and what could be taken back.
+    fn of_rows(
+        dialect: &dyn Dialect,
+        statement: &PlannedStatement,
+        (schema, name): (&'s Schema, &TableName),
+    ) -> Result<Self, String> {
+        if dialect.kind() != DialectKind::Postgres {
+            return Err(format!("`TRUNCATE` of `{name}` is final at once here"));
+        }
+        let tokens = walkback_sql::lexer::significant_tokens(dialect.kind(), &statement.sql);
+        let more = ["CASCADE", "RESTART"];
+        let more = more
+            .iter()
+            .find(|word| tokens.iter().any(|token| token.is_word(word)));
+        if let Some(word) = more {
+            return Err(format!("`{word}` does more than to empty `{name}`"));
+        }
+        let Some(table) = schema.table(name) else {
+            return Err(format!("`{name}` is not there yet, and it is decided when it is"));
+        };
+        refuse(dialect, schema, table, &[])?;
+        Ok(Self {
+            table,
+            gone: Vec::new(),
+            is_emptied: true,
+        })
     }
 
     fn filled(&self) -> impl Iterator<Item = &Gone<'s>> {
@@ -91,65 +133,22 @@ impl<'s> Cut<'s> {
 
     /// Returns the columns of the copy: the key, and what goes.
     fn copied(&self) -> Vec<&Column> {
+        if self.is_emptied {
+            return kept_columns(self.table);
+        }
         let key = self.table.primary_key.iter();
         let key = key.filter_map(|name| self.table.columns.iter().find(|column| column.name == *name));
         key.chain(self.filled().map(|gone| gone.column)).collect()
     }
 
-    fn listed(&self, dialect: &dyn Dialect) -> String {
-        let columns = self.copied().into_iter();
-        let names: Vec<_> = columns
-            .map(|column| dialect.quote_identifier(&column.name))
-            .collect();
-        names.join(", ")
-    }
-
-    fn key(&self, dialect: &dyn Dialect) -> String {
-        let key = self.table.primary_key.iter();
-        let names: Vec<_> = key.map(|name| dialect.quote_identifier(name)).collect();
-        names.join(", ")
-    }
-
     /// Returns what makes the backup table, with its key and without a row.
     pub(crate) fn make(&self, dialect: &dyn Dialect, backup: &TableName) -> Vec<String> {
-        let (to, from) = (dialect.quote_table(backup), dialect.quote_table(&self.table.name));
-        let (columns, key) = (self.listed(dialect), self.key(dialect));
-        match dialect.kind() {
-            DialectKind::Sqlite => {
-                let typed = |column: &Column| {
-                    // There are no strict tables whose copy must not turn text into numbers.
-                    let any = column.data_type.eq_ignore_ascii_case("ANY");
-                    let of_type = if any { "" } else { &column.data_type };
-                    format!("{} {of_type}", dialect.quote_identifier(&column.name))
-                };
-                let columns: Vec<_> = self.copied().into_iter().map(typed).collect();
-                vec![format!(
-                    "CREATE TABLE {to} ({}, PRIMARY KEY ({key}))",
-                    columns.join(", ")
-                )]
-            }
-            DialectKind::Postgres => {
-                let schema = backup.schema.as_deref().unwrap_or_default();
-                vec![
-                    format!("CREATE SCHEMA {}", dialect.quote_identifier(schema)),
-                    format!("CREATE TABLE {to} AS SELECT {columns} FROM {from} WITH NO DATA"),
-                    format!("ALTER TABLE {to} ADD PRIMARY KEY ({key})"),
-                ]
-            }
-            DialectKind::Mysql => vec![format!(
-                "CREATE TABLE {to} (PRIMARY KEY ({key})) AS SELECT {columns} FROM {from} WHERE 1 = 0"
-            )],
-        }
+        make(dialect, self.table, &self.copied(), backup)
     }
 
     /// Returns what copies the rows.
     pub(crate) fn copy(&self, dialect: &dyn Dialect, backup: &TableName) -> String {
-        let columns = self.listed(dialect);
-        format!(
-            "INSERT INTO {} ({columns}) SELECT {columns} FROM {}",
-            dialect.quote_table(backup),
-            dialect.quote_table(&self.table.name)
-        )
+        copy(dialect, &self.copied(), &self.table.name, backup)
     }
 
     /// Returns what finds a row without a key.
@@ -167,6 +166,9 @@ impl<'s> Cut<'s> {
 
     /// Returns the way back: the columns are made, filled by the key, and then all that is true of them is said again.
     pub(crate) fn way(&self, dialect: &dyn Dialect, backup: &TableName) -> Vec<String> {
+        if self.is_emptied {
+            return vec![self.put_back(dialect, backup)];
+        }
         let mut way: Vec<String> = self.gone.iter().map(|gone| self.added(dialect, gone)).collect();
         if self.filled().next().is_some() {
             way.push(self.fill(dialect, backup));
@@ -174,6 +176,18 @@ impl<'s> Cut<'s> {
         way.extend(self.finish(dialect));
         way.extend(self.gone.iter().flat_map(|gone| gone.along.iter().cloned()));
         way
+    }
+
+    /// Returns what puts rows back whose keys nobody has used since.
+    fn put_back(&self, dialect: &dyn Dialect, backup: &TableName) -> String {
+        let columns = listed(dialect, &self.copied());
+        let table = dialect.quote_table(&self.table.name);
+        format!(
+            "INSERT INTO {table} ({columns}) {PUT_BACK} SELECT {columns} FROM {} AS {KEPT} WHERE NOT EXISTS \
+             (SELECT 1 FROM {table} WHERE {})",
+            dialect.quote_table(backup),
+            same_key(dialect, self.table)
+        )
     }
 
     fn added(&self, dialect: &dyn Dialect, gone: &Gone<'_>) -> String {
@@ -196,10 +210,7 @@ impl<'s> Cut<'s> {
     }
 
     fn fill(&self, dialect: &dyn Dialect, backup: &TableName) -> String {
-        let (table, kept) = (
-            dialect.quote_table(&self.table.name),
-            dialect.quote_table(backup),
-        );
+        let (table, kept) = (dialect.quote_table(&self.table.name), dialect.quote_table(backup));
         let key = same_key(dialect, self.table);
         let from = |gone: &Gone<'_>| {
             let column = dialect.quote_identifier(&gone.column.name);
@@ -304,7 +315,11 @@ impl<'s> Cut<'s> {
 }
 
 impl<'s> Gone<'s> {
-    fn of(dialect: &dyn Dialect, (table, column): (&Table, &'s Column), schema: &Schema) -> Result<Self, String> {
+    fn of(
+        dialect: &dyn Dialect,
+        (table, column): (&Table, &'s Column),
+        schema: &Schema,
+    ) -> Result<Self, String> {
         let name = format!("`{}.{}`", table.name, column.name);
         let drop = Statement {
             sql: format!(
@@ -347,26 +362,6 @@ impl<'s> Gone<'s> {
         }
         Ok(gone)
     }
-}
-
-/// Says that a row of a table and one of its backup table have the same key.
-pub(crate) fn same_key(dialect: &dyn Dialect, table: &Table) -> String {
-    let name = dialect.quote_table(&table.name);
-    let each = table.primary_key.iter().map(|column| {
-        let column = dialect.quote_identifier(column);
-        format!("{KEPT}.{column} = {name}.{column}")
-    });
-    each.collect::<Vec<_>>().join(" AND ")
-}
-
-/// Returns what counts the rows of a table that are not in its backup table: they came since.
-pub(crate) fn count_since(dialect: &dyn Dialect, table: &Table, backup: &TableName) -> String {
-    format!(
-        "SELECT count(*) FROM {} WHERE NOT EXISTS (SELECT 1 FROM {} AS {KEPT} WHERE {})",
-        dialect.quote_table(&table.name),
-        dialect.quote_table(backup),
-        same_key(dialect, table)
-    )
 }
 
 /// Returns whether the definition of a column makes the server number it.

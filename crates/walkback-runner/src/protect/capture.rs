@@ -17,8 +17,22 @@ impl PlannedStep {
         self.statements.iter().any(PlannedStatement::is_captured)
     }
 
+    /// Returns whether what is captured goes into backup tables, and not into the vault.
+    pub(crate) fn is_captured_beside(&self) -> bool {
+        self.protect == Protect::BackupTable && self.is_captured()
+    }
+
+    /// Returns whether it changes nothing but rows.
+    pub(super) fn changes_rows_only(&self) -> bool {
+        self.statements.iter().all(changes_rows_only)
+    }
+
     /// Leaves what it changes to a point after all, for a reason that was found while it ran.
     pub(crate) fn give_up_capture(&mut self, why: &str) {
+        let not = match self.protect {
+            Protect::BackupTable => "not in a backup table",
+            _ => "not captured",
+        };
         self.protect = Protect::Vault;
         for statement in self
             .statements
@@ -27,17 +41,17 @@ impl PlannedStep {
         {
             statement.protection =
                 (statement.severity >= Severity::Destructive).then(|| StatementProtection::Vault {
-                    why: Some(format!("not captured: {why}")),
+                    why: Some(format!("{not}: {why}")),
                 });
         }
     }
 
     /// Says why what it changes cannot be captured: all of it is, or nothing.
     pub(super) fn refuse_capture(&self, runner: &Runner, schema: &Schema) -> Result<(), String> {
-        if runner.engine().capture().is_none() {
+        if self.protect == Protect::Capture && runner.engine().capture().is_none() {
             return Err("that is not there yet for this engine".to_owned());
         }
-        if runner.vault().is_none() {
+        if self.protect == Protect::Capture && runner.vault().is_none() {
             return Err("there is no vault".to_owned());
         }
         if !self.transaction {
@@ -71,7 +85,7 @@ impl PlannedStep {
     }
 
     /// Returns the tables whose rows it changes.
-    fn captured_tables(&self, schema: &Schema) -> Vec<Table> {
+    pub(super) fn captured_tables(&self, schema: &Schema) -> Vec<Table> {
         let mut tables: Vec<Table> = Vec::new();
         for name in self.touched.iter().flatten() {
             let found = crate::reach::find(schema, name);
@@ -86,8 +100,12 @@ impl PlannedStep {
 }
 
 impl PlannedStatement {
-    fn is_captured(&self) -> bool {
-        self.protection == Some(StatementProtection::Capture)
+    pub(super) fn is_captured(&self) -> bool {
+        match &self.protection {
+            Some(StatementProtection::Capture) => true,
+            Some(StatementProtection::BackupTable { .. }) => changes_rows_only(self),
+            _ => false,
+        }
     }
 }
 
@@ -97,6 +115,9 @@ impl Execution<'_> {
     pub(crate) async fn statements_captured(&mut self, cx: &Cx, step: &PlannedStep) -> Result<Outcome> {
         let schema = self.runner.schema(cx, &mut *self.session).await?;
         let tables = step.captured_tables(&schema);
+        if self.runner.engine().capture().is_none() {
+            return Box::pin(self.statements_copied(cx, step, &tables)).await;
+        }
         self.start_capture(cx, &tables).await?;
         let outcome = self.statements_inside(cx, step).await?;
         self.finish_capture(cx, &tables).await?;
@@ -134,7 +155,10 @@ impl Execution<'_> {
     /// Gives back what the capture had set for the session, once its transaction was rolled back.
     pub(crate) async fn abandon_capture(&mut self, cx: &Cx) -> Result<()> {
         self.captured.clear();
-        capture_of(self.runner)?.abandon(cx, &mut *self.session).await
+        match self.runner.engine().capture() {
+            Some(capture) => capture.abandon(cx, &mut *self.session).await,
+            None => Ok(()),
+        }
     }
 }
 

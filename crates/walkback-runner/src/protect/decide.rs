@@ -26,42 +26,31 @@ impl PlannedStep {
         if self.direction == Direction::Down {
             return;
         }
-        let is_beside = matches!(self.protect, Protect::SoftDelete | Protect::BackupTable);
+        self.protect = match self.asked(runner) {
+            Ok(protect) => protect,
+            Err(why) => return self.keep_in_point(runner, &why),
+        };
+        let of_rows = self.protect == Protect::BackupTable && self.changes_rows_only();
+        let is_beside = matches!(self.protect, Protect::SoftDelete | Protect::BackupTable) && !of_rows;
         let soft = is_beside.then(|| self.refuse_soft(runner, schema));
-        let capture = (self.protect == Protect::Capture).then(|| self.refuse_capture(runner, schema));
-        let keep = runner.settings().soft_delete;
+        let is_captured = self.protect == Protect::Capture || of_rows;
+        let capture = is_captured.then(|| self.refuse_capture(runner, schema));
         let dialect = runner.dialect();
-        let (protect, has_vault) = (self.protect, runner.vault().is_some());
+        let decision = Decision {
+            protect: self.protect,
+            of_rows,
+            soft,
+            capture,
+            keep: phrase(runner.settings().soft_delete),
+            has_vault: runner.vault().is_some(),
+        };
+        let least = match decision.capture {
+            Some(Ok(())) => Severity::AddsRows,
+            _ => Severity::Destructive,
+        };
         for statement in &mut self.statements {
-            let drops = leaving(statement, schema).is_ok_and(|tables| !tables.is_empty());
-            let least = match capture {
-                Some(Ok(())) => Severity::AddsRows,
-                _ => Severity::Destructive,
-            };
-            statement.protection = (statement.severity >= least).then(|| match &soft {
-                _ if capture == Some(Ok(())) => StatementProtection::Capture,
-                Some(Ok(())) if drops => StatementProtection::SoftDelete { keep: phrase(keep) },
-                Some(Ok(())) if cuts(&*dialect, statement, schema) => {
-                    StatementProtection::BackupTable { keep: phrase(keep) }
-                }
-                Some(Ok(())) => StatementProtection::Definition,
-                _ if protect == Protect::Off => StatementProtection::Nothing {
-                    why: "`protect` is `off`".to_owned(),
-                },
-                _ if !has_vault => StatementProtection::Nothing {
-                    why: "there is no vault".to_owned(),
-                },
-                Some(Err(why)) if protect == Protect::BackupTable => StatementProtection::Vault {
-                    why: Some(format!("not in a backup table: {why}")),
-                },
-                Some(Err(why)) if statement.drops_tables().next().is_some() => StatementProtection::Vault {
-                    why: Some(format!("not moved aside: {why}")),
-                },
-                _ if let Some(Err(why)) = &capture => StatementProtection::Vault {
-                    why: Some(format!("not captured: {why}")),
-                },
-                _ => StatementProtection::Vault { why: None },
-            });
+            statement.protection =
+                (statement.severity >= least).then(|| decision.of(&*dialect, statement, schema));
         }
         self.derive_own_way();
     }
@@ -110,11 +99,15 @@ impl PlannedStep {
         }
         let mut gone: Vec<TableName> = Vec::new();
         for statement in &self.statements {
+            if statement.protect == Some(Protect::Off) {
+                continue;
+            }
             if statement.drops_tables().next().is_none() {
                 let is_own = self.fills_its_own(statement, schema);
                 let comes_back = comes_back(&*dialect, statement, schema);
                 if comes_back.is_err() && !is_own {
-                    if self.protect != Protect::BackupTable || statement.severity < Severity::Destructive {
+                    let asked = statement.protect.unwrap_or(self.protect);
+                    if asked != Protect::BackupTable || statement.severity < Severity::Destructive {
                         return comes_back;
                     }
                     Cut::of(&*dialect, statement, schema)?;
@@ -208,7 +201,7 @@ impl PlannedStatement {
 
     /// Returns whether what it destroys is copied into a backup table.
     pub(crate) fn is_backed_up(&self) -> bool {
-        matches!(self.protection, Some(StatementProtection::BackupTable { .. }))
+        matches!(self.protection, Some(StatementProtection::BackupTable { .. })) && !self.is_captured()
     }
 
     /// Returns the tables it drops, as it names them.
@@ -217,6 +210,71 @@ impl PlannedStatement {
             Action::DropTable { table } => Some(table),
             _ => None,
         })
+    }
+}
+
+/// What was decided of a script as a whole.
+struct Decision {
+    protect: Protect,
+    /// Whether it is rows that are kept in backup tables.
+    of_rows: bool,
+    /// Whether tables are moved aside and columns kept in backup tables, if that was asked for.
+    soft: Option<Result<(), String>>,
+    /// Whether rows are captured, if that was asked for.
+    capture: Option<Result<(), String>>,
+    keep: String,
+    has_vault: bool,
+}
+
+impl Decision {
+    /// Says how one statement is protected.
+    fn of(
+        &self,
+        dialect: &dyn Dialect,
+        statement: &PlannedStatement,
+        schema: &Schema,
+    ) -> StatementProtection {
+        let drops = leaving(statement, schema).is_ok_and(|tables| !tables.is_empty());
+        let keep = || self.keep.clone();
+        match &self.soft {
+            // A point or a capture holds also what is `off`; what only looks at single statements leaves it alone.
+            Some(Ok(())) if statement.protect == Some(Protect::Off) => StatementProtection::Nothing {
+                why: "its line says `protect=off`".to_owned(),
+            },
+            _ if self.capture == Some(Ok(())) && self.of_rows => {
+                StatementProtection::BackupTable { keep: keep() }
+            }
+            _ if self.capture == Some(Ok(())) => StatementProtection::Capture,
+            Some(Ok(())) if drops => StatementProtection::SoftDelete { keep: keep() },
+            Some(Ok(())) if cuts(dialect, statement, schema) => {
+                StatementProtection::BackupTable { keep: keep() }
+            }
+            Some(Ok(())) => StatementProtection::Definition,
+            _ if self.protect == Protect::Off => StatementProtection::Nothing {
+                why: "`protect` is `off`".to_owned(),
+            },
+            _ if !self.has_vault => StatementProtection::Nothing {
+                why: "there is no vault".to_owned(),
+            },
+            _ => StatementProtection::Vault {
+                why: self.why_not(statement),
+            },
+        }
+    }
+
+    /// Says why a statement is left to the point, where something else was asked for.
+    fn why_not(&self, statement: &PlannedStatement) -> Option<String> {
+        match (&self.soft, &self.capture) {
+            (Some(Err(why)), _) if self.protect == Protect::BackupTable => {
+                Some(format!("not in a backup table: {why}"))
+            }
+            (Some(Err(why)), _) if statement.drops_tables().next().is_some() => {
+                Some(format!("not moved aside: {why}"))
+            }
+            (_, Some(Err(why))) if self.of_rows => Some(format!("not in a backup table: {why}")),
+            (_, Some(Err(why))) => Some(format!("not captured: {why}")),
+            _ => None,
+        }
     }
 }
 

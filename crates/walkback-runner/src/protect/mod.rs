@@ -5,7 +5,10 @@
 //! way there and the way back are plain statements ([`moves`]), worked out from the schema just before.
 
 mod aside;
+mod asked;
 mod backup;
+mod backup_copy;
+mod backup_rows;
 mod backup_sql;
 mod capture;
 mod decide;
@@ -23,12 +26,13 @@ use serde::{Deserialize, Serialize};
 use walkback_core::Error;
 
 pub(crate) use aside::names_aside;
-pub(crate) use backup_sql::{NOT_NULL_LATER, count_since};
+pub(crate) use backup_copy::{count_since, count_taken};
+pub(crate) use backup_sql::{NOT_NULL_LATER, PUT_BACK};
 pub(crate) use gone::{Hidden, mark_gone};
 pub(crate) use moves::{Move, is_backup};
 
 /// How what a migration destroys is protected: of an environment (`protect = ".."`), or of one script (`protect=..`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protect {
     /// A point of what its statements change, if they destroy something.

@@ -95,12 +95,7 @@ pub(super) fn backup_beside(table: &str, run: &str, number: i64, is_taken: impl 
     beside(BACKUP, table, (run, number), is_taken)
 }
 
-fn beside(
-    prefix: &str,
-    table: &str,
-    (run, number): (&str, i64),
-    is_taken: impl Fn(&str) -> bool,
-) -> String {
+fn beside(prefix: &str, table: &str, (run, number): (&str, i64), is_taken: impl Fn(&str) -> bool) -> String {
     let plain = format!("{prefix}{table}");
     if plain.len() <= LONGEST && !is_taken(&plain) {
         return plain;
@@ -159,7 +154,10 @@ mod tests {
         assert_eq!(backup, "_backup_orders");
         assert!(may_be_aside(&backup) && is_backup(&TableName::new(backup)));
         assert!(!is_backup(&TableName::new(long)));
-        assert!(is_backup(&TableName::in_schema(backup_schema_for(run, 4), "_deprecated_x")));
+        assert!(is_backup(&TableName::in_schema(
+            backup_schema_for(run, 4),
+            "_deprecated_x"
+        )));
         assert!(!is_backup(&TableName::in_schema(schema_for(run, 4), "_backup_x")));
         assert_eq!(schema_for(run, 3), "_walkback_dropped_20261122_030405_0a1b2c3d_3");
     }

@@ -284,6 +284,7 @@ impl Planning<'_> {
                 before,
                 after: after.to_owned(),
                 tables: changed.into_iter().map(|changed| changed.table.name).collect(),
+                beside: Vec::new(),
             }),
             load: None,
             on_conflict: OnConflict::default(),

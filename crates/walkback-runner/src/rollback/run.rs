@@ -153,6 +153,7 @@ impl Execution<'_> {
     /// captured then, and no table is read for a safety point.
     fn only_changes<'p>(&self, plan: &'p RollbackPlan) -> Option<&'p ChangesPlan> {
         self.runner.engine().capture()?;
+        self.runner.vault()?;
         if let Some(changes) = &plan.changes {
             return Some(changes);
         }

@@ -143,6 +143,7 @@ impl Planning<'_> {
                 before: was.id,
                 after: left.id,
                 tables: changed.into_iter().map(|changed| changed.table.name).collect(),
+                beside: Vec::new(),
             }),
             load: None,
             on_conflict: OnConflict::default(),

@@ -38,6 +38,9 @@ impl Planning<'_> {
         if let Some(step) = self.by_moving_back(id).await? {
             return Ok(step);
         }
+        if let Some(step) = self.by_rows_beside(id).await? {
+            return Ok(step);
+        }
         let stored = self.state.stored.get(id);
         let verdict = self.verdict(id).await?;
         if let Some(step) = self.by_derived_instead(id).await? {
@@ -156,6 +159,9 @@ impl Planning<'_> {
     /// Takes back what a migration changed, and keeps what was written since: in place if it changed rows only, else by
     /// bringing its tables back and writing into them what was written since.
     async fn by_changes(&mut self, id: &MigrationId) -> Result<RollbackStep> {
+        if let Some(step) = self.by_rows_beside(id).await? {
+            return Ok(step);
+        }
         let stored = self.state.stored.get(id).ok_or_else(|| self.no_point(id))?;
         let Some((before, after)) = self.pair(stored).await? else {
             return Err(Error::not_found(format!(
@@ -200,6 +206,7 @@ impl Planning<'_> {
                 before,
                 after,
                 tables,
+                beside: Vec::new(),
             }),
             restore: None,
             loss: Vec::new(),
@@ -279,6 +286,7 @@ impl Planning<'_> {
                 before: before.id.clone(),
                 after: after.id.clone(),
                 tables: merged.into_iter().map(|one| one.then.name).collect(),
+                beside: Vec::new(),
             }),
             restore: Some(restore),
             loss,

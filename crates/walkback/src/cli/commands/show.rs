@@ -97,6 +97,11 @@ fn text(migration: &MigrationDetail) -> String {
         migration.verified.as_ref().map(verified).unwrap_or_default(),
     );
     field("point", migration.point.clone().unwrap_or_default());
+    let kept = migration.kept.iter().map(|kept| {
+        let until = kept.deadline.split('T').next().unwrap_or(&kept.deadline);
+        format!("`{}` of `{}`, until {until}", kept.table, kept.replaced)
+    });
+    field("kept", kept.collect::<Vec<_>>().join("; "));
     text.push_str(&script(
         "up",
         migration.up.as_ref(),

@@ -57,7 +57,7 @@ pub(crate) fn report(report: &RunReport) -> String {
     }
     for aside in report.kept.iter().filter(|kept| kept.migration.is_some()) {
         let how = match aside.backup {
-            true => format!("kept what goes from `{}` in `{}`", aside.replaced, aside.table),
+            true => format!("copied from `{}` into `{}`", aside.replaced, aside.table),
             false => format!("moved `{}` aside to `{}`", aside.replaced, aside.table),
         };
         let until = day(&aside.deadline);
