@@ -69,7 +69,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8> {
         Command::Sync(args) => Box::pin(sync::run(context, &args)).await,
         Command::Redo(args) => redo::run(context, &args).await,
         Command::Stamp(args) => stamp::run(context, &args).await,
-        Command::Rollback(args) => rollback::run(context, &args).await,
+        Command::Rollback(args) => Box::pin(rollback::run(context, &args)).await,
         Command::Restore(args) => restore::run(context, &args).await,
         Command::Backup(command) => Box::pin(backup::run(context, &command)).await,
         Command::Point(command) => point::run(context, &command).await,
