@@ -24,6 +24,7 @@ impl Execution<'_> {
         };
         let now = self.runner.schema(cx, &mut *self.session).await?;
         let taken = taken(self.dialect.kind(), plan, &now)?;
+        let values = self.take_as_they_are(cx).await?;
         self.session.begin(cx, mode).await?;
         let outcome = async {
             let held = taken.iter().map(|one| one.table.name.clone());
@@ -37,6 +38,7 @@ impl Execution<'_> {
             Err(error) => (Vec::new(), Err(explained(error))),
         };
         let outcome = self.end_transaction(cx, outcome).await;
+        self.take_as_before(cx, values).await?;
         if self.captures_own && outcome.is_err() {
             self.abandon_capture(&cx.shielded()).await?;
         }
