@@ -167,6 +167,8 @@ fn columns_that_nobody_named_come_back(backend: Backend) {
 
 /// Of a user without the right to see distributed transactions MySQL made no backup at all.
 pub(super) fn the_rights_that_are_named_are_enough(backend: Backend) {
+    // What is done again is in the log of MariaDB here, as of the moment it was done first: other journeys would be refused for it.
+    let (_server, _own) = own_server(backend);
     let (sandbox, _) = project(backend, NOTES);
     let database = sandbox.server().name().to_owned();
     let user = format!("pitr{}", rand::random::<u32>());

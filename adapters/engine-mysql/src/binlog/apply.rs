@@ -1,5 +1,6 @@
 //! Reading the binary log and doing again what it says, event by event, up to the moment.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub(super) struct Replaying {
     pub(super) file: String,
     /// Behind the last event that was read.
     pub(super) offset: u64,
+    /// Where the log ended when reading began, where that is told: what this one writes itself comes behind it.
+    log_end: Option<Spot>,
     /// The description of the format, until the server was told it.
     format: Option<Vec<u8>>,
     pub(super) group: Group,
@@ -91,6 +94,7 @@ impl Replaying {
         }
         others.remove(&database.to_lowercase());
         others.remove(&name.to_lowercase());
+        let log_end = reader.spot_now().await.ok().flatten();
         let stream = open(config, &spot).await?;
         let end = (format!("{}:{}", spot.file, spot.offset), None);
         Ok(Self {
@@ -107,6 +111,7 @@ impl Replaying {
             file: spot.file.clone(),
             offset: spot.offset,
             spot,
+            log_end,
             format: None,
             group: Group::default(),
             at: 0,
@@ -130,6 +135,9 @@ impl Replaying {
             let event = event.map_err(|error| self.unreadable(error))?;
             let header = event.header();
             task.advance(u64::from(header.event_size()));
+            if self.is_behind_end(&event) {
+                break;
+            }
             Box::pin(self.event(&event)).await?;
         }
         if self.group.is_open {
@@ -142,6 +150,29 @@ impl Replaying {
             LogPosition::new(LOG, self.end.0),
             last,
         ))
+    }
+
+    /// Returns whether a transaction begins here that was written since reading began. Whoever may not keep what is done in the
+    /// scratch database out of the log writes it there, and on MariaDB under the clock of what is done again.
+    fn is_behind_end(&self, event: &Event) -> bool {
+        // Within one, places may be those of what was packed.
+        let begins = matches!(
+            event.header().event_type(),
+            Ok(EventType::GTID_EVENT | EventType::GTID_TAGGED_LOG_EVENT | EventType::ANONYMOUS_GTID_EVENT)
+        );
+        let Some(end) = self
+            .log_end
+            .as_ref()
+            .filter(|_| begins || event.header().event_type_raw() == MARIADB_GTID)
+        else {
+            return false;
+        };
+        let order = |file: &str| (file.len(), file.to_owned());
+        match order(&self.file).cmp(&order(&end.file)) {
+            Ordering::Less => false,
+            Ordering::Equal => u64::from(event.header().log_pos()) > end.offset,
+            Ordering::Greater => true,
+        }
     }
 
     async fn event(&mut self, event: &Event) -> Result<()> {
