@@ -499,7 +499,6 @@ impl Execution<'_> {
     }
 }
 
-/// Refuses a manifest that is whole in itself but is not the one that was written.
 /// Refuses to bring tables back from a point that holds only those of their rows that were changed.
 pub(crate) fn refuse_changes(manifest: &Manifest) -> Result<()> {
     if manifest.kind != walkback_vault::PointKind::Changes {
@@ -517,6 +516,7 @@ pub(crate) fn refuse_changes(manifest: &Manifest) -> Result<()> {
     ))
 }
 
+/// Refuses a manifest that is whole in itself but is not the one that was written.
 pub(crate) fn check_manifest(manifest: &Manifest, expected: Option<&str>) -> Result<()> {
     // Each of several stores may have its own.
     match expected {

@@ -1,23 +1,14 @@
 //! Killed at each durable step while columns are kept, filled, or taken back.
 
-use walkback_tests::{Backend, Sandbox};
+use walkback_tests::Backend;
 
 use super::backup_table::{assert_back, copies, people, without_copies};
+use super::kills::{is_applied, recovered};
 
 /// More steps than any of these runs has.
 const STEPS: u64 = 80;
 
 const DROP: &str = "ALTER TABLE people DROP COLUMN age;\nALTER TABLE people DROP COLUMN note;";
-
-fn recovered(sandbox: &Sandbox, step: u64) {
-    let recover = sandbox.run(&["recover", "-y"]);
-    assert_eq!(recover.code, Some(0), "step {step}: {}", recover.transcript());
-}
-
-fn is_applied(sandbox: &Sandbox) -> bool {
-    let current = sandbox.ok(&["current"]);
-    current.stdout.contains("002")
-}
 
 pub(super) fn killed_while_columns_are_kept_it_is_recovered(backend: Backend) {
     let sandbox = people(backend);

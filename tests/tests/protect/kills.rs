@@ -7,7 +7,7 @@ use super::{aside, project, visible};
 /// More steps than any of these runs has.
 const STEPS: u64 = 60;
 
-fn recovered(sandbox: &Sandbox, step: u64) {
+pub(super) fn recovered(sandbox: &Sandbox, step: u64) {
     let recover = sandbox.run(&["recover", "-y"]);
     assert_eq!(recover.code, Some(0), "step {step}: {}", recover.transcript());
 }
@@ -42,7 +42,7 @@ pub(super) fn killed_at_any_step_it_is_recovered_and_walked_back(backend: Backen
     sandbox.assert_contents(&before, "at the end");
 }
 
-fn is_applied(sandbox: &Sandbox) -> bool {
+pub(super) fn is_applied(sandbox: &Sandbox) -> bool {
     let current = sandbox.ok(&["current"]);
     current.stdout.contains("002")
 }

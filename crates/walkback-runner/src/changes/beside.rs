@@ -4,7 +4,7 @@ use walkback_core::catalog::{Column, Schema, Table};
 use walkback_core::engine::Begin;
 use walkback_core::{Cx, DialectKind, Error, ErrorKind, Result};
 
-use super::undo::{How, Taken, explained};
+use super::undo::{How, Taken};
 use super::{ChangesPlan, Whose, has_circle, no_way_beside, parents_first};
 use crate::execute::Execution;
 
@@ -33,16 +33,8 @@ impl Execution<'_> {
             self.record_taken(cx, whose).await?;
             Ok(tables)
         };
-        let (tables, outcome) = match outcome.await {
-            Ok(tables) => (tables, Ok(())),
-            Err(error) => (Vec::new(), Err(explained(error))),
-        };
-        let outcome = self.end_transaction(cx, outcome).await;
-        self.take_as_before(cx, values).await?;
-        if self.captures_own && outcome.is_err() {
-            self.abandon_capture(&cx.shielded()).await?;
-        }
-        outcome?;
+        let outcome = outcome.await;
+        let tables = self.end_taken(cx, outcome, values).await?;
         self.note_taken(cx, whose, tables);
         Ok(())
     }

@@ -109,21 +109,32 @@ impl Execution<'_> {
             self.record_taken(cx, whose).await?;
             Ok(tables)
         };
-        let (tables, outcome) = match outcome.await {
+        let outcome = outcome.await;
+        let taken = self.end_taken(cx, outcome, values).await;
+        if !is_transactional {
+            self.clear_shadows(&cx.shielded()).await.ok();
+        }
+        self.note_taken(cx, whose, taken?);
+        Ok(())
+    }
+
+    /// Ends the transaction in which rows were taken back.
+    pub(super) async fn end_taken(
+        &mut self,
+        cx: &Cx,
+        outcome: Result<Vec<TableChanges>>,
+        values: Option<String>,
+    ) -> Result<Vec<TableChanges>> {
+        let (tables, outcome) = match outcome {
             Ok(tables) => (tables, Ok(())),
             Err(error) => (Vec::new(), Err(explained(error))),
         };
         let outcome = self.end_transaction(cx, outcome).await;
         self.take_as_before(cx, values).await?;
-        if !is_transactional {
-            self.clear_shadows(&cx.shielded()).await.ok();
-        }
         if self.captures_own && outcome.is_err() {
             self.abandon_capture(&cx.shielded()).await?;
         }
-        outcome?;
-        self.note_taken(cx, whose, tables);
-        Ok(())
+        outcome.map(|()| tables)
     }
 
     pub(super) fn note_taken(&mut self, cx: &Cx, whose: Whose<'_>, tables: Vec<TableChanges>) {

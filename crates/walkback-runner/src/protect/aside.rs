@@ -10,7 +10,7 @@ use walkback_core::value::Value;
 use walkback_core::{Cx, Error, Result, Statement, TableName};
 use walkback_vault::PointKind;
 
-use super::moves::{self, Leaving, Move};
+use super::moves::{self, Leaving, Move, Sort};
 use super::{decide, mysql, postgres, sqlite};
 use crate::execute::{Derivation, Execution};
 use crate::identity;
@@ -230,36 +230,50 @@ impl Execution<'_> {
         names: &[TableName],
         schema: &Schema,
     ) -> Result<Vec<DeprecatedRow>> {
-        let at = cx.now();
-        let deadline = deadline_after(at, self.runner.settings().soft_delete)?;
         let mut rows: Vec<DeprecatedRow> = Vec::new();
-        let taken = self.still_aside(cx).await?;
+        let mut taken = self.still_aside(cx).await?;
         for original in names {
-            self.aside_number += 1;
-            let (run, number) = (self.run.id.clone(), self.aside_number);
-            let table = if self.dialect.kind() == DialectKind::Postgres {
-                TableName::in_schema(moves::schema_for(&run, number), &original.name)
-            } else {
-                let is_taken = |name: &str| {
-                    let same = |other: &TableName| other.name.eq_ignore_ascii_case(name);
-                    schema.tables.iter().any(|table| same(&table.name))
-                        || schema.objects.iter().any(|object| same(&object.name))
-                        || taken.iter().chain(&rows).any(|row| same(&row.table))
-                };
-                TableName::new(moves::name_beside(&original.name, &run, number, is_taken))
-            };
-            rows.push(DeprecatedRow {
-                run_id: run,
-                seq: number,
-                migration: step.id.clone(),
-                table,
-                original: original.clone(),
-                noted_at: identity::moment(at),
-                deadline: identity::moment(deadline),
-                gone: None,
-            });
+            let row = self.row_beside(cx, step, (original, Sort::MovedAside), schema, &taken)?;
+            taken.push(row.clone());
+            rows.push(row);
         }
         Ok(rows)
+    }
+
+    /// Chooses where a table goes, or a copy of it.
+    pub(super) fn row_beside(
+        &mut self,
+        cx: &Cx,
+        step: &PlannedStep,
+        (original, sort): (&TableName, Sort),
+        schema: &Schema,
+        taken: &[DeprecatedRow],
+    ) -> Result<DeprecatedRow> {
+        let at = cx.now();
+        let deadline = deadline_after(at, self.runner.settings().soft_delete)?;
+        self.aside_number += 1;
+        let (run, number) = (self.run.id.clone(), self.aside_number);
+        let table = if self.dialect.kind() == DialectKind::Postgres {
+            TableName::in_schema(sort.schema_for(&run, number), &original.name)
+        } else {
+            let is_taken = |name: &str| {
+                let same = |other: &TableName| other.name.eq_ignore_ascii_case(name);
+                schema.tables.iter().any(|table| same(&table.name))
+                    || schema.objects.iter().any(|object| same(&object.name))
+                    || taken.iter().any(|row| same(&row.table))
+            };
+            TableName::new(sort.name_beside(&original.name, (&run, number), is_taken))
+        };
+        Ok(DeprecatedRow {
+            run_id: run,
+            seq: number,
+            migration: step.id.clone(),
+            table,
+            original: original.clone(),
+            noted_at: identity::moment(at),
+            deadline: identity::moment(deadline),
+            gone: None,
+        })
     }
 
     /// Notices that a statement is refused for the sake of a table that the same migration has moved aside: a type that one

@@ -15,7 +15,6 @@ use crate::execute::{Derivation, Execution};
 use crate::identity;
 use crate::journal::{DeprecatedRow, StatementState, UndoRow};
 use crate::plan::PlannedStep;
-use crate::purge::deadline_after;
 
 impl Execution<'_> {
     /// Copies what a statement drops into a backup table, and runs it, inside the current transaction. Returns the schema
@@ -174,32 +173,8 @@ impl Execution<'_> {
         original: &TableName,
         schema: &Schema,
     ) -> Result<DeprecatedRow> {
-        let at = cx.now();
-        let deadline = deadline_after(at, self.runner.settings().soft_delete)?;
         let taken = self.still_aside(cx).await?;
-        self.aside_number += 1;
-        let (run, number) = (self.run.id.clone(), self.aside_number);
-        let table = if self.dialect.kind() == DialectKind::Postgres {
-            TableName::in_schema(moves::backup_schema_for(&run, number), &original.name)
-        } else {
-            let same = |name: &str, other: &TableName| other.name.eq_ignore_ascii_case(name);
-            let is_taken = |name: &str| {
-                schema.tables.iter().any(|table| same(name, &table.name))
-                    || schema.objects.iter().any(|object| same(name, &object.name))
-                    || taken.iter().any(|row| same(name, &row.table))
-            };
-            TableName::new(moves::backup_beside(&original.name, &run, number, is_taken))
-        };
-        Ok(DeprecatedRow {
-            run_id: run,
-            seq: number,
-            migration: step.id.clone(),
-            table,
-            original: original.clone(),
-            noted_at: identity::moment(at),
-            deadline: identity::moment(deadline),
-            gone: None,
-        })
+        self.row_beside(cx, step, (original, moves::Sort::Backup), schema, &taken)
     }
 
     /// Drops the backup tables that a run made for a migration, or for any, that was not applied with them: a killed run

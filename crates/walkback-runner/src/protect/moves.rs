@@ -55,14 +55,49 @@ fn short(run: &str) -> &str {
     run.rsplit('_').next().unwrap_or(run)
 }
 
-/// Returns a schema of its own for the n-th table that a run moves aside.
-pub(super) fn schema_for(run: &str, number: i64) -> String {
-    format!("{SCHEMA}{}_{number}", run.trim_start_matches("run_"))
+/// Why a table is beside those of the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// It is one of them, and was moved aside.
+    MovedAside,
+    /// It holds a copy.
+    Backup,
 }
 
-/// Returns a schema of its own for the n-th backup table of a run.
-pub(super) fn backup_schema_for(run: &str, number: i64) -> String {
-    format!("{BACKUP_SCHEMA}{}_{number}", run.trim_start_matches("run_"))
+impl Sort {
+    /// Returns a schema of its own for the n-th such table of a run.
+    pub(super) fn schema_for(self, run: &str, number: i64) -> String {
+        let prefix = match self {
+            Self::MovedAside => SCHEMA,
+            Self::Backup => BACKUP_SCHEMA,
+        };
+        format!("{prefix}{}_{number}", run.trim_start_matches("run_"))
+    }
+
+    /// Returns the name beside the others for the n-th such table of a run: the plain one, or with a short id where that is
+    /// taken or too long.
+    pub(super) fn name_beside(
+        self,
+        table: &str,
+        (run, number): (&str, i64),
+        is_taken: impl Fn(&str) -> bool,
+    ) -> String {
+        let prefix = match self {
+            Self::MovedAside => PREFIX,
+            Self::Backup => BACKUP,
+        };
+        let plain = format!("{prefix}{table}");
+        if plain.len() <= LONGEST && !is_taken(&plain) {
+            return plain;
+        }
+        let id = format!("_{}_{number}", short(run));
+        let room = LONGEST.saturating_sub(prefix.len() + id.len());
+        let mut end = table.len().min(room);
+        while !table.is_char_boundary(end) {
+            end -= 1;
+        }
+        format!("{prefix}{}{id}", &table[..end])
+    }
 }
 
 /// Returns whether a message names such a schema.
@@ -82,31 +117,6 @@ pub(crate) fn is_backup(table: &TableName) -> bool {
 fn begins_with(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-}
-
-/// Returns the name beside the others for the n-th table that a run moves aside: the plain one, or with a short id
-/// where that is taken or too long.
-pub(super) fn name_beside(table: &str, run: &str, number: i64, is_taken: impl Fn(&str) -> bool) -> String {
-    beside(PREFIX, table, (run, number), is_taken)
-}
-
-/// Returns the name beside the others for the n-th backup table of a run, in the same way.
-pub(super) fn backup_beside(table: &str, run: &str, number: i64, is_taken: impl Fn(&str) -> bool) -> String {
-    beside(BACKUP, table, (run, number), is_taken)
-}
-
-fn beside(prefix: &str, table: &str, (run, number): (&str, i64), is_taken: impl Fn(&str) -> bool) -> String {
-    let plain = format!("{prefix}{table}");
-    if plain.len() <= LONGEST && !is_taken(&plain) {
-        return plain;
-    }
-    let id = format!("_{}_{number}", short(run));
-    let room = LONGEST.saturating_sub(prefix.len() + id.len());
-    let mut end = table.len().min(room);
-    while !table.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{prefix}{}{id}", &table[..end])
 }
 
 /// Returns whether a name beside others is one that a table may have been given.
@@ -142,23 +152,32 @@ mod tests {
     fn a_name_gets_a_short_id_where_it_is_taken_or_too_long() {
         let run = "run_20261122_030405_0a1b2c3d";
         let free = |_: &str| false;
-        assert_eq!(name_beside("orders", run, 1, free), "_deprecated_orders");
+        let aside = |table: &str, number: i64, is_taken: &dyn Fn(&str) -> bool| {
+            Sort::MovedAside.name_beside(table, (run, number), is_taken)
+        };
+        assert_eq!(aside("orders", 1, &free), "_deprecated_orders");
         assert_eq!(
-            name_beside("orders", run, 2, |name| name == "_deprecated_orders"),
+            aside("orders", 2, &|name| name == "_deprecated_orders"),
             "_deprecated_orders_0a1b2c3d_2"
         );
-        let long = name_beside(&"ü".repeat(31), run, 12, free);
+        let long = aside(&"ü".repeat(31), 12, &free);
         assert!(long.len() <= LONGEST && long.ends_with("ü_0a1b2c3d_12"), "{long}");
         assert!(may_be_aside(&long) && may_be_aside("_DEPRECATED_x") && !may_be_aside("_deprecate"));
-        let backup = backup_beside("orders", run, 1, free);
+        let backup = Sort::Backup.name_beside("orders", (run, 1), free);
         assert_eq!(backup, "_backup_orders");
         assert!(may_be_aside(&backup) && is_backup(&TableName::new(backup)));
         assert!(!is_backup(&TableName::new(long)));
         assert!(is_backup(&TableName::in_schema(
-            backup_schema_for(run, 4),
+            Sort::Backup.schema_for(run, 4),
             "_deprecated_x"
         )));
-        assert!(!is_backup(&TableName::in_schema(schema_for(run, 4), "_backup_x")));
-        assert_eq!(schema_for(run, 3), "_walkback_dropped_20261122_030405_0a1b2c3d_3");
+        assert!(!is_backup(&TableName::in_schema(
+            Sort::MovedAside.schema_for(run, 4),
+            "_backup_x"
+        )));
+        assert_eq!(
+            Sort::MovedAside.schema_for(run, 3),
+            "_walkback_dropped_20261122_030405_0a1b2c3d_3"
+        );
     }
 }
