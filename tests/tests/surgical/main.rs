@@ -9,7 +9,8 @@ mod rows;
 use std::process::ExitCode;
 
 use definitions::{
-    a_conflict_with_a_new_definition_is_decided_as_asked, a_row_that_has_no_place_is_told_and_not_lost,
+    a_conflict_with_a_new_definition_is_decided_as_asked,
+    a_default_that_is_an_expression_fills_what_has_no_value, a_row_that_has_no_place_is_told_and_not_lost,
     killed_at_any_step_definitions_are_as_before_or_as_after, names_and_keys_of_any_kind_are_merged,
     no_write_is_lost_while_it_goes_back, nothing_is_counted_as_written_that_was_not,
     numbers_go_on_where_they_are, random_writes_outlive_definitions,
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
             ],
             SERVERS => [no_write_is_lost_while_it_goes_back, who_cannot_exchange_a_table_leaves_all_as_it_is],
             POSTGRES => [values_of_another_type_fit_or_are_told],
-            MYSQL => [values_of_another_type_fit_or_are_told_on_mysql],
+            MYSQL => [values_of_another_type_fit_or_are_told_on_mysql, a_default_that_is_an_expression_fills_what_has_no_value],
         },
     )
 }

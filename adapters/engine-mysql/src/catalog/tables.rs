@@ -80,7 +80,9 @@ fn column(row: Vec<Option<String>>, is_mariadb: bool) -> Column {
         let is_expression = extra.contains("DEFAULT_GENERATED");
         let is_number = default.parse::<f64>().is_ok() && !sort.contains("char") && !sort.contains("text");
         let is_bits = sort == "bit";
-        Some(if is_expression || is_number || is_bits {
+        Some(if is_expression {
+            unescaped(&default)
+        } else if is_number || is_bits {
             default
         } else {
             literal(&default)
@@ -94,6 +96,19 @@ fn column(row: Vec<Option<String>>, is_mariadb: bool) -> Column {
         // Rows of a system-versioned table's own columns are the server's as well.
         generated: extra.contains("GENERATED") && !extra.contains("DEFAULT_GENERATED"),
     }
+}
+
+/// Returns an expression as it was written: MySQL shows it as if it were within quotes.
+fn unescaped(expression: &str) -> String {
+    let mut text = String::new();
+    let mut characters = expression.chars();
+    while let Some(character) = characters.next() {
+        text.push(match character {
+            '\\' => characters.next().unwrap_or('\\'),
+            other => other,
+        });
+    }
+    text
 }
 
 fn of_definition(name: &str, definition: &Definition<'_>, columns: Vec<Column>) -> Option<ReadTable> {
@@ -274,6 +289,17 @@ pub(crate) fn foreign_key(text: &str) -> Option<ForeignKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_expression_is_read_as_it_was_written() {
+        for (shown, written) in [
+            ("CURRENT_TIMESTAMP", "CURRENT_TIMESTAMP"),
+            (r"_utf8mb4\'[]\'", "_utf8mb4'[]'"),
+            (r"_utf8mb4\'it\\\'s \\\\ x \\n y\'", r"_utf8mb4'it\'s \\ x \n y'"),
+        ] {
+            assert_eq!(unescaped(shown), written);
+        }
+    }
 
     #[test]
     fn what_a_server_spells_out_at_times_is_left_out() {

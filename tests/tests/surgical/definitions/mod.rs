@@ -429,6 +429,20 @@ pub(crate) fn values_of_another_type_fit_or_are_told_on_mysql(backend: Backend) 
     sandbox.assert_contents(&now, "after a rollback of the rollback");
 }
 
+pub(crate) fn a_default_that_is_an_expression_fills_what_has_no_value(backend: Backend) {
+    let begin = "CREATE TABLE d (id INTEGER NOT NULL PRIMARY KEY, a VARCHAR(10), said TEXT DEFAULT ('it''s \\\\ [] '), \
+        at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP, n INTEGER DEFAULT (1 + 2));\nINSERT INTO d (id, a) VALUES (1, 'x');";
+    let change =
+        "ALTER TABLE d DROP COLUMN said, DROP COLUMN at, DROP COLUMN n;\nDELETE FROM d WHERE id = 9;";
+    let sandbox = project(backend, begin, change);
+    sandbox.sql("INSERT INTO d VALUES (2, 'since')");
+    walk_back_with_loss(&sandbox, &[]);
+    assert_eq!(
+        rows(&sandbox, "d", "id, a, said, n, at > '2020-01-01'"),
+        "1|x|it's \\ [] |3|1 2|since|it's \\ [] |3|1"
+    );
+}
+
 /// Several tables that refer to each other go back while applications write to all of them, all the time.
 pub(crate) fn no_write_is_lost_while_it_goes_back(backend: Backend) {
     let begin = "CREATE TABLE a (id INTEGER NOT NULL PRIMARY KEY, n INTEGER NOT NULL, old INTEGER);\n\
