@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, awkward, journeys};
+use walkback_tests::{Backend, ONE_OF_EACH, SERVERS, Sandbox, awkward, journeys};
 
 fn main() -> ExitCode {
     walkback_tests::main(
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
                 a_loose_script_that_leaves_its_own_transaction_open_is_undone,
                 what_a_new_table_is_filled_with_goes_with_it,
             ],
+            SERVERS => [a_foreign_key_goes_with_the_index_that_the_server_made_for_it],
             &[Backend::Sqlite] => [a_table_rebuild_keeps_the_rows_of_children_that_would_cascade],
         },
     )
@@ -59,6 +60,21 @@ fn a_dropped_column_and_a_dropped_table_come_back_without_a_down_script(backend:
     assert!(output.stdout.contains("surgical"), "{}", output.transcript());
     sandbox.assert_contents(&before, "");
     sandbox.assert_sound();
+}
+
+/// On MySQL and MariaDB the derived down leaves the index behind, and the index does not go before the foreign key.
+fn a_foreign_key_goes_with_the_index_that_the_server_made_for_it(backend: Backend) {
+    let sandbox = project(backend);
+    let begin = "CREATE TABLE p (id INTEGER NOT NULL PRIMARY KEY);\n\
+        CREATE TABLE c (id INTEGER NOT NULL PRIMARY KEY, p INTEGER);\nINSERT INTO p VALUES (1);\nINSERT INTO c VALUES (1, 1);";
+    sandbox.migration("001_begin", begin, "");
+    sandbox.ok(&["up", "-y"]);
+    let before = sandbox.contents();
+    let change = "ALTER TABLE c ADD CONSTRAINT c_of_p FOREIGN KEY (p) REFERENCES p (id);";
+    sandbox.migration("002_refer", change, "");
+    sandbox.ok(&["up", "-y"]);
+    sandbox.ok(&["rollback", "-y"]);
+    sandbox.assert_contents(&before, "after the rollback");
 }
 
 fn a_rollback_can_itself_be_walked_back(backend: Backend) {

@@ -413,6 +413,10 @@ impl<'s> Exchange<'s> {
                 exchange.drop_first.push(object);
             }
         }
+        // An index stays for as long as a foreign key needs it.
+        exchange
+            .drop_first
+            .sort_by_key(|object| object.kind != ObjectKind::Constraint);
         for object in &swap.create_objects {
             let shadow = object.on.as_ref().and_then(|on| exchange.shadow_of(&on.name));
             match (object.kind, shadow.map(str::to_owned)) {

@@ -1,0 +1,80 @@
+//! Applications that read and write while a migration goes back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use walkback_tests::Backend;
+
+use super::{conflicts, rows, walk_back_with_loss};
+use crate::project;
+
+/// Several tables that refer to each other go back while applications write to all of them, all the time.
+pub(crate) fn no_write_is_lost_while_it_goes_back(backend: Backend) {
+    let begin = "CREATE TABLE a (id INTEGER NOT NULL PRIMARY KEY, n INTEGER NOT NULL, old INTEGER);\n\
+        CREATE TABLE b (id INTEGER NOT NULL PRIMARY KEY, a INTEGER NOT NULL REFERENCES a (id), n INTEGER NOT NULL, old INTEGER);\n\
+        CREATE TABLE z (id INTEGER NOT NULL PRIMARY KEY, n INTEGER NOT NULL, old INTEGER);\n\
+        INSERT INTO a VALUES (1, 0, 5);\nINSERT INTO b VALUES (1, 1, 0, 6);\nINSERT INTO z VALUES (1, 0, 7);";
+    let change =
+        "ALTER TABLE a DROP COLUMN old;\nALTER TABLE b DROP COLUMN old;\nALTER TABLE z DROP COLUMN old;";
+    let sandbox = project(backend, begin, change);
+    let is_over = AtomicBool::new(false);
+    let written = std::thread::scope(|threads| {
+        let writers = ["a", "b", "z"].map(|table| {
+            let (sandbox, is_over) = (&sandbox, &is_over);
+            threads.spawn(move || {
+                let mut session = sandbox.session();
+                let mut written = 0;
+                while !is_over.load(Ordering::SeqCst) {
+                    // The server may choose the writer where two wait for each other: it has not written then.
+                    written += i64::from(session.try_sql(&format!("UPDATE {table} SET n = n + 1")).is_ok());
+                }
+                written
+            })
+        });
+        let changes = walk_back_with_loss(&sandbox, &["--type", "surgical"]);
+        is_over.store(true, Ordering::SeqCst);
+        assert_eq!(conflicts(&changes), [""; 0]);
+        writers.map(|writer| writer.join().expect("it ends"))
+    });
+    for ((table, old), written) in [("a", 5), ("b", 6), ("z", 7)].iter().zip(written) {
+        assert!(written > 0, "nobody wrote to `{table}`");
+        let is = sandbox.value(&format!("SELECT concat(n, '/', old) FROM {table}"));
+        assert_eq!(is, format!("{written}/{old}"), "a write to `{table}` was lost");
+    }
+    sandbox.assert_sound();
+}
+
+/// A transaction that has read a table keeps it from being exchanged for as long as it lasts.
+pub(crate) fn who_cannot_exchange_a_table_leaves_all_as_it_is(backend: Backend) {
+    let begin = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, a VARCHAR(10), b VARCHAR(10));\n\
+        CREATE TABLE other (id INTEGER NOT NULL PRIMARY KEY, n INTEGER);\nINSERT INTO t VALUES (1, 'a', 'b');";
+    let change = "ALTER TABLE t DROP COLUMN b;\nCREATE VIEW shown AS SELECT id, a FROM t;\nCREATE INDEX by_n ON other (n);";
+    let sandbox = project(backend, begin, change);
+    sandbox.sql("UPDATE t SET a = 'since' WHERE id = 1");
+    let now = sandbox.contents();
+    let mut reader = sandbox.session();
+    reader.sql("BEGIN");
+    assert_eq!(reader.value("SELECT count(*) FROM t"), "1");
+    let impatient = [
+        "rollback",
+        "-n",
+        "1",
+        "-y",
+        "--type",
+        "surgical",
+        "--lock-timeout",
+        "1s",
+    ];
+    let refused = sandbox.run(&impatient);
+    assert_ne!(refused.code, Some(0), "{}", refused.transcript());
+    reader.sql("COMMIT");
+    sandbox.assert_contents(&now, "after a rollback that waited in vain");
+    assert_eq!(sandbox.status()["applied"], 2, "{}", refused.transcript());
+    let nothing = sandbox.ok(&["recover"]);
+    assert!(
+        nothing.stdout.contains("nothing to recover"),
+        "{}",
+        nothing.transcript()
+    );
+    walk_back_with_loss(&sandbox, &["--type", "surgical"]);
+    assert_eq!(rows(&sandbox, "t", "id, a, b"), "1|since|b");
+}
