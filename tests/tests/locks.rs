@@ -120,7 +120,7 @@ fn held(backend: Backend, lock_timeout: &str, first: &str) -> Sandbox {
     let sandbox = project(backend);
     sandbox.migration(
         "001_begin",
-        "CREATE TABLE held (id INTEGER PRIMARY KEY, a VARCHAR(20)); INSERT INTO held VALUES (1, 'x');\nCREATE TABLE free (id INTEGER);",
+        "CREATE TABLE held (id INTEGER PRIMARY KEY, a VARCHAR(20)); INSERT INTO held VALUES (1, 'x');\nCREATE TABLE free (id INTEGER PRIMARY KEY);",
         "",
     );
     sandbox.ok(&["up", "-y"]);
