@@ -14,9 +14,11 @@ use definitions::{
     killed_at_any_step_definitions_are_as_before_or_as_after, names_and_keys_of_any_kind_are_merged,
     no_write_is_lost_while_it_goes_back, nothing_is_counted_as_written_that_was_not,
     numbers_go_on_where_they_are, random_writes_outlive_definitions,
+    rows_without_a_key_stay_as_they_are_where_the_migration_changed_none,
     several_migrations_go_back_one_after_the_other, values_of_another_type_fit_or_are_told,
     values_of_another_type_fit_or_are_told_on_mysql, what_has_another_name_goes_back_from_the_point,
     what_rows_refer_to_is_there, what_was_written_since_stays_whatever_the_migration_did,
+    what_was_written_to_rows_without_a_key_is_named_before_it_goes,
     who_cannot_exchange_a_table_leaves_all_as_it_is,
 };
 use partial::only_rows_that_were_added_go_where_that_is_asked_for;
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
                 numbers_go_on_where_they_are,
                 several_migrations_go_back_one_after_the_other,
                 what_has_another_name_goes_back_from_the_point,
+                rows_without_a_key_stay_as_they_are_where_the_migration_changed_none,
+                what_was_written_to_rows_without_a_key_is_named_before_it_goes,
                 random_writes_outlive_definitions,
                 killed_at_any_step_definitions_are_as_before_or_as_after,
             ],

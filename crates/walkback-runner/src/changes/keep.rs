@@ -42,10 +42,15 @@ impl Execution<'_> {
             return Ok(None);
         };
         let held = before.tables.iter().map(|entry| &entry.table);
-        let mut tables: Vec<_> = held.filter_map(|name| outcome.after.table(name)).collect();
-        if tables.iter().any(|table| table.primary_key.is_empty()) {
-            return Ok(None);
-        }
+        // Of tables without a key nothing is gained by it.
+        let has_key = |schema: &Schema, name| {
+            let table: Option<&Table> = schema.table(name);
+            table.is_some_and(|table| !table.primary_key.is_empty())
+        };
+        let mut tables: Vec<_> = held
+            .filter(|name| has_key(&outcome.before, name) && has_key(&outcome.after, name))
+            .filter_map(|name| outcome.after.table(name))
+            .collect();
         let is_held = |table: &Table| before.table(&table.name).is_some();
         let created = delta
             .created_tables()

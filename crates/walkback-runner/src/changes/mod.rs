@@ -27,7 +27,7 @@ use walkback_vault::{ChunkEntry, Manifest, TableEntry};
 
 pub(crate) use beside::kept_columns;
 pub(crate) use keep::Kept;
-pub(crate) use merge::{Merged, Merging};
+pub(crate) use merge::{Carried, Merged, Merging};
 pub(crate) use rescue::Unplaced;
 pub use rescue::{PutAside, Rescued, Waiting};
 pub(crate) use sql::same;
@@ -160,6 +160,13 @@ impl Changed {
     /// Says why rows of a table cannot be told apart, or cannot go back by themselves.
     pub(crate) fn all(before: &Manifest, after: &Manifest, now: &Schema) -> Result<Vec<Self>> {
         let mut all = Vec::new();
+        let mut left_out = before.tables.iter().filter(|entry| {
+            let is_there = after.schema.table(&entry.table).is_some();
+            is_there && after.table(&entry.table).is_none()
+        });
+        if let Some(entry) = left_out.next() {
+            return Err(no_way(&entry.table, NO_KEY));
+        }
         for entry in &after.tables {
             let Some(earlier) = before.table(&entry.table) else {
                 return Err(no_way(
@@ -201,7 +208,7 @@ impl Changed {
 /// Says why the changed rows of a table cannot go back cell by cell.
 fn why_not(table: &Table, before: &TableEntry, after: &TableEntry, now: &Schema) -> Option<String> {
     if table.primary_key.is_empty() {
-        return Some("it has no primary key: one of its rows cannot be told from another".to_owned());
+        return Some(NO_KEY.to_owned());
     }
     if before.order != table.primary_key || after.order != table.primary_key {
         return Some("its primary key is not what it was".to_owned());
@@ -221,6 +228,9 @@ fn why_not(table: &Table, before: &TableEntry, after: &TableEntry, now: &Schema)
         trigger.name
     ))
 }
+
+/// Why rows of a table cannot go back one by one.
+const NO_KEY: &str = "it has no primary key: one of its rows cannot be told from another";
 
 fn no_way(table: &TableName, why: &str) -> Error {
     Error::new(

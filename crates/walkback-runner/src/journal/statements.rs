@@ -1,9 +1,9 @@
 //! Statements of a run, with intent and outcome.
 
 use walkback_core::value::Value;
-use walkback_core::{Cx, Result};
+use walkback_core::{Cx, Effect, Result};
 
-use super::{Journal, required, tables, text};
+use super::{Journal, StoredMigration, required, tables, text};
 
 /// How far a statement got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,21 @@ impl Journal<'_> {
             text(run),
             state(StatementState::Intent),
         ))
+    }
+
+    /// Returns the statements of an applied migration, each with what it does. `None`: of one of them that is not known.
+    pub(crate) async fn effects_of(
+        &mut self,
+        cx: &Cx,
+        stored: &StoredMigration,
+    ) -> Result<Option<Vec<(String, Effect)>>> {
+        let statements = self.statements_of(cx, &stored.run_id).await?;
+        let own = statements
+            .into_iter()
+            .filter(|row| row.direction == "up" && row.migration == stored.id.as_str());
+        Ok(own
+            .map(|row| Some((row.statement, serde_json::from_str(&row.effect).ok()?)))
+            .collect())
     }
 
     /// Returns the statements of a run: migration, direction, place, text and whether each is known to be done.

@@ -2,13 +2,13 @@
 
 use walkback_core::catalog::Schema;
 use walkback_core::statement::Severity;
-use walkback_core::{Error, ErrorKind, MigrationId, Result};
+use walkback_core::{Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::Manifest;
 
 use super::plan::Planning;
 use super::{RollbackKind, RollbackStep};
-use crate::changes::{Changed, ChangesPlan, Merged};
-use crate::journal::StoredMigration;
+use crate::changes::{Carried, Changed, ChangesPlan, Merged};
+use crate::journal::{Journal, StoredMigration};
 use crate::plan::{PlannedStep, Planner, ScriptOrigin, Verdict, ways_elsewhere};
 use crate::restore::Exchange;
 
@@ -168,7 +168,7 @@ impl Planning<'_> {
                 "the tables as `{}` left them were not kept",
                 stored.name()
             ))
-            .hint("that is done where each of its statements can be read, its tables have primary keys, none of them or their columns got another name, and there is a vault")
+            .hint("that is done where each of its statements can be read, a table that it changes has a primary key, none of them or their columns got another name, and there is a vault")
             .hint("`walkback rollback --type full` restores its tables from the point, and shows first what that loses"));
         };
         let about = format!("migration `{}`", stored.name());
@@ -263,17 +263,25 @@ impl Planning<'_> {
         let exchange = Exchange::undoing(&stored.delta, stored.touched.as_deref(), before, &now)?;
         let left = self.after(&stored.id).await?;
         let merged = Merged::all((before, after), &left, &exchange, &now)?;
+        let dialect = self.runner.dialect();
+        let effects = Journal::new(self.session, &*dialect)
+            .effects_of(self.cx, stored)
+            .await?;
+        let carried = Carried::all(&*dialect, (before, after), effects.as_deref(), (&exchange, &now));
         let mut restore = self.restore_plan(before, &exchange, left).await?;
         restore.applied_after.retain(|id| *id != stored.id);
         let mut loss = std::mem::take(&mut restore.loss);
         let is_written_to: Vec<_> = loss.iter().map(|loss| loss.table.clone()).collect();
-        loss.retain(|loss| exchange.drop_tables.contains(&loss.table));
-        for one in merged.iter().filter(|one| is_written_to.contains(&one.then.name)) {
-            for column in one.going() {
-                let goes = (&one.then.name, column);
+        let merged = merged.iter().map(|one| (&one.then.name, one.going().collect()));
+        let carried = carried.iter().map(|one| (one.name(), one.going().collect()));
+        let staying: Vec<(&TableName, Vec<&str>)> = merged.chain(carried).collect();
+        loss.retain(|loss| staying.iter().all(|(table, _)| **table != loss.table));
+        for (table, going) in staying.iter().filter(|(table, _)| is_written_to.contains(table)) {
+            for column in going {
+                let goes = (*table, *column);
                 loss.extend(self.loss_of_column(goes, goes).await?);
             }
-            self.losses.forget(&one.then.name);
+            self.losses.forget(table);
         }
         self.project(&exchange, before);
         Ok(RollbackStep {
@@ -285,7 +293,7 @@ impl Planning<'_> {
             changes: Some(ChangesPlan {
                 before: before.id.clone(),
                 after: after.id.clone(),
-                tables: merged.into_iter().map(|one| one.then.name).collect(),
+                tables: staying.into_iter().map(|(table, _)| table.clone()).collect(),
                 beside: Vec::new(),
             }),
             restore: Some(restore),

@@ -1,9 +1,14 @@
 //! Migrations that change definitions, and what was written after them.
 
+mod keyless;
 mod model;
 mod online;
 mod types;
 
+pub(crate) use keyless::{
+    rows_without_a_key_stay_as_they_are_where_the_migration_changed_none,
+    what_was_written_to_rows_without_a_key_is_named_before_it_goes,
+};
 pub(crate) use model::random_writes_outlive_definitions;
 pub(crate) use online::{
     no_write_is_lost_while_it_goes_back, who_cannot_exchange_a_table_leaves_all_as_it_is,

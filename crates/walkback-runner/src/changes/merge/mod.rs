@@ -4,12 +4,14 @@
 //! Three states of a row are told apart: as it was before, which is what the shadow is loaded with, as the migration
 //! left it, and as it is now. What differs between the last two was written since, and stays.
 
+mod carried;
 pub(super) mod cells;
 mod convert;
 mod references;
 mod run;
 mod sql;
 
+pub(crate) use carried::Carried;
 pub(crate) use run::Merging;
 
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use walkback_core::catalog::{Schema, Table};
 use walkback_core::{DialectKind, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
 
-use super::no_way;
+use super::{NO_KEY, no_way};
 use crate::journal::TableThen;
 use crate::restore::Exchange;
 
@@ -39,7 +41,8 @@ pub(crate) struct Merged {
 }
 
 impl Merged {
-    /// Returns the tables that an exchange brings back and that are there now.
+    /// Returns the tables that an exchange brings back and that are there now, without those that have no key: what was
+    /// written to these goes with them, if they are not [`Carried`].
     ///
     /// # Errors
     /// Says why rows of a table cannot be told apart, or what it has become nobody knows.
@@ -53,12 +56,16 @@ impl Merged {
         for entry in &exchange.replace {
             let name = &entry.table;
             let (live, kept) = (now.table(name), after.table(name));
+            let is_both = live.is_some() && after.schema.table(name).is_some();
+            if is_both && carried::is_keyless(name, (before, after)) {
+                continue;
+            }
             let (live, kept) = match (live, kept) {
                 // The migration has dropped it: nobody can have written to it.
-                (None, None) => continue,
+                (None, None) if after.schema.table(name).is_none() => continue,
                 (Some(live), Some(kept)) => (live, kept),
                 (Some(_), None) => return Err(no_way(name, "it was made again since the migration")),
-                (None, Some(_)) => return Err(no_way(name, "it is not there any more")),
+                (None, _) => return Err(no_way(name, "it is not there any more")),
             };
             let known = before.schema.table(name).zip(after.schema.table(name));
             let (then, left) = known.ok_or_else(|| no_way(name, "its point does not say what it was"))?;
@@ -87,18 +94,23 @@ impl Merged {
 
     /// Returns the columns that go with the migration: what was written to them the table cannot hold as it was.
     pub(crate) fn going(&self) -> impl Iterator<Item = &str> {
-        let has = |name: &str| self.then.columns.iter().any(|column| column.name == name);
-        let columns = self.now.columns.iter().filter(|column| !column.generated);
-        columns
-            .map(|column| column.name.as_str())
-            .filter(move |name| !has(name))
+        going(&self.then, &self.now)
     }
+}
+
+/// Returns the columns that a table has now and had not then.
+fn going<'a>(then: &'a Table, now: &'a Table) -> impl Iterator<Item = &'a str> {
+    let has = |name: &str| then.columns.iter().any(|column| column.name == name);
+    let columns = now.columns.iter().filter(|column| !column.generated);
+    columns
+        .map(|column| column.name.as_str())
+        .filter(move |name| !has(name))
 }
 
 /// Says why what was written to a table since cannot be written to it as it was.
 fn why_not(then: &Table, left: &Table, live: &Table, now: &Schema) -> Option<&'static str> {
     if then.primary_key.is_empty() || left.primary_key.is_empty() || live.primary_key.is_empty() {
-        return Some("it has no primary key: one of its rows cannot be told from another");
+        return Some(NO_KEY);
     }
     if then.primary_key != left.primary_key || left.primary_key != live.primary_key {
         return Some("its primary key is not what it was");

@@ -9,7 +9,7 @@ use super::cells::Cell;
 use super::convert::Converted;
 use super::references::{self, References};
 use super::sql::MergeSql;
-use super::{Merged, held};
+use super::{Carried, Merged, held};
 use crate::changes::undo::{explained, stopped};
 use crate::changes::{ChangesPlan, OnConflict, TableChanges};
 use crate::execute::Execution;
@@ -24,6 +24,7 @@ pub(crate) struct Merging<'a> {
     /// Before the migration, and as it left its tables.
     points: (&'a Manifest, &'a Manifest),
     tables: Vec<Merged>,
+    carried: Vec<Carried>,
     policy: OnConflict,
 }
 
@@ -52,9 +53,12 @@ impl Execution<'_> {
             }
             leave_sequences(&mut exchange, &now);
             let then = self.journal().after(cx, &stored.id).await?;
+            let effects = self.journal().effects_of(cx, stored).await?;
+            let points = (&before, &after);
             let merging = Merging {
-                points: (&before, &after),
-                tables: Merged::all((&before, &after), &then, &exchange, &now)?,
+                points,
+                tables: Merged::all(points, &then, &exchange, &now)?,
+                carried: Carried::all(&*self.dialect, points, effects.as_deref(), (&exchange, &now)),
                 policy,
             };
             self.keep_replaced(cx, &exchange, &now).await?;
@@ -119,6 +123,7 @@ impl Execution<'_> {
             .iter()
             .map(|sql| TableChanges::none(&sql.merged.then.name))
             .collect();
+        let mut written = Vec::new();
         let mut others: Vec<_> = shadows
             .iter()
             .map(|shadow| TableChanges::none(&shadow.table.name))
@@ -132,6 +137,13 @@ impl Execution<'_> {
         }
         for (sql, found) in sqls.iter().zip(&mut found).filter(|(sql, _)| sql.left.is_some()) {
             self.write_since(cx, sql, merging.policy, found).await?;
+        }
+        for carried in &merging.carried {
+            let mut shadows = shadows.iter();
+            if let Some(shadow) = shadows.find(|shadow| shadow.table.name == *carried.name()) {
+                let session = &mut *self.session;
+                written.extend(carried.write(cx, session, (&*dialect, shadow)).await?);
+            }
         }
         if references::any(&merging.tables, shadows, &now) {
             let references = References {
@@ -167,6 +179,7 @@ impl Execution<'_> {
         }
         self.keep_unplaced(cx, (&found, shadows), &now).await?;
         found.retain(|table| table.conflicts > 0 || table.kept.is_some());
+        found.extend(written);
         found.extend(others.into_iter().filter(|other| other.conflicts > 0));
         if merging.policy == OnConflict::Stop && found.iter().any(|table| table.conflicts > 0) {
             return Err(stopped(&found));

@@ -10,7 +10,7 @@ mod unplaced;
 mod write;
 
 use serde::{Deserialize, Serialize};
-use walkback_core::statement::{Action, Effect, Severity};
+use walkback_core::statement::{Action, Severity};
 use walkback_core::{Cx, MigrationId, Result, TableName};
 use walkback_vault::TableEntry;
 
@@ -190,22 +190,18 @@ impl Execution<'_> {
     }
 
     async fn has_changed_rows(&mut self, cx: &Cx, stored: &StoredMigration) -> Result<bool> {
-        let statements = self.journal().statements_of(cx, &stored.run_id).await?;
-        let own = statements
-            .iter()
-            .filter(|row| row.migration == stored.id.as_str());
+        let effects = self.journal().effects_of(cx, stored).await?;
         let changes = |action: &Action| {
             matches!(
                 action,
                 Action::Insert { .. } | Action::Update { .. } | Action::Delete { .. }
             )
         };
-        let effects: Vec<_> = own
-            .map(|row| serde_json::from_str::<Effect>(&row.effect))
-            .collect();
-        Ok(effects.iter().any(|effect| match effect {
-            Ok(effect) => effect.severity() == Severity::Unknown || effect.actions.iter().any(changes),
-            Err(_) => true,
+        Ok(effects.is_none_or(|effects| {
+            let mut effects = effects.iter();
+            effects.any(|(_, effect)| {
+                effect.severity() == Severity::Unknown || effect.actions.iter().any(changes)
+            })
         }))
     }
 }
