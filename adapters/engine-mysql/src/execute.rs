@@ -1,6 +1,7 @@
 //! Statements and queries of the user, sent as they are written.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mysql_async::prelude::{Protocol, Queryable as _};
 use mysql_async::{Column, Conn, Error as DriverError, Params, QueryResult, Row, Statement};
@@ -10,7 +11,7 @@ use walkback_sql::lexer::{TokenKind, significant_tokens};
 use crate::call::Outlet;
 use crate::context::Context;
 use crate::dialect;
-use crate::error::{self, NOT_PREPARED, TOO_MANY_PREPARED, excerpt};
+use crate::error::{self, DEADLOCK, NOT_PREPARED, TOO_MANY_PREPARED, excerpt};
 use crate::link::Link;
 use crate::scheduled;
 use crate::value;
@@ -20,6 +21,11 @@ const ROWS: usize = 256;
 
 /// How many bytes, about, after which rows do not wait for more.
 const BYTES: usize = 64 << 10;
+
+/// How often a query is asked again that was refused because of a deadlock outside of a transaction, and how long is waited
+/// before.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How a statement is sent.
 enum Sent {
@@ -87,7 +93,29 @@ impl Link {
     ) -> Result<()> {
         self.must_be_alive()?;
         self.must_be_possible(sql)?;
-        let outcome = self.query_now(sql, params, outlet).await;
+        let mut tries = 0;
+        let outcome = loop {
+            let mut has_begun = false;
+            let outcome = self
+                .query_now(sql, params, (outlet.clone(), &mut has_begun))
+                .await;
+            match outcome {
+                // Somebody flushes the tables of the server, to back it up for instance, while the statement has opened one of
+                // its tables and not yet all: a session that holds a lock is refused then instead of waiting.
+                Err(error)
+                    if error::code(&error) == Some(DEADLOCK)
+                        && self.transaction.is_none()
+                        && !has_begun
+                        && tries < TRIES =>
+                {
+                    tries += 1;
+                    self.must_go_on()?;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                outcome => break outcome,
+            }
+        };
+        drop(outlet);
         let outcome = outcome.map_err(|error| self.place.statement_failed(sql, error));
         self.after_statement(sql, outcome).await
     }
@@ -96,12 +124,15 @@ impl Link {
         &mut self,
         sql: &str,
         params: &[Value],
-        outlet: Outlet<Vec<Value>>,
+        (outlet, has_begun): (Outlet<Vec<Value>>, &mut bool),
     ) -> Result<(), DriverError> {
         match self.send(sql, params).await? {
             Sent::Prepared(statement) => {
                 let outcome = match self.conn.exec_iter(&statement, bound(params)).await {
-                    Ok(result) => each_row(result, value::read, outlet).await,
+                    Ok(result) => {
+                        *has_begun = true;
+                        each_row(result, value::read, outlet).await
+                    }
                     Err(error) => Err(error),
                 };
                 close(&mut self.conn, statement).await?;
@@ -109,13 +140,20 @@ impl Link {
             }
             Sent::Spelled => {
                 let outcome = match self.conn.query_iter("EXECUTE _walkback_statement").await {
-                    Ok(result) => each_row(result, value::read, outlet).await,
+                    Ok(result) => {
+                        *has_begun = true;
+                        each_row(result, value::read, outlet).await
+                    }
                     Err(error) => Err(error),
                 };
                 forget(&mut self.conn).await?;
                 outcome
             }
-            Sent::Text => each_row(self.conn.query_iter(sql).await?, value::read, outlet).await,
+            Sent::Text => {
+                let result = self.conn.query_iter(sql).await?;
+                *has_begun = true;
+                each_row(result, value::read, outlet).await
+            }
         }
     }
 

@@ -2,13 +2,15 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use support::{Kind, Place};
-use walkback_core::engine::{Begin, SessionExt as _};
+use walkback_core::engine::{Begin, LockHolder, SessionExt as _};
 use walkback_core::name::ObjectKind;
 use walkback_core::statement::Action;
-use walkback_core::{Access, Cx, ErrorKind, Result, Session, TableName};
+use walkback_core::{Access, Cx, Error, ErrorKind, Result, Session, TableName};
 
 /// A statement that is stopped must be stopped in less than this.
 const SOON: Duration = Duration::from_secs(15);
@@ -324,6 +326,46 @@ async fn rights_that_are_missing_are_named_with_the_statement_that_grants_them()
         assert!(left.iter().all(|line| line.contains("binary log")), "{left:?}");
         run(&mut *session, "ALTER TABLE t ADD COLUMN c INT").await?;
         Ok(())
+    })
+    .await
+}
+
+/// MySQL refuses a statement with a deadlock that finds a table flushed which it has opened once already, if its session holds
+/// any lock. Whoever backs the server up flushes the tables of all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_is_answered_also_while_its_tables_are_flushed() -> Result<()> {
+    each(async |_, place| {
+        let engine = place.engine();
+        let mut session = engine.connect(&cx(), Access::Write).await?;
+        run(&mut *session, "CREATE TABLE t (a INTEGER)").await?;
+        run(&mut *session, "INSERT INTO t VALUES (7)").await?;
+        let holder = LockHolder {
+            who: "the test".to_owned(),
+            since: None,
+        };
+        session.try_lock(&cx(), "flushed", &holder).await?;
+        let mut other = engine.connect(&cx(), Access::Write).await?;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let flushing = tokio::spawn({
+            let is_over = Arc::clone(&is_over);
+            async move {
+                while !is_over.load(Ordering::SeqCst) {
+                    run(&mut *other, "FLUSH TABLES t").await?;
+                }
+                Ok::<(), Error>(())
+            }
+        });
+        let mut answers = Ok(());
+        for _ in 0..2000 {
+            let sql = "SELECT CONCAT((SELECT max(a) FROM t), (SELECT min(a) FROM t))";
+            answers = text(&mut *session, sql).await.map(|text| assert_eq!(text, "77"));
+            if answers.is_err() {
+                break;
+            }
+        }
+        is_over.store(true, Ordering::SeqCst);
+        flushing.await.expect("it ends")?;
+        answers
     })
     .await
 }
