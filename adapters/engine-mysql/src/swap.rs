@@ -14,6 +14,9 @@
 //! 5. the exchange itself;
 //! 6. foreign keys of others, the old tables, foreign keys of the new ones, names of checks;
 //! 7. objects that come.
+//!
+//! Indexes and foreign keys of tables that stay go in step 6 where tables are held: whoever changes a definition of a table
+//! asks for those that refer to it as well, and would wait for the connections that hold them.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +61,7 @@ impl Link {
 
     async fn swap_now(&mut self, swap: &Swap) -> Result<()> {
         self.finish_killed_swap().await?;
-        let exchange = Exchange::of(swap);
+        let exchange = Exchange::of(swap, !self.holds.is_empty());
         self.prepare_shadows(&exchange).await?;
         let checks = self.checks_to_rename(&exchange);
         if let Err(error) = self.exchange(&exchange).await {
@@ -79,8 +82,8 @@ impl Link {
         for object in &exchange.drop_first {
             self.drop_object(object).await?;
         }
-        for (table, (drops, adds)) in &exchange.other_indexes {
-            self.replace_indexes(table, drops, adds).await?;
+        if !exchange.is_held {
+            self.replace_other_indexes(exchange).await?;
         }
         let broken = exchange.create_last.iter().filter(|object| is_broken(object));
         for view in broken {
@@ -97,6 +100,12 @@ impl Link {
     async fn finish_swap(&mut self, exchange: &Exchange<'_>, checks: Vec<String>) -> Result<()> {
         // Tables that go and are not replaced.
         self.let_go().await;
+        for object in &exchange.drop_behind {
+            self.drop_object(object).await?;
+        }
+        if exchange.is_held {
+            self.replace_other_indexes(exchange).await?;
+        }
         for table in &exchange.dropped {
             // Not renamed: the foreign keys of others would follow.
             self.run(&format!("DROP TABLE IF EXISTS {}", quoted(table)))
@@ -127,7 +136,8 @@ impl Link {
     async fn unswap_now(&mut self, exchange: &Exchange<'_>) -> Result<()> {
         self.let_go().await;
         self.finish_killed_swap().await?;
-        for (table, (drops, adds)) in &exchange.other_indexes {
+        let changed = exchange.other_indexes.iter().filter(|_| !exchange.is_held);
+        for (table, (drops, adds)) in changed {
             self.replace_indexes(table, adds, drops).await?;
         }
         for object in exchange
@@ -140,6 +150,13 @@ impl Link {
                 Err(error) if is_there(&error) => {}
                 outcome => outcome?,
             }
+        }
+        Ok(())
+    }
+
+    async fn replace_other_indexes(&mut self, exchange: &Exchange<'_>) -> Result<()> {
+        for (table, (drops, adds)) in &exchange.other_indexes {
+            self.replace_indexes(table, drops, adds).await?;
         }
         Ok(())
     }
@@ -254,7 +271,7 @@ impl Link {
     async fn repairs(&mut self, exchange: &Exchange<'_>) -> Result<Vec<(Reference, String)>> {
         let mut repairs = Vec::new();
         for reference in self.references().await? {
-            if exchange.leaves(&reference) {
+            if exchange.leaves(&reference) && !exchange.drops(&reference) {
                 let creation = self.creation_of(&reference).await?;
                 repairs.push((reference, creation));
             }
@@ -384,6 +401,10 @@ struct Exchange<'s> {
     /// Tables that go and are not replaced.
     dropped: Vec<String>,
     drop_first: Vec<&'s Object>,
+    /// What goes once the tables have changed their names.
+    drop_behind: Vec<&'s Object>,
+    /// Whether others are kept from writing to the tables, by connections of their own.
+    is_held: bool,
     on_shadows: Vec<(String, &'s Object)>,
     foreign_keys: Vec<&'s Object>,
     create_last: Vec<&'s Object>,
@@ -392,8 +413,9 @@ struct Exchange<'s> {
 }
 
 impl<'s> Exchange<'s> {
-    fn of(swap: &'s Swap) -> Self {
+    fn of(swap: &'s Swap, is_held: bool) -> Self {
         let mut exchange = Self {
+            is_held,
             shadows: swap
                 .shadows
                 .iter()
@@ -428,6 +450,10 @@ impl<'s> Exchange<'s> {
             }
         }
         exchange.set_indexes_apart();
+        let (behind, first) = std::mem::take(&mut exchange.drop_first)
+            .into_iter()
+            .partition(|object| is_held && matches!(object.kind, ObjectKind::Index | ObjectKind::Constraint));
+        (exchange.drop_behind, exchange.drop_first) = (behind, first);
         exchange
     }
 
@@ -477,7 +503,8 @@ impl<'s> Exchange<'s> {
     }
 
     fn drops(&self, reference: &Reference) -> bool {
-        self.drop_first.iter().any(|object| {
+        let mut goes = self.drop_first.iter().chain(&self.drop_behind);
+        goes.any(|object| {
             object.kind == ObjectKind::Constraint
                 && object.name.name == reference.name
                 && object.on.as_ref().is_some_and(|on| on.name == reference.child)

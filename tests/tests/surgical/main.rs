@@ -1,5 +1,6 @@
 //! A rollback that takes back what the migration changed, cell by cell, and nothing that was written since.
 
+mod anything;
 mod definitions;
 mod partial;
 mod points;
@@ -8,6 +9,7 @@ mod rows;
 
 use std::process::ExitCode;
 
+use anything::whatever_a_migration_did_it_goes_back_and_nothing_is_lost_in_silence;
 use definitions::{
     a_conflict_with_a_new_definition_is_decided_as_asked,
     a_default_that_is_an_expression_fills_what_has_no_value, a_row_that_has_no_place_is_told_and_not_lost,
@@ -16,8 +18,9 @@ use definitions::{
     numbers_go_on_where_they_are, random_writes_outlive_definitions,
     rows_without_a_key_stay_as_they_are_where_the_migration_changed_none,
     several_migrations_go_back_one_after_the_other, values_of_another_type_fit_or_are_told,
-    values_of_another_type_fit_or_are_told_on_mysql, what_has_another_name_goes_back_from_the_point,
-    what_rows_refer_to_is_there, what_was_written_since_stays_whatever_the_migration_did,
+    values_of_another_type_fit_or_are_told_on_mysql, what_goes_from_a_table_beside_those_that_are_held_goes,
+    what_has_another_name_goes_back_from_the_point, what_rows_refer_to_is_there,
+    what_was_written_since_stays_whatever_the_migration_did,
     what_was_written_to_rows_without_a_key_is_named_before_it_goes,
     who_cannot_exchange_a_table_leaves_all_as_it_is,
 };
@@ -59,11 +62,12 @@ fn main() -> ExitCode {
                 rows_without_a_key_stay_as_they_are_where_the_migration_changed_none,
                 what_was_written_to_rows_without_a_key_is_named_before_it_goes,
                 random_writes_outlive_definitions,
+                whatever_a_migration_did_it_goes_back_and_nothing_is_lost_in_silence,
                 killed_at_any_step_definitions_are_as_before_or_as_after,
             ],
             SERVERS => [no_write_is_lost_while_it_goes_back, who_cannot_exchange_a_table_leaves_all_as_it_is],
             POSTGRES => [values_of_another_type_fit_or_are_told],
-            MYSQL => [values_of_another_type_fit_or_are_told_on_mysql, a_default_that_is_an_expression_fills_what_has_no_value],
+            MYSQL => [what_goes_from_a_table_beside_those_that_are_held_goes, values_of_another_type_fit_or_are_told_on_mysql, a_default_that_is_an_expression_fills_what_has_no_value],
         },
     )
 }

@@ -11,7 +11,8 @@ pub(crate) use keyless::{
 };
 pub(crate) use model::random_writes_outlive_definitions;
 pub(crate) use online::{
-    no_write_is_lost_while_it_goes_back, who_cannot_exchange_a_table_leaves_all_as_it_is,
+    no_write_is_lost_while_it_goes_back, what_goes_from_a_table_beside_those_that_are_held_goes,
+    who_cannot_exchange_a_table_leaves_all_as_it_is,
 };
 use serde_json::Value;
 pub(crate) use types::{

@@ -78,3 +78,31 @@ pub(crate) fn who_cannot_exchange_a_table_leaves_all_as_it_is(backend: Backend) 
     walk_back_with_loss(&sandbox, &["--type", "surgical"]);
     assert_eq!(rows(&sandbox, "t", "id, a, b"), "1|since|b");
 }
+
+/// Whoever changes a definition of a table asks for those that refer to it as well, which nobody gets while they are held.
+pub(crate) fn what_goes_from_a_table_beside_those_that_are_held_goes(backend: Backend) {
+    let begin = "CREATE TABLE p (id INTEGER NOT NULL PRIMARY KEY, b VARCHAR(40));\n\
+        CREATE TABLE q (id INTEGER NOT NULL PRIMARY KEY, a VARCHAR(40), p INTEGER, INDEX of_p (p), FOREIGN KEY (p) REFERENCES p (id));\n\
+        CREATE TABLE s (id INTEGER NOT NULL PRIMARY KEY, q INTEGER, INDEX of_q (q));\n\
+        INSERT INTO p VALUES (1, 'b');\nINSERT INTO q VALUES (1, 'a', 1), (2, 'c', NULL);\nINSERT INTO s VALUES (1, 2);";
+    for change in [
+        // Of the table that is referred to.
+        "CREATE INDEX by_b ON p (b);",
+        "CREATE INDEX by_b ON p (b);\nCREATE UNIQUE INDEX once ON s (q);\nALTER TABLE s DROP INDEX of_q;",
+        // Of a table that refers to it.
+        "ALTER TABLE s ADD CONSTRAINT s_q FOREIGN KEY (q) REFERENCES q (id);",
+    ] {
+        let sandbox = project(backend, begin, &format!("UPDATE q SET a = 'w';\n{change}"));
+        sandbox.sql("INSERT INTO q VALUES (3, 'since', 1); UPDATE q SET p = 1 WHERE id = 2");
+        let now = sandbox.contents();
+        walk_back_with_loss(&sandbox, &["--lock-timeout", "2s"]);
+        assert_eq!(
+            rows(&sandbox, "q", "id, a, p"),
+            "1|a|1 2|c|1 3|since|1",
+            "{change}"
+        );
+        sandbox.assert_sound();
+        sandbox.ok(&["rollback", "-y"]);
+        sandbox.assert_contents(&now, &format!("after a rollback of the rollback: {change}"));
+    }
+}
