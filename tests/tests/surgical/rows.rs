@@ -294,7 +294,7 @@ pub(super) fn rows_that_cannot_be_told_apart_go_back_from_the_point(backend: Bac
     let refused = sandbox.run(&["rollback", "-n", "1", "-y", "--type", "surgical"]);
     assert_eq!(refused.code, Some(2), "{}", refused.transcript());
     assert!(
-        refused.stderr.contains("have primary keys"),
+        refused.stderr.contains("has a primary key"),
         "{}",
         refused.transcript()
     );
