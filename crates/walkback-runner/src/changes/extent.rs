@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use walkback_core::engine::SessionExt as _;
-use walkback_core::{Cx, Result, Session};
+use walkback_core::{Cx, Result, Session, Value};
 
+use super::TableChanges;
 use super::sql::Sql;
 
 /// Which sorts of changes there are.
@@ -12,6 +13,8 @@ use super::sql::Sql;
 pub(super) struct Extent {
     /// The columns of which cells were changed. `None`: any of them.
     columns: Option<BTreeSet<String>>,
+    /// How many rows are among those.
+    rows: u64,
     pub(super) has_deleted: bool,
     pub(super) has_inserted: bool,
 }
@@ -21,6 +24,7 @@ impl Extent {
     pub(super) fn unknown() -> Self {
         Self {
             columns: None,
+            rows: 0,
             has_deleted: true,
             has_inserted: true,
         }
@@ -32,12 +36,36 @@ impl Extent {
             .is_none_or(|columns| columns.contains(column))
     }
 
+    /// Returns the columns of which cells were changed, if that is known.
+    pub(super) fn changed(&self) -> Option<&BTreeSet<String>> {
+        self.columns.as_ref()
+    }
+
     pub(super) fn has_changed_any(&self) -> bool {
         self.columns.as_ref().is_none_or(|columns| !columns.is_empty())
     }
 }
 
 impl Sql<'_> {
+    /// Takes rows back that are as the migration left them wherever it changed them. Where these are all, as they are most of
+    /// the time, nothing else need be asked about changed cells, of which each question reads all of them again.
+    pub(super) async fn take_whole_rows_back(
+        &mut self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        found: &mut TableChanges,
+    ) -> Result<()> {
+        let Some(back) = self.change_whole_rows_back() else {
+            return Ok(());
+        };
+        let rows = session.execute(cx, &back, &[]).await?;
+        found.changed_back += rows;
+        if rows == self.extent.rows {
+            self.extent.columns = Some(BTreeSet::new());
+        }
+        Ok(())
+    }
+
     /// Looks at the changed rows alone.
     pub(super) async fn look(&self, cx: &Cx, session: &mut dyn Session) -> Result<Extent> {
         let (was, left) = (self.was(), self.left());
@@ -46,8 +74,9 @@ impl Sql<'_> {
             format!("max(CASE WHEN {changed} THEN 1 ELSE 0 END)")
         });
         let cells = cells.collect::<Vec<_>>().join(", ");
+        let unchanged = self.all_same("w", "l");
         let sql = format!(
-            "SELECT {cells} FROM {was} AS w JOIN {left} AS l ON {}",
+            "SELECT {cells}, count(CASE WHEN NOT ({unchanged}) THEN 1 END) FROM {was} AS w JOIN {left} AS l ON {}",
             self.keys("w", "l")
         );
         let row = session.fetch_optional(cx, &sql, &[]).await?.unwrap_or_default();
@@ -65,6 +94,7 @@ impl Sql<'_> {
         let [has_deleted, has_inserted] = alone;
         Ok(Extent {
             columns: Some(columns),
+            rows: row.last().and_then(Value::as_i64).map_or(0, i64::unsigned_abs),
             has_deleted,
             has_inserted,
         })

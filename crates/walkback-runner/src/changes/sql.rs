@@ -276,6 +276,66 @@ impl Sql<'_> {
         columns.filter(move |column| !(skips_key && self.table.primary_key.contains(&column.name)))
     }
 
+    /// Gives rows back of which every cell that the migration changed still holds what it wrote. `None`: nothing was changed, or
+    /// it has to wait for rows that come or go.
+    pub(super) fn change_whole_rows_back(&self) -> Option<String> {
+        let names = self.extent.changed().filter(|names| !names.is_empty())?;
+        let columns: Vec<_> = self
+            .columns
+            .iter()
+            .filter(|column| names.contains(&column.name))
+            .collect();
+        if columns.iter().any(|column| self.is_of_key(&column.name)) {
+            return None;
+        }
+        let sets: Vec<_> = columns
+            .iter()
+            .map(|column| {
+                let (name, changed) = (self.name(&column.name), self.was_changed(column));
+                let value = format!("CASE WHEN {changed} THEN w.{name} ELSE t.{name} END");
+                (name, value)
+            })
+            .collect();
+        let still = columns.iter().map(|column| {
+            format!(
+                "({} OR {})",
+                self.same(column, "w", "l"),
+                self.same(column, "t", "l")
+            )
+        });
+        let still = still.collect::<Vec<_>>().join(" AND ");
+        let changed = columns.iter().map(|column| self.was_changed(column));
+        let changed = changed.collect::<Vec<_>>().join(" OR ");
+        let from = format!(
+            "{} AS w JOIN {} AS l ON {}",
+            self.was(),
+            self.left(),
+            self.keys("w", "l")
+        );
+        let condition = format!("{} AND ({changed}) AND {still}", self.keys("t", "w"));
+        Some(update(
+            self.dialect,
+            (&self.live(), "t"),
+            &sets,
+            &from,
+            &condition,
+        ))
+    }
+
+    /// Returns whether a column is one of the primary key, of a foreign key, or one that a foreign key refers to.
+    fn is_of_key(&self, column: &str) -> bool {
+        let own = self.table.foreign_keys.iter().flat_map(|key| &key.columns);
+        let mut others = self.schema.tables.iter().flat_map(|table| &table.foreign_keys);
+        self.table
+            .primary_key
+            .iter()
+            .chain(own)
+            .any(|name| name == column)
+            || others.any(|key| {
+                key.references == self.table.name && key.referenced_columns.iter().any(|name| name == column)
+            })
+    }
+
     /// Gives cells back that still hold what the migration wrote.
     pub(super) fn change_back(&self, policy: OnConflict) -> Option<String> {
         let is_mysql = self.is(DialectKind::Mysql);

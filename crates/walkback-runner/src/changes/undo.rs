@@ -253,6 +253,9 @@ impl Execution<'_> {
             .map(|one| TableChanges::none(&one.table.name))
             .collect();
         let session = &mut *self.session;
+        for (sql, found) in sqls.iter_mut().zip(&mut tables).filter(|_| !only_added) {
+            sql.take_whole_rows_back(cx, session, found).await?;
+        }
         for (sql, found) in sqls.iter().zip(&mut tables) {
             if only_added {
                 sql.added_and_changed(cx, session, found).await?;

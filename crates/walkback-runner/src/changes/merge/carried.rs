@@ -41,7 +41,10 @@ impl Carried {
         effects: Option<&[(String, Effect)]>,
         (exchange, now): (&Exchange, &Schema),
     ) -> Vec<Self> {
-        let Some(effects) = effects else { return Vec::new() };
+        // What another tool ran has no statements here.
+        let Some(effects) = effects.filter(|effects| !effects.is_empty()) else {
+            return Vec::new();
+        };
         let Some(written) = written_by(dialect, points, effects) else {
             return Vec::new();
         };
