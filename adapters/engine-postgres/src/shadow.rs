@@ -188,14 +188,20 @@ fn column_line(table: &Table, name: &str, note: &mut Note) -> String {
         note.identities.push((name.to_owned(), identity.clone()));
     }
     if find("not null").is_some() {
-        // Newer servers give these names as well, after the table.
-        let constraint = format!("{}_{name}_not_null", table.name.name);
+        // Newer servers give these names as well, after the table; a partition that is made as one has those of the whole.
+        let whole = find_whole(table).unwrap_or(&table.name);
+        let constraint = format!("{}_{name}_not_null", whole.name);
         if constraint.len() <= LONGEST {
             line.push_str(&format!(" CONSTRAINT {}", quoted(&constraint)));
         }
         line.push_str(" NOT NULL");
     }
     line
+}
+
+fn find_whole(table: &Table) -> Option<&TableName> {
+    let is_part = table.facts.contains_key("partition of");
+    table.parents.first().filter(|_| is_part)
 }
 
 /// Returns a name for an index of a shadow that nobody has.

@@ -150,7 +150,7 @@ pub(super) const CHECKS: &str = "SELECT format('SELECT count(*) FROM %s c LEFT J
         string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ')) \
      FROM pg_constraint k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS u (one, other) \
      JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.one JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.other \
-     WHERE k.contype = 'f' GROUP BY k.oid, k.conrelid, k.confrelid \
+     WHERE k.contype = 'f' AND k.conparentid = 0 GROUP BY k.oid, k.conrelid, k.confrelid \
      UNION ALL SELECT 'SELECT count(*) FROM pg_index WHERE NOT indisvalid'";
 
 /// A relation `c` in a schema `n` that is neither the server's nor walkback's.

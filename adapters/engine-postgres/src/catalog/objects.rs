@@ -312,7 +312,8 @@ fn index(row: &Texts, names: &Names, relations: &BTreeMap<String, TableName>) ->
         },
         oid: row.get(0).to_owned(),
         rank: INDEX,
-        drop: format!("DROP INDEX {}", quoted_table(&name)),
+        // That of a partition goes with the one that has taken it in.
+        drop: format!("DROP INDEX IF EXISTS {}", quoted_table(&name)),
         called: format!("INDEX {}", quoted_table(&name)),
     }
 }

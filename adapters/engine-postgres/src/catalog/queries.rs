@@ -69,6 +69,7 @@ pub(super) const COLUMNS: &str = concat!(
      WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum"
 );
 
+/// A foreign key to a table with partitions has another for each of these, which comes and goes with it.
 pub(super) const CONSTRAINTS: &str = concat!(
     "SELECT o.oid::text, o.conrelid::text, o.conname::text, o.contype::text, pg_catalog.pg_get_constraintdef(o.oid), \
      (o.conislocal AND o.conparentid = 0)::text, o.confrelid::text, \
@@ -82,7 +83,8 @@ pub(super) const CONSTRAINTS: &str = concat!(
     relations!(),
     " ON c.oid = o.conrelid AND c.relkind IN ('r', 'p') \
      LEFT JOIN pg_catalog.pg_class f ON f.oid = o.confrelid LEFT JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace \
-     WHERE o.contype IN ('p', 'u', 'c', 'f', 'x') ORDER BY o.conrelid, o.contype, o.conname"
+     LEFT JOIN pg_catalog.pg_constraint w ON w.oid = o.conparentid AND w.conrelid = o.conrelid AND w.contype = 'f' \
+     WHERE o.contype IN ('p', 'u', 'c', 'f', 'x') AND w.oid IS NULL ORDER BY o.conrelid, o.contype, o.conname"
 );
 
 pub(super) const SEQUENCES: &str = concat!(
