@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use walkback_core::TableName;
-use walkback_core::catalog::{Change, Difference, Key, Schema};
+use walkback_core::catalog::{Change, Column, Difference, Key, Schema, Table};
 use walkback_core::name::ObjectKind;
+
+/// What is known of an object, by name.
+type Facts = BTreeMap<String, String>;
 
 /// The objects a migration changed, each as it was before and after.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +21,8 @@ struct Changed {
     name: TableName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     on: Option<TableName>,
-    before: Option<BTreeMap<String, String>>,
-    after: Option<BTreeMap<String, String>>,
+    before: Option<Facts>,
+    after: Option<Facts>,
 }
 
 impl Changed {
@@ -101,15 +104,30 @@ impl SchemaDelta {
         })
     }
 
-    /// Returns the names of the columns that the migration added to a table that was there.
-    pub(crate) fn added_columns(&self, table: &TableName) -> Vec<String> {
-        let of_table = |changed: &&Changed| changed.kind == ObjectKind::Table && changed.name == *table;
-        let Some((before, after)) = self
-            .0
-            .iter()
-            .find(of_table)
-            .and_then(|changed| changed.before.as_ref().zip(changed.after.as_ref()))
-        else {
+    /// Returns the tables that the migration changed, with nothing but their columns, before it and behind it.
+    pub(crate) fn tables(&self) -> (Schema, Schema) {
+        let changed = || self.0.iter().filter(|changed| changed.kind == ObjectKind::Table);
+        let schema = |side: fn(&Changed) -> Option<&Facts>| Schema {
+            tables: changed()
+                .filter_map(|changed| Some(bare(&changed.name, side(changed)?)))
+                .collect(),
+            ..Schema::default()
+        };
+        (
+            schema(|changed| changed.before.as_ref()),
+            schema(|changed| changed.after.as_ref()),
+        )
+    }
+
+    /// Returns the names of the columns that the migration added to a table that was there, by its names before and behind it.
+    pub(crate) fn added_columns(&self, (then, left): (&TableName, &TableName)) -> Vec<String> {
+        let of = |name: &TableName| {
+            let mut changed = self.0.iter();
+            changed.find(|changed| changed.kind == ObjectKind::Table && changed.name == *name)
+        };
+        let before = of(then).and_then(|changed| changed.before.as_ref());
+        let after = of(left).and_then(|changed| changed.after.as_ref());
+        let Some((before, after)) = before.zip(after) else {
             return Vec::new();
         };
         let new = after.keys().filter(|fact| !before.contains_key(*fact));
@@ -145,6 +163,28 @@ impl SchemaDelta {
         let beyond = all.0.iter().filter(|other| !self.concerns(other.key()));
         left.extend(beyond.flat_map(|other| other.compare(other.after.as_ref())));
         left
+    }
+}
+
+/// Returns a table of which nothing is known but its name and columns.
+fn bare(name: &TableName, facts: &Facts) -> Table {
+    let columns = facts.iter().filter_map(|(fact, value)| {
+        Some(Column {
+            name: fact.strip_prefix("column ")?.to_owned(),
+            data_type: value.clone(),
+            nullable: true,
+            default: None,
+            generated: false,
+        })
+    });
+    Table {
+        name: name.clone(),
+        columns: columns.collect(),
+        primary_key: Vec::new(),
+        foreign_keys: Vec::new(),
+        parents: Vec::new(),
+        definition: String::new(),
+        facts: Facts::new(),
     }
 }
 

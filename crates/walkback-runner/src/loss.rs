@@ -63,6 +63,11 @@ impl LossCounter {
         }
     }
 
+    /// Returns whether it is known what a table will hold.
+    pub(crate) fn expects(&self, table: &TableName) -> bool {
+        self.expected.contains_key(table)
+    }
+
     /// Notes that a step leaves rows there of which nobody knows yet what they are.
     pub(crate) fn forget(&mut self, table: &TableName) {
         self.expected.remove(table);

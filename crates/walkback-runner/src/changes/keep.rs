@@ -8,6 +8,7 @@ use walkback_core::statement::{Action, Severity};
 use walkback_core::{Cx, Result, ResultExt as _, TableName};
 use walkback_vault::{Manifest, PointKind};
 
+use super::Names;
 use crate::delta::SchemaDelta;
 use crate::execute::{Execution, Outcome};
 use crate::plan::{PlannedStep, PointScope};
@@ -150,30 +151,15 @@ fn is_told_apart(step: &PlannedStep, delta: &SchemaDelta, outcome: &Outcome) -> 
         && if delta.is_of_rows_only() {
             changes_rows(step)
         } else {
-            !renames(step, outcome)
+            has_names(step, outcome)
         }
 }
 
-/// Returns whether something has another name now that was there before: what is written to it since is of the old name.
-fn renames(step: &PlannedStep, outcome: &Outcome) -> bool {
+/// Returns whether each name that was there before can be followed.
+fn has_names(step: &PlannedStep, outcome: &Outcome) -> bool {
     let statements = step.statements.iter();
-    let mut actions = statements.flat_map(|statement| &statement.effect.actions);
-    let find = crate::reach::find;
-    actions.any(|action| match action {
-        Action::RenameTable { from, to } => {
-            find(&outcome.before, from).is_some() && find(&outcome.before, to).is_none()
-        }
-        Action::RenameColumn { table, from, .. } => {
-            let has = |schema| {
-                find(schema, table).is_none_or(|table| {
-                    let mut columns = table.columns.iter();
-                    columns.any(|column| column.name.eq_ignore_ascii_case(from))
-                })
-            };
-            has(&outcome.before) && !(find(&outcome.after, table).is_some() && has(&outcome.after))
-        }
-        _ => false,
-    })
+    let actions = statements.flat_map(|statement| &statement.effect.actions);
+    Names::follow(actions, &outcome.before, &outcome.after).is_ok()
 }
 
 /// Returns whether a migration changes rows, and every statement of it is known to do nothing else: a view that it

@@ -11,6 +11,8 @@ mod extent;
 mod keep;
 mod merge;
 mod mode;
+mod names;
+mod parts;
 mod questions;
 mod rescue;
 mod sift;
@@ -20,7 +22,7 @@ mod undo;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use walkback_core::catalog::{Schema, Table};
+use walkback_core::catalog::{Object, Schema, Table};
 use walkback_core::name::ObjectKind;
 use walkback_core::{DialectKind, Error, Result, TableName};
 use walkback_vault::{ChunkEntry, Manifest, TableEntry};
@@ -28,6 +30,7 @@ use walkback_vault::{ChunkEntry, Manifest, TableEntry};
 pub(crate) use beside::kept_columns;
 pub(crate) use keep::Kept;
 pub(crate) use merge::{Carried, Merged, Merging};
+pub(crate) use names::Names;
 pub(crate) use rescue::Unplaced;
 pub use rescue::{PutAside, Rescued, Waiting};
 pub(crate) use sql::same;
@@ -144,7 +147,7 @@ impl std::fmt::Display for Conflict {
 /// A table of which a migration changed rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Changed {
-    /// As it is now.
+    /// As it is now; of a partition, with all that it is a part of.
     pub(crate) table: Table,
     pub(crate) before: TableEntry,
     pub(crate) after: TableEntry,
@@ -186,7 +189,7 @@ impl Changed {
                 return Err(no_way(&entry.table, &why));
             }
             all.push(Self {
-                table: table.clone(),
+                table: parts::with_wholes(table, now),
                 before: earlier.clone(),
                 after: entry.clone(),
                 gone,
@@ -217,12 +220,13 @@ fn why_not(table: &Table, before: &TableEntry, after: &TableEntry, now: &Schema)
     if before.columns != after.columns || !after.columns.iter().all(has) {
         return Some("its columns are not what they were".to_owned());
     }
-    if !table.parents.is_empty() || now.tables.iter().any(|other| other.parents.contains(&table.name)) {
-        return Some("it is a partition or has some".to_owned());
+    if let Some(why) = parts::why_not(table, now) {
+        return Some(why.to_owned());
     }
-    let trigger = now
-        .objects_on(&table.name)
-        .find(|object| object.kind == ObjectKind::Trigger)?;
+    let whole = parts::with_wholes(table, now);
+    let is_own = |object: &&Object| object.on.as_ref().is_some_and(|on| parts::is_of(&whole, on));
+    let mut objects = now.objects.iter().filter(is_own);
+    let trigger = objects.find(|object| object.kind == ObjectKind::Trigger)?;
     Some(format!(
         "its trigger `{}` would fire again on what goes back",
         trigger.name
@@ -275,7 +279,11 @@ fn parents_first<T>(all: &mut Vec<T>, table: fn(&T) -> &Table) {
         let waits = |one: &T| {
             let own = table(one);
             own.foreign_keys.iter().any(|key| {
-                key.references != own.name && all.iter().any(|other| table(other).name == key.references)
+                let is_own = parts::is_of(own, &key.references);
+                !is_own
+                    && all
+                        .iter()
+                        .any(|other| parts::is_of(table(other), &key.references))
             })
         };
         let free = all.iter().position(|one| !waits(one)).unwrap_or(0);
@@ -300,13 +308,15 @@ fn has_circle(tables: &[&Table], one: &Table) -> bool {
 
 /// Returns whether foreign keys lead from one table to another.
 fn reaches(tables: &[&Table], from: &TableName, to: &TableName) -> bool {
+    let is_it = |name: &TableName| {
+        let mut tables = tables.iter().filter(|table| table.name == *to);
+        tables.any(|table| parts::is_of(table, name))
+    };
     let (mut seen, mut next) = (Vec::new(), vec![from]);
     while let Some(name) = next.pop() {
-        let Some(found) = tables.iter().find(|table| table.name == *name) else {
-            continue;
-        };
-        for key in &found.foreign_keys {
-            if key.references == *to {
+        let found = tables.iter().filter(|table| parts::is_of(table, name));
+        for key in found.flat_map(|table| &table.foreign_keys) {
+            if is_it(&key.references) {
                 return true;
             }
             if !seen.contains(&&key.references) {

@@ -10,6 +10,7 @@ use walkback_core::{Dialect, DialectKind, TableName};
 use super::OnConflict;
 use super::conflicts::Words;
 use super::extent::Extent;
+use super::parts::is_of;
 
 /// Writes the statements for one table.
 pub(super) struct Sql<'a> {
@@ -138,11 +139,9 @@ impl Sql<'_> {
         format!("{} AND NOT {}", within(one), within(other))
     }
 
-    fn in_circle(&self, table: &TableName) -> Option<Others<'_>> {
-        self.circle
-            .iter()
-            .find(|others| others.table.name == *table)
-            .copied()
+    fn in_circle(&self, table: &TableName) -> impl Iterator<Item = Others<'_>> {
+        let circle = self.circle.iter().copied();
+        circle.filter(move |others| is_of(others.table, table))
     }
 
     /// Says that a cell of two rows holds the same, byte by byte, whatever its collation or type thinks equal.
@@ -210,7 +209,7 @@ impl Sql<'_> {
         let mut ways = nulls.collect::<Vec<_>>();
         let live = self.dialect.quote_table(&parent.name);
         ways.push(format!("EXISTS (SELECT 1 FROM {live} AS p WHERE {equal})"));
-        if let Some(others) = self.in_circle(&parent.name) {
+        for others in self.in_circle(&parent.name) {
             ways.push(format!(
                 "EXISTS (SELECT 1 FROM {} AS p WHERE {equal} AND {})",
                 self.dialect.quote_table(others.was),
@@ -234,7 +233,7 @@ impl Sql<'_> {
             for key in child
                 .foreign_keys
                 .iter()
-                .filter(|key| key.references == self.table.name)
+                .filter(|key| is_of(self.table, &key.references))
             {
                 let theirs = if key.referenced_columns.is_empty() {
                     &self.table.primary_key
@@ -257,10 +256,11 @@ impl Sql<'_> {
                     let goes = self.is_only_in(others, "c", (others.left, others.was));
                     format!(" AND NOT ({goes})")
                 });
+                let goes_too: String = goes_too.collect();
                 text.push_str(&format!(
                     " AND NOT EXISTS (SELECT 1 FROM {children} AS c WHERE {}{})",
                     equal.collect::<Vec<_>>().join(" AND "),
-                    goes_too.unwrap_or_default()
+                    goes_too
                 ));
             }
         }
@@ -332,7 +332,7 @@ impl Sql<'_> {
             .chain(own)
             .any(|name| name == column)
             || others.any(|key| {
-                key.references == self.table.name && key.referenced_columns.iter().any(|name| name == column)
+                is_of(self.table, &key.references) && key.referenced_columns.iter().any(|name| name == column)
             })
     }
 

@@ -55,9 +55,23 @@ impl Planning<'_> {
         table: &TableName,
         then: Option<&TableThen>,
     ) -> Result<Option<Loss>> {
+        // What a step has put back is found by its name then, all else by that of now.
+        let is_there = self.losses.expects(table) || self.schema.table(table).is_some();
+        let now = match is_there {
+            true => table.clone(),
+            false => self.renamed.table(table),
+        };
         self.losses
-            .since(self.cx, self.session, &self.schema, table, then)
+            .since(self.cx, self.session, &self.schema, &now, then)
             .await
+    }
+
+    /// Returns whether a table has a column before anything is done.
+    pub(super) fn has_column(&self, table: &TableName, name: &str) -> bool {
+        self.schema.table(table).is_some_and(|table| {
+            let mut columns = table.columns.iter();
+            columns.any(|column| column.name.eq_ignore_ascii_case(name))
+        })
     }
 
     /// Counts the values of a column that goes, under the names that it and its table have before anything is done.
@@ -100,11 +114,7 @@ impl Planning<'_> {
                 Action::DropColumn { table, column } => {
                     let (now, of) = (self.renamed.table(table), self.renamed.column(table, column));
                     // What an earlier down brings back first holds nothing that was written since.
-                    let is_there = self.schema.table(&now).is_some_and(|table| {
-                        let mut columns = table.columns.iter();
-                        columns.any(|column| column.name.eq_ignore_ascii_case(&of))
-                    });
-                    if !is_there {
+                    if !self.has_column(&now, &of) {
                         continue;
                     }
                     let found = self.loss_of_column((table, column), (&now, &of)).await?;

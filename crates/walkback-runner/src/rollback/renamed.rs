@@ -34,6 +34,12 @@ impl Renamed {
         self.tables.get(then).unwrap_or(then).clone()
     }
 
+    /// Returns whether a table or a column of it is called otherwise now.
+    pub(super) fn knows(&self, then: &TableName) -> bool {
+        let now = self.table(then);
+        now != *then || self.columns.keys().any(|(table, _)| *table == now)
+    }
+
     /// Returns what a column of a table is called now.
     pub(super) fn column(&self, table: &TableName, then: &str) -> String {
         let key = (self.table(table), then.to_owned());

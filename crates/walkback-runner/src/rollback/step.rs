@@ -1,13 +1,13 @@
 //! Choosing the means for one migration: its script, or the point made before it.
 
 use walkback_core::catalog::Schema;
-use walkback_core::statement::Severity;
+use walkback_core::statement::{Action, Severity};
 use walkback_core::{Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::Manifest;
 
 use super::plan::Planning;
 use super::{RollbackKind, RollbackStep};
-use crate::changes::{Carried, Changed, ChangesPlan, Merged};
+use crate::changes::{Carried, Changed, ChangesPlan, Merged, Names};
 use crate::journal::{Journal, StoredMigration};
 use crate::plan::{PlannedStep, Planner, ScriptOrigin, Verdict, ways_elsewhere};
 use crate::restore::Exchange;
@@ -168,7 +168,7 @@ impl Planning<'_> {
                 "the tables as `{}` left them were not kept",
                 stored.name()
             ))
-            .hint("that is done where each of its statements can be read, a table that it changes has a primary key, none of them or their columns got another name, and there is a vault")
+            .hint("that is done where each of its statements can be read, a table that it changes has a primary key, no name leads to two things, and there is a vault")
             .hint("`walkback rollback --type full` restores its tables from the point, and shows first what that loses"));
         };
         let about = format!("migration `{}`", stored.name());
@@ -262,26 +262,53 @@ impl Planning<'_> {
         let now = self.projected(after);
         let exchange = Exchange::undoing(&stored.delta, stored.touched.as_deref(), before, &now)?;
         let left = self.after(&stored.id).await?;
-        let merged = Merged::all((before, after), &left, &exchange, &now)?;
         let dialect = self.runner.dialect();
         let effects = Journal::new(self.session, &*dialect)
             .effects_of(self.cx, stored)
             .await?;
+        let names = Names::between((before, after), effects.as_deref())?;
+        let merged = Merged::all((before, after), (&left, &names), &exchange, &now)?;
         let carried = Carried::all(&*dialect, (before, after), effects.as_deref(), (&exchange, &now));
         let mut restore = self.restore_plan(before, &exchange, left).await?;
         restore.applied_after.retain(|id| *id != stored.id);
         let mut loss = std::mem::take(&mut restore.loss);
         let is_written_to: Vec<_> = loss.iter().map(|loss| loss.table.clone()).collect();
-        let merged = merged.iter().map(|one| (&one.then.name, one.going().collect()));
+        let named = merged
+            .iter()
+            .map(|one| (one.now.name.clone(), one.then.name.clone()));
+        let named: Vec<_> = named.collect();
+        let merged = merged.iter().map(|one| (&one.now.name, one.going().collect()));
         let carried = carried.iter().map(|one| (one.name(), one.going().collect()));
         let staying: Vec<(&TableName, Vec<&str>)> = merged.chain(carried).collect();
-        loss.retain(|loss| staying.iter().all(|(table, _)| **table != loss.table));
-        for (table, going) in staying.iter().filter(|(table, _)| is_written_to.contains(table)) {
+        loss.retain(|loss| {
+            let is_it = |table: &TableName| *table == loss.table || self.renamed.table(table) == loss.table;
+            !staying.iter().any(|(table, _)| is_it(table))
+        });
+        for (table, going) in &staying {
+            if !is_written_to.contains(table) && !self.renamed.knows(table) {
+                continue;
+            }
             for column in going {
-                let goes = (*table, *column);
-                loss.extend(self.loss_of_column(goes, goes).await?);
+                let (now, of) = (self.renamed.table(table), self.renamed.column(table, column));
+                if self.has_column(&now, &of) {
+                    loss.extend(self.loss_of_column((table, column), (&now, &of)).await?);
+                }
             }
             self.losses.forget(table);
+        }
+        for (now, then) in named.iter().filter(|(now, then)| now != then) {
+            self.losses.forget(then);
+            self.renamed.note(&Action::RenameTable {
+                from: now.clone(),
+                to: then.clone(),
+            });
+        }
+        for (table, from, to) in names.columns() {
+            self.renamed.note(&Action::RenameColumn {
+                table: table.clone(),
+                from: from.clone(),
+                to: to.clone(),
+            });
         }
         self.project(&exchange, before);
         Ok(RollbackStep {

@@ -2,7 +2,9 @@
 
 mod keyless;
 mod model;
+mod named;
 mod online;
+mod partitions;
 mod types;
 
 pub(crate) use keyless::{
@@ -10,9 +12,19 @@ pub(crate) use keyless::{
     what_was_written_to_rows_without_a_key_is_named_before_it_goes,
 };
 pub(crate) use model::random_writes_outlive_definitions;
+pub(crate) use named::{
+    a_name_that_leads_to_two_things_is_told, names_are_followed_over_several_migrations,
+    numbers_go_on_under_another_name, what_is_written_under_another_name_stays,
+    what_was_written_in_between_stays_when_names_are_given_again,
+};
 pub(crate) use online::{
     no_write_is_lost_while_it_goes_back, what_goes_from_a_table_beside_those_that_are_held_goes,
     who_cannot_exchange_a_table_leaves_all_as_it_is,
+};
+pub(crate) use partitions::{
+    a_partition_that_was_made_since_is_not_lost,
+    partitions_keep_what_was_written_since_a_definition_was_changed,
+    rows_of_partitions_go_back_where_they_are, tables_that_inherit_go_back_from_the_point,
 };
 use serde_json::Value;
 pub(crate) use types::{
@@ -330,25 +342,6 @@ pub(crate) fn several_migrations_go_back_one_after_the_other(backend: Backend) {
         "1|uno|b|c 2|d|e|f 3|three|-|c3 4|four|-|-"
     );
     assert_eq!(sandbox.status()["applied"], 1);
-}
-
-pub(crate) fn what_has_another_name_goes_back_from_the_point(backend: Backend) {
-    let sandbox = project(
-        backend,
-        "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, a VARCHAR(10), b VARCHAR(10));\nINSERT INTO t VALUES (1, 'a', 'b');",
-        "ALTER TABLE t RENAME COLUMN a TO z;\nALTER TABLE t DROP COLUMN b;",
-    );
-    sandbox.sql("UPDATE t SET z = 'since'");
-    let refused = sandbox.run(&["rollback", "-n", "1", "-y", "--type", "surgical"]);
-    assert_eq!(refused.code, Some(2), "{}", refused.transcript());
-    assert!(
-        refused.stderr.contains("got another name"),
-        "{}",
-        refused.transcript()
-    );
-    let plan = sandbox.ok(&["rollback", "--dry-run", "--json"]).json();
-    assert_eq!(plan["plan"]["kind"], "full", "{plan}");
-    assert_ne!(plan["plan"]["steps"][0]["loss"], serde_json::json!([]), "{plan}");
 }
 
 pub(crate) fn names_and_keys_of_any_kind_are_merged(backend: Backend) {

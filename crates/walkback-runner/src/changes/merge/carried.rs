@@ -24,12 +24,15 @@ pub(crate) struct Carried {
 }
 
 /// Returns whether rows of a table could not be told apart before a migration, or behind it.
-pub(super) fn is_keyless(table: &TableName, (before, after): (&Manifest, &Manifest)) -> bool {
-    let has_none = |schema: &Schema| {
-        let table = schema.table(table);
+pub(super) fn is_keyless(
+    (then, left): (&TableName, &TableName),
+    (before, after): (&Manifest, &Manifest),
+) -> bool {
+    let has_none = |schema: &Schema, table| {
+        let table: Option<&Table> = schema.table(table);
         table.is_some_and(|table| table.primary_key.is_empty())
     };
-    has_none(&before.schema) || has_none(&after.schema)
+    has_none(&before.schema, then) || has_none(&after.schema, left)
 }
 
 impl Carried {
@@ -50,7 +53,7 @@ impl Carried {
         };
         let (before, _) = points;
         let entries = exchange.replace.iter().filter(|entry| {
-            is_keyless(&entry.table, points)
+            is_keyless((&entry.table, &entry.table), points)
                 && !written.contains(&entry.table)
                 && is_only_added_to(&entry.table, effects)
         });

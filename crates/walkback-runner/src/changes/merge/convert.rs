@@ -31,7 +31,7 @@ impl Converted {
     pub(super) fn making(
         &self,
         dialect: &dyn Dialect,
-        (shadow, live): (&TableName, &TableName),
+        (shadow, live): (&TableName, &str),
         cells: &[Cell<'_>],
     ) -> Vec<String> {
         let columns: Vec<_> = cells.iter().filter(|cell| cell.has_another_type()).collect();
@@ -53,7 +53,7 @@ impl Converted {
         let empty = format!(
             "FROM (SELECT 1 AS one) AS o LEFT JOIN {} AS s ON 1 = 0 LEFT JOIN {} AS n ON 1 = 0 WHERE 1 = 0",
             quoted(shadow),
-            quoted(live)
+            live
         );
         let index = if self.can_be_indexed(cells) {
             format!(" (KEY ({}))", keys(""))
@@ -80,7 +80,7 @@ impl Converted {
                 list(&was),
                 keys("n."),
                 list(&|cell| format!("n.{}", cell.name(dialect))),
-                quoted(live)
+                live
             ),
             format!(
                 "UPDATE IGNORE {now} SET {}",

@@ -17,10 +17,10 @@ pub(crate) use run::Merging;
 use std::collections::BTreeMap;
 
 use walkback_core::catalog::{Schema, Table};
-use walkback_core::{DialectKind, Result, TableName};
+use walkback_core::{Dialect, DialectKind, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
 
-use super::{NO_KEY, no_way};
+use super::{NO_KEY, Names, no_way, parts};
 use crate::journal::TableThen;
 use crate::restore::Exchange;
 
@@ -29,10 +29,14 @@ use crate::restore::Exchange;
 pub(crate) struct Merged {
     /// As it was before the migration, and will be again.
     pub(crate) then: Table,
-    /// As the migration left it.
+    /// As the migration left it, with its columns called as before.
     pub(crate) left: Table,
-    /// As it is now.
+    /// As it is now, by its name of now, with its columns called as before.
     pub(crate) now: Table,
+    /// What the columns are called that have other names now.
+    pub(crate) names: Names,
+    /// As the migration left it, as it is.
+    pub(crate) real: Table,
     /// What its point holds of it as it was left.
     pub(crate) after: TableEntry,
     /// Whether the migration changed nothing in its rows: what was written to it since is what differs from the point
@@ -48,30 +52,39 @@ impl Merged {
     /// Says why rows of a table cannot be told apart, or what it has become nobody knows.
     pub(crate) fn all(
         (before, after): (&Manifest, &Manifest),
-        written: &BTreeMap<String, TableThen>,
+        (written, names): (&BTreeMap<String, TableThen>, &Names),
         exchange: &Exchange,
         now: &Schema,
     ) -> Result<Vec<Self>> {
         let mut all = Vec::new();
         for entry in &exchange.replace {
             let name = &entry.table;
-            let (live, kept) = (now.table(name), after.table(name));
-            let is_both = live.is_some() && after.schema.table(name).is_some();
-            if is_both && carried::is_keyless(name, (before, after)) {
+            let called = names.of_table(name);
+            let (live, kept) = (now.table(called), after.table(called));
+            let is_both = live.is_some() && after.schema.table(called).is_some();
+            if is_both && carried::is_keyless((name, called), (before, after)) {
+                continue;
+            }
+            if let Some(whole) = live.filter(|live| parts::is_divided(live, now)) {
+                may_be_divided(whole, (&before.schema, &after.schema, now), exchange)
+                    .map_err(|why| no_way(name, &why))?;
                 continue;
             }
             let (live, kept) = match (live, kept) {
                 // The migration has dropped it: nobody can have written to it.
-                (None, None) if after.schema.table(name).is_none() => continue,
+                (None, None) if after.schema.table(called).is_none() => continue,
                 (Some(live), Some(kept)) => (live, kept),
                 (Some(_), None) => return Err(no_way(name, "it was made again since the migration")),
                 (None, _) => return Err(no_way(name, "it is not there any more")),
             };
-            let known = before.schema.table(name).zip(after.schema.table(name));
-            let (then, left) = known.ok_or_else(|| no_way(name, "its point does not say what it was"))?;
+            let known = before.schema.table(name).zip(after.schema.table(called));
+            let (then, real) = known.ok_or_else(|| no_way(name, "its point does not say what it was"))?;
+            let as_then = names.as_then(name, real).zip(names.as_then(name, live));
+            let (left, live) =
+                as_then.ok_or_else(|| no_way(name, "it has a column of an earlier name again"))?;
             let is_mysql = before.database.dialect == DialectKind::Mysql;
-            let why_not = why_not(then, left, live, now).or_else(|| {
-                let is_another = is_mysql && has_another_key(then, live);
+            let why_not = why_not(then, &left, &live, now).or_else(|| {
+                let is_another = is_mysql && has_another_key(then, &live);
                 is_another.then_some("its primary key has another type")
             });
             if let Some(why) = why_not {
@@ -80,16 +93,29 @@ impl Merged {
             let is_unchanged = written.get(&name.to_string()).is_some_and(|then| {
                 then.columns == entry.columns && Some(&then.print) == entry.fingerprint.as_ref()
             });
-            let (left, kept) = if is_unchanged { (then, entry) } else { (left, kept) };
+            let is_unchanged = is_unchanged && !names.renames(name);
+            let (left, real, kept) = if is_unchanged {
+                (then.clone(), then, entry)
+            } else {
+                (left, real, kept)
+            };
             all.push(Self {
                 then: then.clone(),
-                left: left.clone(),
-                now: live.clone(),
+                left,
+                now: live,
+                names: names.clone(),
+                real: real.clone(),
                 after: kept.clone(),
                 is_unchanged,
             });
         }
         Ok(all)
+    }
+
+    /// Returns where the rows of the table are read as it is now, with its columns called as before the migration.
+    pub(super) fn live(&self, dialect: &dyn Dialect) -> String {
+        self.names
+            .source(dialect, &self.then.name, (&self.now.name, &self.now))
     }
 
     /// Returns the columns that go with the migration: what was written to them the table cannot hold as it was.
@@ -119,14 +145,42 @@ fn why_not(then: &Table, left: &Table, live: &Table, now: &Schema) -> Option<&'s
     if !left.columns.iter().all(|column| has(&column.name)) {
         return Some("it has lost columns since the migration");
     }
-    let is_part = |table: &Table, schema: &Schema| {
-        let mut others = schema.tables.iter();
-        !table.parents.is_empty() || others.any(|other| other.parents.contains(&table.name))
-    };
-    if is_part(then, now) || is_part(live, now) {
-        return Some("it is a partition or has some");
+    parts::why_not(live, now).or_else(|| parts::why_not_alike(then, live))
+}
+
+/// Says why the rows of a table cannot be merged partition by partition.
+fn may_be_divided(
+    live: &Table,
+    (before, after, now): (&Schema, &Schema, &Schema),
+    exchange: &Exchange,
+) -> std::result::Result<(), String> {
+    let name = &live.name;
+    for schema in [before, after] {
+        let then = schema.table(name).filter(|then| parts::is_divided(then, schema));
+        let then = then.ok_or("it had no partitions then")?;
+        if let Some(why) = parts::why_not_alike(then, live) {
+            return Err(why.to_owned());
+        }
     }
-    None
+    let comes_back = |part: &&&Table| exchange.replace.iter().any(|entry| entry.table == part.name);
+    let goes = |part: &&&Table| exchange.drop_tables.contains(&part.name);
+    let below = parts::parts(name, now);
+    if let Some(part) = below.iter().find(|part| !comes_back(part) && !goes(part)) {
+        return Err(format!("its partition `{}` was made since", part.name));
+    }
+    // Rows of others would be looked for among those of each partition.
+    let refers = |table: &&Table| {
+        let keys = table.foreign_keys.iter();
+        keys.map(|key| &key.references)
+            .any(|to| to == name || below.iter().any(|part| part.name == *to))
+    };
+    match now.tables.iter().chain(&before.tables).find(refers) {
+        Some(child) => Err(format!(
+            "it is divided into partitions, and `{}` refers to it",
+            child.name
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Returns whether columns of the key have another type, of which values that differ may be equal to the server.

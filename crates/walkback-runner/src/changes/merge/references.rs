@@ -188,7 +188,7 @@ impl References<'_> {
         ];
         conditions.extend(cells.iter().filter_map(|cell| cell.fits(self.dialect, "n")));
         let conditions = conditions.join(" AND ");
-        let (shadow, live) = (sql.quoted(sql.shadow), sql.quoted(&sql.merged.now.name));
+        let (shadow, live) = (sql.quoted(sql.shadow), sql.live());
         let question = Question {
             selected: sql
                 .merged
@@ -260,8 +260,8 @@ impl References<'_> {
                 else {
                     continue;
                 };
-                let parent = &self.sqls[parent].merged;
-                let pairs = self.pairs(key, &parent.then, ("c", "q"));
+                let parent = &self.sqls[parent];
+                let pairs = self.pairs(key, &parent.merged.then, ("c", "q"));
                 let equal: Vec<_> = pairs
                     .iter()
                     .map(|(own, their)| format!("{their} = {own}"))
@@ -269,7 +269,7 @@ impl References<'_> {
                 let rest = format!(
                     "FROM {} AS c WHERE {dangling} AND EXISTS (SELECT 1 FROM {} AS q WHERE {})",
                     self.dialect.quote_table(&shadow.name),
-                    self.dialect.quote_table(&parent.now.name),
+                    parent.live(),
                     equal.join(" AND ")
                 );
                 let what = "written since, and it refers to a row that has no place";
@@ -317,7 +317,7 @@ impl References<'_> {
     ) -> Result<u64> {
         let not_there = own.map(|at| {
             let sql = &self.sqls[at];
-            let live = sql.quoted(&sql.merged.now.name);
+            let live = sql.live();
             format!(
                 " AND NOT EXISTS (SELECT 1 FROM {live} AS n WHERE {})",
                 sql.keys("c", "n")

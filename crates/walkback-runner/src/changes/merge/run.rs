@@ -11,7 +11,7 @@ use super::references::{self, References};
 use super::sql::MergeSql;
 use super::{Carried, Merged, held};
 use crate::changes::undo::{explained, stopped};
-use crate::changes::{ChangesPlan, OnConflict, TableChanges};
+use crate::changes::{ChangesPlan, Names, OnConflict, TableChanges};
 use crate::execute::Execution;
 use crate::journal::StoredMigration;
 use crate::load::Shadow;
@@ -51,13 +51,14 @@ impl Execution<'_> {
             } else {
                 self.session.hold_until_swap(cx, &held(&exchange, &now)).await?;
             }
-            leave_sequences(&mut exchange, &now);
             let then = self.journal().after(cx, &stored.id).await?;
             let effects = self.journal().effects_of(cx, stored).await?;
             let points = (&before, &after);
+            let names = Names::between(points, effects.as_deref())?;
+            leave_sequences(&mut exchange, &now, &names);
             let merging = Merging {
                 points,
-                tables: Merged::all(points, &then, &exchange, &now)?,
+                tables: Merged::all(points, (&then, &names), &exchange, &now)?,
                 carried: Carried::all(&*self.dialect, points, effects.as_deref(), (&exchange, &now)),
                 policy,
             };
@@ -211,7 +212,8 @@ impl Execution<'_> {
             };
             let mut name = || merged.then.name.renamed(names.next().unwrap_or_default());
             let converted = Converted::new(merged, name(), name());
-            for making in converted.making(&*dialect, (&shadow.name, &merged.now.name), &cells) {
+            let live = merged.live(&*dialect);
+            for making in converted.making(&*dialect, (&shadow.name, &live), &cells) {
                 self.session.execute(cx, &making, &[]).await?;
             }
             all.push(Some(converted));
@@ -235,7 +237,7 @@ impl Execution<'_> {
                 left.push(None);
                 continue;
             }
-            let shadow = Shadow::numbered(first + left.iter().flatten().count(), &merged.left, entry);
+            let shadow = Shadow::numbered(first + left.iter().flatten().count(), &merged.real, entry);
             self.session
                 .create_shadow(cx, &shadow.table, &shadow.name)
                 .await?;
@@ -280,8 +282,12 @@ impl Execution<'_> {
 }
 
 /// Leaves sequences where they stand: what was drawn from them since is in use.
-fn leave_sequences(exchange: &mut Exchange, now: &Schema) {
+fn leave_sequences(exchange: &mut Exchange, now: &Schema, names: &Names) {
     for object in &mut exchange.create_objects {
+        if let Some(numbered) = names.numbered_on(object, now) {
+            *object = numbered;
+            continue;
+        }
         // Where one stands is an object of its own on some engines.
         if matches!(object.kind, ObjectKind::Sequence | ObjectKind::Other)
             && let Some(live) = now.counterpart(object).filter(|live| live.facts == object.facts)

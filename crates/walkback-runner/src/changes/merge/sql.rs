@@ -56,15 +56,16 @@ impl<'a> MergeSql<'a> {
         self.quoted(self.shadow)
     }
 
-    fn live(&self) -> String {
-        self.quoted(&self.merged.now.name)
+    /// Returns the table as it is now, to be read.
+    pub(super) fn live(&self) -> String {
+        self.merged.live(self.dialect)
     }
 
     /// Returns the table as it is now, to be joined with one that is updated. Otherwise MySQL asks for all that are joined as
     /// if it would write to them, and this one is kept from being written to.
     pub(super) fn read(&self) -> String {
         let live = self.live();
-        if self.dialect.kind() == DialectKind::Mysql {
+        if self.dialect.kind() == DialectKind::Mysql && !live.starts_with('(') {
             format!("(SELECT * FROM {live})")
         } else {
             live
@@ -72,7 +73,16 @@ impl<'a> MergeSql<'a> {
     }
 
     fn left(&self) -> String {
-        self.quoted(self.left.unwrap_or(&self.merged.now.name))
+        let Some(left) = self.left else {
+            return self.live();
+        };
+        let Merged {
+            names,
+            then,
+            left: table,
+            ..
+        } = self.merged;
+        names.source(self.dialect, &then.name, (left, table))
     }
 
     /// Says that two rows have the same key, byte by byte as far as its type tells.

@@ -9,6 +9,7 @@ use walkback_core::{Error, Result};
 use walkback_vault::{Manifest, TableEntry};
 
 use super::PutAside;
+use crate::changes::parts::{self, is_of};
 use crate::changes::{missing, no_way};
 use crate::journal::RescueRow;
 use crate::load::Shadow;
@@ -70,7 +71,8 @@ pub(super) fn lost<'a>(
         let waits = |one: &Lost<'_>| {
             let mut keys = one.table.foreign_keys.iter();
             keys.any(|key| {
-                key.references != one.table.name && all.iter().any(|other| other.table.name == key.references)
+                let is_own = is_of(&one.table, &key.references);
+                !is_own && all.iter().any(|other| is_of(&other.table, &key.references))
             })
         };
         let free = all.iter().position(|one| !waits(one)).unwrap_or(0);
@@ -98,8 +100,8 @@ fn lost_of<'a>(
     if entry.order != table.primary_key {
         return Err(no_way(name, "its primary key is not what it was"));
     }
-    if !table.parents.is_empty() || now.tables.iter().any(|other| other.parents.contains(name)) {
-        return Err(no_way(name, "it is a partition or has some"));
+    if let Some(why) = parts::why_not(table, now) {
+        return Err(no_way(name, why));
     }
     let known = base.and_then(|base| base.table(name).zip(base.schema.table(name)));
     let (earlier, left): (&TableEntry, &Table) = known.unwrap_or((entry, then));
@@ -128,7 +130,7 @@ fn lost_of<'a>(
     };
     Ok(Lost {
         aside,
-        table: table.clone(),
+        table: parts::with_wholes(table, now),
         columns,
         point,
         was: Shadow::numbered(0, then, entry),
@@ -149,7 +151,13 @@ fn whole(entry: &TableEntry) -> Vec<Range<usize>> {
 
 /// Returns the triggers that would fire on what comes back: they have fired when it was written.
 pub(super) fn triggers(lost: &[Lost<'_>], now: &Schema) -> Vec<Object> {
-    let objects = lost.iter().flat_map(|one| now.objects_on(&one.table.name));
-    let triggers = objects.filter(|object| object.kind == ObjectKind::Trigger);
-    triggers.cloned().collect()
+    let is_on_one = |object: &&Object| {
+        let on = object.on.as_ref();
+        on.is_some_and(|on| lost.iter().any(|one| is_of(&one.table, on)))
+    };
+    let triggers = now
+        .objects
+        .iter()
+        .filter(|object| object.kind == ObjectKind::Trigger);
+    triggers.filter(is_on_one).cloned().collect()
 }

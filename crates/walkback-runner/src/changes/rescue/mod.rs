@@ -14,7 +14,7 @@ use walkback_core::statement::{Action, Severity};
 use walkback_core::{Cx, MigrationId, Result, TableName};
 use walkback_vault::TableEntry;
 
-use crate::changes::TableChanges;
+use crate::changes::{Names, TableChanges};
 use crate::execute::Execution;
 use crate::identity;
 use crate::journal::{RescueRow, StoredMigration, TableThen};
@@ -112,13 +112,22 @@ impl Execution<'_> {
         let left = self.journal().after(cx, id).await?;
         let mut tables = Vec::new();
         let unplaced = self.unplaced.take();
-        let mut concerned = concerned(&stored, kind);
+        let names = self.names_behind(cx, &stored, kind).await?;
+        let mut concerned = concerned(&stored, kind, &names);
         for table in unplaced.iter().flat_map(|unplaced| &unplaced.tables) {
             if !concerned.iter().any(|(known, _)| known == table) {
                 concerned.push((table.clone(), Some(Vec::new())));
             }
         }
         for (table, columns) in concerned {
+            if columns.is_some() && self.is_named_above(cx, &table).await? {
+                self.report.warnings.push(format!(
+                    "what was written to `{table}` under another name, in columns that `{}` had brought, stays in the point \
+                     `{safety}`: its next up cannot put it back",
+                    stored.name()
+                ));
+                continue;
+            }
             let moved = self.kept_moved.get(&table).cloned();
             let point = self.point_above(cx, &table).await?.or(moved);
             let point = point.unwrap_or_else(|| safety.clone());
@@ -189,6 +198,34 @@ impl Execution<'_> {
         Ok(None)
     }
 
+    /// Returns whether a migration of this run that is walked back already had given a table another name.
+    async fn is_named_above(&mut self, cx: &Cx, table: &TableName) -> Result<bool> {
+        let undone: Vec<_> = self.report.undone.iter().map(|named| named.id.clone()).collect();
+        for id in undone {
+            let Some(later) = self.state.stored.get(&id).cloned() else {
+                continue;
+            };
+            let effects = self.journal().effects_of(cx, &later).await?.unwrap_or_default();
+            let mut actions = effects.iter().flat_map(|(_, effect)| &effect.actions);
+            let is_it = |action: &Action| matches!(action, Action::RenameTable { from, .. } if from.name.eq_ignore_ascii_case(&table.name));
+            if actions.any(is_it) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns the names behind a migration under which rows and cells were written that its way back leaves where they are.
+    async fn names_behind(&mut self, cx: &Cx, stored: &StoredMigration, kind: RollbackKind) -> Result<Names> {
+        if kind == RollbackKind::Full {
+            return Ok(Names::default());
+        }
+        let effects = self.journal().effects_of(cx, stored).await?.unwrap_or_default();
+        let actions = effects.iter().flat_map(|(_, effect)| &effect.actions);
+        let (before, after) = stored.delta.tables();
+        Ok(Names::follow(actions, &before, &after).unwrap_or_default())
+    }
+
     async fn has_changed_rows(&mut self, cx: &Cx, stored: &StoredMigration) -> Result<bool> {
         let effects = self.journal().effects_of(cx, stored).await?;
         let changes = |action: &Action| {
@@ -207,10 +244,16 @@ impl Execution<'_> {
 }
 
 /// Returns the tables of which a way back takes something away, with the columns that go, or without where rows do.
-fn concerned(stored: &StoredMigration, kind: RollbackKind) -> Vec<(TableName, Option<Vec<String>>)> {
+fn concerned(
+    stored: &StoredMigration,
+    kind: RollbackKind,
+    names: &Names,
+) -> Vec<(TableName, Option<Vec<String>>)> {
     let delta = &stored.delta;
+    let is_renamed = |table: &&TableName| names.table_before(table) != *table;
     let mut tables: Vec<(TableName, Option<Vec<String>>)> = delta
         .created_tables()
+        .filter(|table| !is_renamed(table))
         .map(|table| (table.clone(), None))
         .collect();
     if kind == RollbackKind::Full {
@@ -223,9 +266,11 @@ fn concerned(stored: &StoredMigration, kind: RollbackKind) -> Vec<(TableName, Op
         return tables;
     }
     for table in delta.altered_tables() {
-        let columns = delta.added_columns(table);
+        let mut columns = delta.added_columns((table, names.of_table(table)));
+        let named = names.of_columns(table);
+        columns.retain(|column| !named.iter().any(|(_, left)| left == column));
         if !columns.is_empty() {
-            tables.push((table.clone(), Some(columns)));
+            tables.push((names.of_table(table).clone(), Some(columns)));
         }
     }
     tables
