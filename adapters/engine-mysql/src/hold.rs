@@ -29,6 +29,13 @@ pub(crate) struct Hold {
     by: Link,
 }
 
+impl Hold {
+    /// Returns whether it is this table that nobody writes to.
+    pub(crate) fn is_of(&self, table: &str) -> bool {
+        self.table == table
+    }
+}
+
 impl Link {
     /// Keeps everybody from writing to these tables.
     pub(crate) async fn hold_until_swap(&mut self, tables: &[TableName]) -> Result<()> {

@@ -107,7 +107,7 @@ impl Link {
             self.replace_other_indexes(exchange).await?;
         }
         for table in &exchange.dropped {
-            // Not renamed: the foreign keys of others would follow.
+            // Those that were held, and to which no others refer, were moved away in the exchange.
             self.run(&format!("DROP TABLE IF EXISTS {}", quoted(table)))
                 .await?;
         }
@@ -315,7 +315,29 @@ impl Link {
         for (live, shadow) in &exchange.shadows {
             renames.push(format!("{} TO {}", quoted(shadow), quoted(live)));
         }
+        for table in self.held_and_dropped(exchange).await? {
+            let old = format!("{OLD}{}", hash_of(&[&table]));
+            renames.push(format!("{} TO {}", quoted(&table), quoted(&old)));
+        }
         Ok((!renames.is_empty()).then(|| format!("RENAME TABLE {}", renames.join(", "))))
+    }
+
+    /// Returns the tables that go in the exchange itself, and not behind it: what was written to one that has another name
+    /// afterwards was read before, and nobody is to write to it after that. The foreign keys of others would follow such a table.
+    async fn held_and_dropped(&mut self, exchange: &Exchange<'_>) -> Result<Vec<String>> {
+        let is_held = |table: &&String| self.holds.iter().any(|hold| hold.is_of(table));
+        let held: Vec<String> = exchange.dropped.iter().filter(is_held).cloned().collect();
+        if held.is_empty() {
+            return Ok(held);
+        }
+        let references = self.references().await?;
+        let is_free = |table: &String| {
+            let mut of_others = references
+                .iter()
+                .filter(|reference| !exchange.goes(&reference.child));
+            !of_others.any(|reference| reference.parent == *table)
+        };
+        Ok(held.into_iter().filter(is_free).collect())
     }
 
     /// Returns the statements that give the checks of shadows their own names, which the tables that are

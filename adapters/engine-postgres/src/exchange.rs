@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use walkback_core::catalog::Object;
 use walkback_core::engine::Swap;
 use walkback_core::name::ObjectKind;
-use walkback_core::{Cx, Result, TableName};
+use walkback_core::{Cx, Error, ErrorKind, Result, TableName};
 
 use crate::catalog::{Catalog, DEPENDENCIES, Entry};
 use crate::dialect::{quoted, quoted_table};
@@ -287,8 +287,19 @@ impl Link {
                     format!("ALTER TABLE {child} INHERIT {parent}"),
                 ),
             };
+            let comes_back = stays(row.get(0)).is_some();
+            if !comes_back && row.find(2).is_some() {
+                return Err(Error::new(
+                    ErrorKind::Refused,
+                    format!("{child} is a partition of {parent}, and was made since: it would be left alone with its rows"),
+                )
+                .hint(format!(
+                    "nothing was changed; take it out with `ALTER TABLE {parent} DETACH PARTITION {child}`, run the command again, \
+                     and put its rows where they belong then"
+                )));
+            }
             exchange.before.push(away);
-            if stays(row.get(0)).is_some() {
+            if comes_back {
                 exchange.after.push(back);
             }
         }

@@ -118,6 +118,13 @@ impl Schema {
         })
     }
 
+    /// Returns the table of exactly that name: beside it there may be one whose name differs in case only.
+    #[must_use]
+    pub fn exact_table(&self, name: &TableName) -> Option<&Table> {
+        let name = self.at_home(name);
+        self.tables.iter().find(|table| table.name == name)
+    }
+
     /// Returns the object of that kind and name, without regard to case.
     #[must_use]
     pub fn object(&self, kind: ObjectKind, name: &TableName) -> Option<&Object> {

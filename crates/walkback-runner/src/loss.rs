@@ -128,7 +128,7 @@ impl LossCounter {
         if let Some(expected) = self.expected.get(table) {
             return Ok(Some(expected.clone()));
         }
-        let Some(found) = schema.table(table) else {
+        let Some(found) = schema.exact_table(table) else {
             return Ok(None);
         };
         let mut seen = found.clone();

@@ -7,7 +7,7 @@ use serde::Serialize;
 use walkback_core::catalog::Schema;
 use walkback_core::engine::Begin;
 use walkback_core::statement::Action;
-use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result, TableName};
+use walkback_core::{Cx, DialectKind, Error, ErrorKind, MigrationId, Result, TableName};
 
 use crate::execute::Execution;
 use crate::journal::{DeprecatedRow, Journal, KeptRow};
@@ -245,9 +245,12 @@ impl Execution<'_> {
         let at = cx.now();
         let deadline = deadline_after(at, keep)?;
         let replaced = exchange.replace.iter().map(|entry| &entry.table);
-        let goes = replaced
-            .chain(&exchange.drop_tables)
-            .filter_map(|name| now.table(name));
+        let tells_cases = self.dialect.kind() != DialectKind::Sqlite;
+        let live = |name| match tells_cases {
+            true => now.exact_table(name),
+            false => now.table(name),
+        };
+        let goes = replaced.chain(&exchange.drop_tables).filter_map(live);
         let stamp = self.run.id.trim_start_matches("run_").to_owned();
         for live in goes {
             let number = self.kept_number;

@@ -1,11 +1,11 @@
 //! Restoring from a point: what is exchanged, what that loses, and doing it in one transaction.
 
 use serde::Serialize;
-use walkback_core::catalog::{Object, Schema};
+use walkback_core::catalog::{Object, Schema, Table};
 use walkback_core::engine::{Begin, Swap};
 use walkback_core::grants::Grant;
 use walkback_core::name::ObjectKind;
-use walkback_core::{Cx, Effect, Error, ErrorKind, MigrationId, Result, TableName};
+use walkback_core::{Cx, DialectKind, Effect, Error, ErrorKind, MigrationId, Result, TableName};
 use walkback_vault::{Manifest, TableEntry};
 
 use crate::changes::{Merging, TableChanges};
@@ -94,7 +94,7 @@ impl Exchange {
         }
         let drop_tables: Vec<_> = delta
             .created_tables()
-            .filter(|table| now.table(table).is_some())
+            .filter(|table| now.exact_table(table).is_some())
             .cloned()
             .collect();
         let is_touched = |entry: &&TableEntry| {
@@ -373,7 +373,7 @@ impl Execution<'_> {
         };
         for shadow in shadows {
             // It may be there under a name that differs in case only.
-            if let Some(found) = now.table(&shadow.entry.table)
+            if let Some(found) = self.in_place_of(&shadow.entry.table, &manifest.schema, &now)
                 && !swap.drop_tables.contains(&found.name)
             {
                 swap.drop_tables.push(found.name.clone());
@@ -387,6 +387,19 @@ impl Execution<'_> {
             self.swapping = error.kind() == ErrorKind::NeedsRecovery;
         }
         swapped.map(|()| merged)
+    }
+
+    /// Returns the table that goes when another takes its place: of that name, or of one that is the same to the server. One in
+    /// another schema, or one that was there beside it, is another table.
+    fn in_place_of<'s>(&self, name: &TableName, then: &Schema, now: &'s Schema) -> Option<&'s Table> {
+        let exact = now.exact_table(name);
+        let is_the_same = |found: &&Table| match self.dialect.kind() {
+            DialectKind::Postgres => false,
+            DialectKind::Mysql => then.exact_table(&found.name).is_none(),
+            DialectKind::Sqlite => true,
+        };
+        let in_another_case = || now.table(name).filter(is_the_same);
+        exact.or_else(in_another_case)
     }
 
     /// Keeps in the vault what a half-done migration has left, before that is replaced by what a point holds: nobody can tell

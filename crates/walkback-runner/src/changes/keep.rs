@@ -158,8 +158,8 @@ fn is_told_apart(step: &PlannedStep, delta: &SchemaDelta, outcome: &Outcome) -> 
 /// Returns whether each name that was there before can be followed.
 fn has_names(step: &PlannedStep, outcome: &Outcome) -> bool {
     let statements = step.statements.iter();
-    let actions = statements.flat_map(|statement| &statement.effect.actions);
-    Names::follow(actions, &outcome.before, &outcome.after).is_ok()
+    let statements = statements.map(|statement| statement.effect.actions.as_slice());
+    Names::follow(statements, &outcome.before, &outcome.after).is_ok()
 }
 
 /// Returns whether a migration changes rows, and every statement of it is known to do nothing else: a view that it

@@ -164,7 +164,7 @@ impl Changed {
     pub(crate) fn all(before: &Manifest, after: &Manifest, now: &Schema) -> Result<Vec<Self>> {
         let mut all = Vec::new();
         let mut left_out = before.tables.iter().filter(|entry| {
-            let is_there = after.schema.table(&entry.table).is_some();
+            let is_there = after.schema.exact_table(&entry.table).is_some();
             is_there && after.table(&entry.table).is_none()
         });
         if let Some(entry) = left_out.next() {
@@ -183,7 +183,7 @@ impl Changed {
                 continue;
             }
             let table = now
-                .table(&entry.table)
+                .exact_table(&entry.table)
                 .ok_or_else(|| no_way(&entry.table, "it is not there any more"))?;
             if let Some(why) = why_not(table, earlier, entry, now) {
                 return Err(no_way(&entry.table, &why));

@@ -6,7 +6,7 @@ use walkback_core::statement::Action;
 use walkback_core::{Dialect, Effect, Error, ErrorKind, TableName};
 use walkback_vault::Manifest;
 
-use crate::reach::find;
+use super::parts::{is_of, with_wholes};
 
 /// What each table and column of the time before a migration is called behind it, of those that have another name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,41 +18,36 @@ pub(crate) struct Names {
 }
 
 /// A table that is followed through the statements of a migration.
-struct Followed<'a> {
-    then: &'a Table,
+struct Followed {
+    /// With all that it is a part of.
+    then: Table,
     called: TableName,
-    /// Before the migration, and what each is called so far.
-    columns: Vec<(&'a str, String)>,
+    /// Before the migration, and what each is called so far: nothing, if it was dropped.
+    columns: Vec<(String, String)>,
     is_dropped: bool,
 }
 
 impl Names {
-    /// Follows the names of all that is there before a migration.
+    /// Follows the names of all that is there before a migration, statement by statement.
     ///
     /// # Errors
     /// Says which name leads to two things, so that nobody can tell what is written to which.
     pub(crate) fn follow<'a>(
-        actions: impl Iterator<Item = &'a Action>,
+        statements: impl Iterator<Item = &'a [Action]>,
         before: &Schema,
         after: &Schema,
     ) -> Result<Self, String> {
-        let followed = |then| Followed {
-            then,
-            called: then.name.clone(),
-            columns: then
-                .columns
-                .iter()
-                .map(|column| (column.name.as_str(), column.name.clone()))
-                .collect(),
-            is_dropped: false,
-        };
-        let mut all: Vec<Followed<'_>> = before.tables.iter().map(followed).collect();
-        for action in actions {
-            note(&mut all, action);
+        let mut all: Vec<Followed> = before
+            .tables
+            .iter()
+            .map(|then| Followed::of(then, before))
+            .collect();
+        for actions in statements {
+            note(&mut all, actions, before);
         }
         let mut names = Self::default();
         for one in all.iter().filter(|one| !one.is_dropped) {
-            let exchanged = |other: &&Followed<'_>| {
+            let exchanged = |other: &&Followed| {
                 let has_left = other.called != other.then.name && !other.is_dropped;
                 has_left && other.then.name != one.then.name && other.then.name == one.called
             };
@@ -77,8 +72,8 @@ impl Names {
         effects: Option<&[(String, Effect)]>,
     ) -> walkback_core::Result<Self> {
         let effects = effects.unwrap_or_default().iter();
-        let actions = effects.flat_map(|(_, effect)| &effect.actions);
-        Self::follow(actions, &before.schema, &after.schema).map_err(|why| {
+        let statements = effects.map(|(_, effect)| effect.actions.as_slice());
+        Self::follow(statements, &before.schema, &after.schema).map_err(|why| {
             Error::new(
                 ErrorKind::Unsupported,
                 format!("what was written since cannot be told apart: {why}"),
@@ -86,43 +81,44 @@ impl Names {
         })
     }
 
-    fn add(&mut self, one: &Followed<'_>, before: &Schema, after: &Schema) -> Result<(), String> {
+    fn add(&mut self, one: &Followed, before: &Schema, after: &Schema) -> Result<(), String> {
         let name = &one.then.name;
-        let is_another = find(before, &one.called).is_none_or(|table| table.name != *name);
-        let left = match find(after, &one.called) {
-            // It was dropped, or made anew under its first name.
-            None => return Ok(()),
-            // It took the place of a table that is gone: that one is written to.
-            Some(left) if is_another && find(before, &one.called).is_some() && left.name != *name => {
-                return Ok(());
-            }
-            Some(left) => left,
+        // It was dropped, or made anew under its first name.
+        let Some(left) = left_as(&one.called, before, after) else {
+            return Ok(());
         };
+        let is_another =
+            left.name != *name && !(is_case(&left.name, name) && after.exact_table(name).is_none());
         if is_another {
-            if after.table(name).is_some() {
+            if after.exact_table(name).is_some() {
                 return Err(format!(
                     "`{name}` is called `{}` behind the migration, and there is another of its name",
                     left.name
                 ));
             }
+            // It took the place of a table that is gone: that one is written to.
+            if before.exact_table(&left.name).is_some() {
+                return Ok(());
+            }
+        }
+        if left.name != *name {
             self.tables.push((name.clone(), left.name.clone()));
         }
         let has = |table: &Table, name: &str| table.columns.iter().any(|column| column.name == name);
         let mut columns = Vec::new();
         for (then, called) in &one.columns {
-            let now = left
-                .columns
-                .iter()
-                .find(|column| column.name.eq_ignore_ascii_case(called));
-            let Some(now) = now.filter(|now| now.name != *then && !has(left, then)) else {
+            let mut now = left.columns.iter();
+            let now = now.find(|column| column.name.eq_ignore_ascii_case(called));
+            let Some(now) = now.filter(|now| now.name != *then) else {
                 continue;
             };
-            if has(one.then, &now.name) {
+            if has(left, then) || has(&one.then, &now.name) {
                 return Err(format!(
-                    "column `{then}` of `{name}` has the name of another one that was there, `{called}`"
+                    "column `{then}` of `{name}` is called `{}` behind the migration, and of these names there were two",
+                    now.name
                 ));
             }
-            columns.push(((*then).to_owned(), now.name.clone()));
+            columns.push((then.clone(), now.name.clone()));
         }
         if !columns.is_empty() {
             self.columns.push((name.clone(), columns));
@@ -220,7 +216,12 @@ impl Names {
             let is_same = object.kind == ObjectKind::Other || object.facts == then.facts;
             object.kind == then.kind && object.on.as_ref() == Some(left) && is_same
         });
-        let live = live.find(|object| object.name == then.name || object.name == *left)?;
+        // The sequence may have another name as well.
+        let live: Vec<_> = live.by_ref().collect();
+        let named = live
+            .iter()
+            .find(|object| object.name == then.name || object.name == *left);
+        let live = named.or_else(|| live.first().filter(|_| live.len() == 1))?;
         let definition = with_number(&then.definition, &live.definition)?;
         Some(Object {
             definition,
@@ -229,60 +230,99 @@ impl Names {
     }
 }
 
-/// Does to names what a statement does to them.
-fn note(all: &mut [Followed<'_>], action: &Action) {
-    match action {
-        Action::RenameTable { from, to } => {
-            if let Some(one) = called(all, from) {
-                let schema = to.schema.clone().or_else(|| one.called.schema.clone());
-                one.called = TableName {
-                    schema,
-                    name: to.name.clone(),
-                };
-            }
+/// Returns the table that a migration has left under a name, which may be written in another case. One that was there before is
+/// another one then.
+fn left_as<'a>(name: &TableName, before: &Schema, after: &'a Schema) -> Option<&'a Table> {
+    let name = after.at_home(name);
+    let is_new = |table: &&Table| is_case(&table.name, &name) && before.exact_table(&table.name).is_none();
+    let in_another_case = || after.tables.iter().find(is_new);
+    after.exact_table(&name).or_else(in_another_case)
+}
+
+/// Returns whether two names are the same but for upper and lower case.
+fn is_case(one: &TableName, other: &TableName) -> bool {
+    one.schema == other.schema && one.name.eq_ignore_ascii_case(&other.name)
+}
+
+/// Does to names what a statement does to them. What it says of columns it says of those before it, whatever it does to
+/// others: MySQL renames several at once.
+fn note(all: &mut [Followed], actions: &[Action], before: &Schema) {
+    let mut renamed = Vec::new();
+    for action in actions {
+        let (table, column, to) = match action {
+            Action::RenameColumn { table, from, to } => (table, from, Some(to)),
+            Action::DropColumn { table, column } => (table, column, None),
+            _ => continue,
+        };
+        let Some(whole) = called(all, table, before).map(|at| all[at].then.name.clone()) else {
+            continue;
+        };
+        // Those of a partition are called as those of the whole.
+        for (at, one) in all.iter().enumerate().filter(|(_, one)| is_of(&one.then, &whole)) {
+            renamed.extend(one.column(column).map(|column| (at, column, to)));
         }
-        Action::DropTable { table } => {
-            if let Some(one) = called(all, table) {
-                one.is_dropped = true;
+    }
+    for (at, column, to) in renamed {
+        let called = &mut all[at].columns[column].1;
+        *called = to.cloned().unwrap_or_default();
+    }
+    for action in actions {
+        match action {
+            Action::RenameTable { from, to } => {
+                if let Some(at) = called(all, from, before) {
+                    let one = &mut all[at];
+                    let to = before.at_home(to);
+                    // Where only one of the two has a schema, it is that of both.
+                    let schema = to.schema.or_else(|| one.called.schema.clone());
+                    one.called = TableName {
+                        schema,
+                        name: to.name,
+                    };
+                }
             }
-        }
-        Action::RenameColumn { table, from, to } => {
-            if let Some(column) = called(all, table).and_then(|one| one.column(from)) {
-                column.clone_from(to);
+            Action::DropTable { table } => {
+                if let Some(at) = called(all, table, before) {
+                    all[at].is_dropped = true;
+                }
             }
+            _ => {}
         }
-        Action::DropColumn { table, column } => {
-            if let Some(one) = called(all, table) {
-                one.columns
-                    .retain(|(_, called)| !called.eq_ignore_ascii_case(column));
-            }
-        }
-        _ => {}
     }
 }
 
-/// Returns the table that is called so by now: names are compared as they are, then without regard to case.
-fn called<'a, 'b>(all: &'a mut [Followed<'b>], name: &TableName) -> Option<&'a mut Followed<'b>> {
-    let is_it = |one: &Followed<'_>, exactly: bool| {
-        let (own, other) = (&one.called, name);
-        let is_home = own.schema.is_none() || other.schema.is_none() || own.schema == other.schema;
-        let is_called = own.name == other.name || !exactly && own.name.eq_ignore_ascii_case(&other.name);
-        !one.is_dropped && is_home && is_called
+/// Returns which table is called so by now: in its own schema first, then in any; names as they are, then in any case.
+fn called(all: &[Followed], name: &TableName, before: &Schema) -> Option<usize> {
+    let name = before.at_home(name);
+    let there =
+        |is_it: &dyn Fn(&TableName) -> bool| all.iter().position(|one| !one.is_dropped && is_it(&one.called));
+    let any_schema = |called: &TableName| {
+        let is_open = name.schema.is_none() || before.home.is_none() && called.schema.is_none();
+        is_open && called.name.eq_ignore_ascii_case(&name.name)
     };
-    let mut ways = [true, false].into_iter();
-    let at = ways.find_map(|exactly| all.iter().position(|one| is_it(one, exactly)))?;
-    Some(&mut all[at])
+    there(&|called| *called == name)
+        .or_else(|| there(&|called| is_case(called, &name)))
+        .or_else(|| there(&any_schema))
 }
 
-impl Followed<'_> {
-    fn column(&mut self, name: &str) -> Option<&mut String> {
+impl Followed {
+    fn of(then: &Table, before: &Schema) -> Self {
+        let columns = then.columns.iter();
+        Self {
+            then: with_wholes(then, before),
+            called: then.name.clone(),
+            columns: columns
+                .map(|column| (column.name.clone(), column.name.clone()))
+                .collect(),
+            is_dropped: false,
+        }
+    }
+
+    fn column(&self, name: &str) -> Option<usize> {
         let exact = self.columns.iter().position(|(_, called)| called == name);
-        let any = || {
+        exact.or_else(|| {
             let mut columns = self.columns.iter();
             columns.position(|(_, called)| called.eq_ignore_ascii_case(name))
-        };
-        let at = exact.or_else(any)?;
-        Some(&mut self.columns[at].1)
+        })
     }
 }
 
@@ -319,6 +359,11 @@ mod tests {
         }
     }
 
+    /// Each in a statement of its own.
+    fn each(actions: &[Action]) -> impl Iterator<Item = &[Action]> {
+        actions.chunks(1)
+    }
+
     fn renamed(from: &str, to: &str) -> Action {
         let [from, to] = [from, to].map(TableName::new);
         Action::RenameTable { from, to }
@@ -342,7 +387,7 @@ mod tests {
             column("u", "X", "y"),
             renamed("u", "v"),
         ];
-        let names = Names::follow(actions.iter(), &before, &after).unwrap();
+        let names = Names::follow(each(&actions), &before, &after).unwrap();
         let (t, v) = (TableName::new("t"), TableName::new("v"));
         assert_eq!((names.of_table(&t), names.table_before(&v)), (&v, &t));
         assert_eq!(names.of_columns(&t), [("a".to_owned(), "y".to_owned())]);
@@ -373,7 +418,7 @@ mod tests {
             vec![dropped("t"), renamed("new", "t")],
             vec![column("t", "a", "x"), column("t", "x", "a")],
         ] {
-            let names = Names::follow(actions.iter(), &before, &before).unwrap();
+            let names = Names::follow(each(&actions), &before, &before).unwrap();
             assert_eq!(names, Names::default(), "{actions:?}");
         }
     }
@@ -382,15 +427,93 @@ mod tests {
     fn names_that_lead_to_two_things_are_told() {
         let two = schema(&[("t", &["id", "a", "b"]), ("u", &["id"])]);
         let exchanged = [renamed("t", "x"), renamed("u", "t"), renamed("x", "u")];
-        assert!(Names::follow(exchanged.iter(), &two, &two).is_err());
+        assert!(Names::follow(each(&exchanged), &two, &two).is_err());
         let with_old = schema(&[("t", &["id"]), ("u", &["id"]), ("old", &["id"])]);
-        assert!(Names::follow([renamed("t", "old")].iter(), &two, &with_old).is_err());
+        assert!(Names::follow(each(&[renamed("t", "old")]), &two, &with_old).is_err());
         let taken = schema(&[("t", &["id", "b"]), ("u", &["id"])]);
         let dropped = Action::DropColumn {
             table: TableName::new("t"),
             column: "b".to_owned(),
         };
-        assert!(Names::follow([dropped, column("t", "a", "b")].iter(), &two, &taken).is_err());
+        assert!(Names::follow(each(&[dropped, column("t", "a", "b")]), &two, &taken).is_err());
+    }
+
+    #[test]
+    fn several_columns_change_their_names_at_once() {
+        let before = schema(&[("t", &["id", "a", "b", "d"])]);
+        let after = schema(&[("u", &["id", "x", "y"])]);
+        let drops = Action::DropColumn {
+            table: TableName::new("t"),
+            column: "d".to_owned(),
+        };
+        let at_once = [
+            renamed("t", "u"),
+            column("t", "a", "x"),
+            drops,
+            column("t", "b", "y"),
+        ];
+        let names = Names::follow([at_once.as_slice()].into_iter(), &before, &after).unwrap();
+        let (a, b) = (("a".to_owned(), "x".to_owned()), ("b".to_owned(), "y".to_owned()));
+        assert_eq!(names.of_columns(&TableName::new("t")), [a, b]);
+        let after = schema(&[("t", &["id", "b", "c"])]);
+        let moved = [column("t", "a", "b"), column("t", "b", "c")];
+        assert!(Names::follow([moved.as_slice()].into_iter(), &before, &after).is_err());
+        let exchanged = [
+            column("t", "a", "x"),
+            column("t", "b", "a"),
+            column("t", "x", "b"),
+        ];
+        assert!(Names::follow(each(&exchanged), &before, &before).is_err());
+        let again = schema(&[("t", &["id", "a", "old", "b", "d"])]);
+        assert!(Names::follow(each(&[column("t", "a", "old")]), &before, &again).is_err());
+    }
+
+    #[test]
+    fn what_makes_room_for_another_is_told_whatever_was_there() {
+        let before = schema(&[("t", &["id"]), ("old", &["id"])]);
+        let dropped = Action::DropTable {
+            table: TableName::new("old"),
+        };
+        let actions = [dropped, renamed("t", "old")];
+        assert!(Names::follow(each(&actions), &before, &before).is_err());
+        let after = schema(&[("old", &["id"])]);
+        assert_eq!(
+            Names::follow(each(&actions), &before, &after).unwrap(),
+            Names::default()
+        );
+    }
+
+    #[test]
+    fn tables_of_other_schemas_are_left_alone() {
+        let elsewhere = |name: &str| TableName::in_schema("tenant", name);
+        let mut before = schema(&[("t", &["id", "a"]), ("t2", &["id", "a"]), ("u2", &["id"])]);
+        before.home = Some("public".to_owned());
+        before.tables[1].name = elsewhere("t");
+        before.tables[2].name = elsewhere("u");
+        let mut after = before.clone();
+        after.tables[0].name = TableName::new("u");
+        after.tables[0].columns[1].name = "x".to_owned();
+        for table in ["t", "public.t"] {
+            let table = match table.split_once('.') {
+                Some((schema, name)) => TableName::in_schema(schema, name),
+                None => TableName::new(table),
+            };
+            let actions = [
+                Action::RenameColumn {
+                    table: table.clone(),
+                    from: "a".to_owned(),
+                    to: "x".to_owned(),
+                },
+                Action::RenameTable {
+                    from: table,
+                    to: TableName::new("u"),
+                },
+            ];
+            let names = Names::follow(each(&actions), &before, &after).unwrap();
+            assert_eq!(names.of_table(&TableName::new("t")), &TableName::new("u"));
+            assert_eq!(names.of_columns(&TableName::new("t")).len(), 1);
+            assert!(!names.renames(&elsewhere("t")));
+        }
     }
 
     #[test]

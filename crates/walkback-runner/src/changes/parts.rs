@@ -4,6 +4,8 @@
 use walkback_core::TableName;
 use walkback_core::catalog::{Schema, Table};
 
+use super::Names;
+
 /// What the catalog of PostgreSQL says of a partition, and of a table that has some.
 const PART: [&str; 2] = ["partition of", "partition bound"];
 const DIVIDED: &str = "partition by";
@@ -32,10 +34,13 @@ pub(super) fn why_not(table: &Table, schema: &Schema) -> Option<&'static str> {
     (inherits || is_inherited).then_some(INHERITS)
 }
 
-/// Says why what is of one state of a table cannot be written into another.
-pub(super) fn why_not_alike(then: &Table, now: &Table) -> Option<&'static str> {
-    let mut facts = PART.iter().chain([&DIVIDED]);
-    let differs = facts.any(|fact| then.facts.get(*fact) != now.facts.get(*fact));
+/// Says why what is of one state of a table cannot be written into another, where tables may have other names.
+pub(super) fn why_not_alike(then: &Table, now: &Table, names: &Names) -> Option<&'static str> {
+    let mut facts = [PART[1], DIVIDED].into_iter();
+    let wholes = then.parents.iter().map(|whole| names.of_table(whole));
+    let differs = is_part(then) != is_part(now)
+        || is_part(then) && !wholes.eq(&now.parents)
+        || facts.any(|fact| then.facts.get(fact) != now.facts.get(fact));
     differs.then_some("it is divided into partitions otherwise than it was")
 }
 

@@ -56,13 +56,21 @@ impl Planning<'_> {
         then: Option<&TableThen>,
     ) -> Result<Option<Loss>> {
         // What a step has put back is found by its name then, all else by that of now.
-        let is_there = self.losses.expects(table) || self.schema.table(table).is_some();
+        let is_there = self.losses.expects(table) || self.schema.exact_table(table).is_some();
         let now = match is_there {
             true => table.clone(),
             false => self.renamed.table(table),
         };
+        let then = then.map(|then| TableThen {
+            columns: then
+                .columns
+                .iter()
+                .map(|column| self.renamed.column(table, column))
+                .collect(),
+            print: then.print.clone(),
+        });
         self.losses
-            .since(self.cx, self.session, &self.schema, &now, then)
+            .since(self.cx, self.session, &self.schema, &now, then.as_ref())
             .await
     }
 

@@ -13,8 +13,9 @@ pub(crate) use keyless::{
 };
 pub(crate) use model::random_writes_outlive_definitions;
 pub(crate) use named::{
-    a_name_that_leads_to_two_things_is_told, names_are_followed_over_several_migrations,
-    numbers_go_on_under_another_name, what_is_written_under_another_name_stays,
+    a_name_that_leads_to_two_things_is_told, a_table_whose_name_differs_in_case_only_is_another,
+    names_are_followed_over_several_migrations, numbers_go_on_under_another_name,
+    several_columns_renamed_at_once_keep_their_values, what_is_written_under_another_name_stays,
     what_was_written_in_between_stays_when_names_are_given_again,
 };
 pub(crate) use online::{
@@ -22,9 +23,10 @@ pub(crate) use online::{
     who_cannot_exchange_a_table_leaves_all_as_it_is,
 };
 pub(crate) use partitions::{
-    a_partition_that_was_made_since_is_not_lost,
+    a_partition_that_was_made_since_is_not_lost, a_partition_whose_table_goes_is_not_left_alone,
     partitions_keep_what_was_written_since_a_definition_was_changed,
     rows_of_partitions_go_back_where_they_are, tables_that_inherit_go_back_from_the_point,
+    what_is_written_to_partitions_under_another_name_stays,
 };
 use serde_json::Value;
 pub(crate) use types::{

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use walkback_tests::Backend;
 
-use super::{name_of, project, rows, walk_back_with_loss};
+use super::{name_of, project, rows, walk_back, walk_back_with_loss};
 
 const BEGIN: &str = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, a VARCHAR(10), b VARCHAR(10), \"c d\" VARCHAR(10) NOT NULL DEFAULT 'nil');\n\
     CREATE TABLE child (id INTEGER NOT NULL PRIMARY KEY, t INTEGER, FOREIGN KEY (t) REFERENCES t (id));\n\
@@ -103,6 +103,7 @@ pub(crate) fn a_name_that_leads_to_two_things_is_told(backend: Backend) {
     for change in [
         "ALTER TABLE t RENAME TO old;\nCREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, a VARCHAR(10));\nINSERT INTO t SELECT id, a FROM old;",
         "ALTER TABLE t DROP COLUMN b;\nALTER TABLE t RENAME COLUMN a TO b;",
+        "ALTER TABLE t RENAME COLUMN a TO c;\nALTER TABLE t RENAME COLUMN b TO a;\nALTER TABLE t RENAME COLUMN c TO b;\nUPDATE t SET a = 'm';",
     ] {
         let sandbox = project(backend, begin, change);
         let column = if change.contains("old") { "a" } else { "b" };
@@ -118,6 +119,51 @@ pub(crate) fn a_name_that_leads_to_two_things_is_told(backend: Backend) {
         assert_eq!(plan["plan"]["kind"], "full", "{plan}");
         assert_ne!(plan["plan"]["steps"][0]["loss"], json!([]), "{plan}");
     }
+}
+
+pub(crate) fn a_table_whose_name_differs_in_case_only_is_another(backend: Backend) {
+    let other = backend.quoted("T");
+    let begin = format!(
+        "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, a VARCHAR(10), b VARCHAR(10));\nCREATE TABLE {other} (id INTEGER NOT NULL PRIMARY KEY, q VARCHAR(10));\n\
+         INSERT INTO t VALUES (1, 'a', 'b');\nINSERT INTO {other} VALUES (7, 'q');"
+    );
+    let sandbox = project(
+        backend,
+        &begin,
+        "ALTER TABLE t RENAME TO u;\nALTER TABLE u DROP COLUMN b;",
+    );
+    sandbox.sql(&format!(
+        "INSERT INTO u VALUES (2, 'new'); INSERT INTO {other} VALUES (8, 'new')"
+    ));
+    let changes = walk_back(&sandbox, &[]);
+    assert_eq!(
+        rows(&sandbox, "t", "id, a, coalesce(b, '-')"),
+        "1|a|b 2|new|-",
+        "{changes}"
+    );
+    assert_eq!(rows(&sandbox, &other, "id, q"), "7|q 8|new", "{changes}");
+}
+
+pub(crate) fn several_columns_renamed_at_once_keep_their_values(backend: Backend) {
+    let begin = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, a VARCHAR(10), b VARCHAR(10), d VARCHAR(10));\nINSERT INTO t VALUES (1, 'a', 'b', 'd');";
+    let change = "ALTER TABLE t RENAME COLUMN a TO x, RENAME COLUMN b TO y, DROP COLUMN d, RENAME TO u;";
+    let sandbox = project(backend, begin, change);
+    sandbox.sql("INSERT INTO u VALUES (2, 'isA', 'isB'); UPDATE u SET y = 'since' WHERE id = 1");
+    walk_back(&sandbox, &[]);
+    assert_eq!(
+        rows(&sandbox, "t", "id, a, b, coalesce(d, '-')"),
+        "1|a|since|d 2|isA|isB|-"
+    );
+    let begin = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, a VARCHAR(10), b VARCHAR(10), d VARCHAR(10));\nINSERT INTO t VALUES (1, 'a', 'b', 'd');";
+    let change = "ALTER TABLE t RENAME COLUMN a TO b, RENAME COLUMN b TO c, DROP COLUMN d;";
+    let sandbox = project(backend, begin, change);
+    sandbox.sql("INSERT INTO t (id, b, c) VALUES (2, 'isA', 'isB')");
+    let plan = sandbox.ok(&["rollback", "--dry-run", "--json"]).json();
+    assert_eq!(plan["plan"]["kind"], "full", "{plan}");
+    assert_eq!(
+        losses_of(&plan),
+        ["t: 1 row more than then, and perhaps others changed"]
+    );
 }
 
 pub(crate) fn names_are_followed_over_several_migrations(backend: Backend) {
@@ -175,7 +221,8 @@ pub(crate) fn names_are_followed_over_several_migrations(backend: Backend) {
             "1|a|b 2|since|f 3|h|i 4|new|-",
             "{done}"
         );
-        let warning = "what was written to `t` under another name, in columns that `002_change` had brought, stays in the point";
+        let warning =
+            "what was written under another name to what `002_change` had brought of `t` stays in the point";
         assert!(again.stderr.contains(warning), "{}", again.transcript());
         sandbox.ok(&["up", "-y"]);
         assert_eq!(rows(&sandbox, "u", "id, c2"), "1|1 2|1 3|1 4|1", "{second}");

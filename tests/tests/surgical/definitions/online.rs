@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use walkback_tests::Backend;
+use walkback_tests::{Backend, Sandbox};
 
 use super::{conflicts, rows, walk_back_with_loss};
 use crate::project;
@@ -15,11 +15,18 @@ pub(crate) fn no_write_is_lost_while_it_goes_back(backend: Backend) {
         INSERT INTO a VALUES (1, 0, 5);\nINSERT INTO b VALUES (1, 1, 0, 6);\nINSERT INTO z VALUES (1, 0, 7);";
     let change =
         "ALTER TABLE a DROP COLUMN old;\nALTER TABLE b DROP COLUMN old;\nALTER TABLE z DROP COLUMN old;";
-    let sandbox = project(backend, begin, change);
+    let renamed = format!("{change}\nALTER TABLE z RENAME TO z2;\nCREATE INDEX by_n ON other (n);");
+    let other = format!("{begin}\nCREATE TABLE other (id INTEGER NOT NULL PRIMARY KEY, n INTEGER);");
+    no_write_is_lost(&project(backend, begin, change), ["a", "b", "z"]);
+    no_write_is_lost(&project(backend, &other, &renamed), ["a", "b", "z2"]);
+}
+
+/// Walks back while each of the tables is written to, without a pause.
+fn no_write_is_lost(sandbox: &Sandbox, names: [&str; 3]) {
     let is_over = AtomicBool::new(false);
     let written = std::thread::scope(|threads| {
-        let writers = ["a", "b", "z"].map(|table| {
-            let (sandbox, is_over) = (&sandbox, &is_over);
+        let writers = names.map(|table| {
+            let is_over = &is_over;
             threads.spawn(move || {
                 let mut session = sandbox.session();
                 let mut written = 0;
@@ -30,7 +37,7 @@ pub(crate) fn no_write_is_lost_while_it_goes_back(backend: Backend) {
                 written
             })
         });
-        let changes = walk_back_with_loss(&sandbox, &["--type", "surgical"]);
+        let changes = walk_back_with_loss(sandbox, &["--type", "surgical"]);
         is_over.store(true, Ordering::SeqCst);
         assert_eq!(conflicts(&changes), [""; 0]);
         writers.map(|writer| writer.join().expect("it ends"))

@@ -158,6 +158,36 @@ pub(crate) fn a_partition_that_was_made_since_is_not_lost(backend: Backend) {
     sandbox.assert_contents(&now, "after a refusal");
 }
 
+pub(crate) fn what_is_written_to_partitions_under_another_name_stays(backend: Backend) {
+    let change = "ALTER TABLE days RENAME COLUMN a TO x;\nALTER TABLE days RENAME TO dates;\nALTER TABLE dates DROP COLUMN b;\nUPDATE dates SET x = 'm' WHERE id = 2;";
+    let sandbox = project(backend, &begin(backend, ""), change);
+    sandbox.sql("UPDATE dates SET x = 'since' WHERE id IN (1, 2); DELETE FROM dates WHERE id = 3; INSERT INTO dates (id, day, x) VALUES (7, 110, 'new')");
+    let changes = walk_back_with_loss(&sandbox, &[]);
+    assert_eq!(days(&sandbox, 10), "1|since|b 2|since|d 4|g|h 5|i|j", "{changes}");
+    assert_eq!(
+        days(&sandbox, 110),
+        "1|since|b 2|since|d 4|g|h 5|i|j 7|new|-",
+        "{changes}"
+    );
+    sandbox.assert_sound();
+}
+
+pub(crate) fn a_partition_whose_table_goes_is_not_left_alone(backend: Backend) {
+    let change = "ALTER TABLE days RENAME TO dates;\nUPDATE dates SET a = 'm' WHERE id = 2;";
+    let sandbox = project(backend, &begin(backend, ""), change);
+    sandbox.sql("CREATE TABLE days_high PARTITION OF dates FOR VALUES FROM (200) TO (300)");
+    sandbox.sql("INSERT INTO dates VALUES (1, 210, 'new', 'new')");
+    let now = sandbox.contents();
+    let refused = sandbox.run(&["rollback", "-n", "1", "-y"]);
+    assert_eq!(refused.code, Some(6), "{}", refused.transcript());
+    assert!(
+        refused.stderr.contains("DETACH PARTITION"),
+        "{}",
+        refused.transcript()
+    );
+    sandbox.assert_contents(&now, "after a refusal");
+}
+
 pub(crate) fn tables_that_inherit_go_back_from_the_point(backend: Backend) {
     let begin = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, a VARCHAR(10));\nCREATE TABLE u (PRIMARY KEY (id)) INHERITS (t);\n\
         INSERT INTO t VALUES (1, 'a');\nINSERT INTO u VALUES (2, 'b');";

@@ -29,7 +29,7 @@ pub(super) fn is_keyless(
     (before, after): (&Manifest, &Manifest),
 ) -> bool {
     let has_none = |schema: &Schema, table| {
-        let table: Option<&Table> = schema.table(table);
+        let table: Option<&Table> = schema.exact_table(table);
         table.is_some_and(|table| table.primary_key.is_empty())
     };
     has_none(&before.schema, then) || has_none(&after.schema, left)
@@ -59,8 +59,8 @@ impl Carried {
         });
         let carried = entries.filter_map(|entry| {
             let one = Self {
-                then: before.schema.table(&entry.table)?.clone(),
-                now: now.table(&entry.table)?.clone(),
+                then: before.schema.exact_table(&entry.table)?.clone(),
+                now: now.exact_table(&entry.table)?.clone(),
                 before: entry.clone(),
             };
             one.fits((&before.schema, now)).then_some(one)

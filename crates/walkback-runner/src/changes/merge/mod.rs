@@ -60,30 +60,37 @@ impl Merged {
         for entry in &exchange.replace {
             let name = &entry.table;
             let called = names.of_table(name);
-            let (live, kept) = (now.table(called), after.table(called));
-            let is_both = live.is_some() && after.schema.table(called).is_some();
+            let (live, kept) = (now.exact_table(called), after.table(called));
+            let is_both = live.is_some() && after.schema.exact_table(called).is_some();
             if is_both && carried::is_keyless((name, called), (before, after)) {
                 continue;
             }
             if let Some(whole) = live.filter(|live| parts::is_divided(live, now)) {
-                may_be_divided(whole, (&before.schema, &after.schema, now), exchange)
-                    .map_err(|why| no_way(name, &why))?;
+                may_be_divided(
+                    (name, whole),
+                    (&before.schema, &after.schema, now),
+                    (exchange, names),
+                )
+                .map_err(|why| no_way(name, &why))?;
                 continue;
             }
             let (live, kept) = match (live, kept) {
                 // The migration has dropped it: nobody can have written to it.
-                (None, None) if after.schema.table(called).is_none() => continue,
+                (None, None) if after.schema.exact_table(called).is_none() => continue,
                 (Some(live), Some(kept)) => (live, kept),
                 (Some(_), None) => return Err(no_way(name, "it was made again since the migration")),
                 (None, _) => return Err(no_way(name, "it is not there any more")),
             };
-            let known = before.schema.table(name).zip(after.schema.table(called));
+            let known = before
+                .schema
+                .exact_table(name)
+                .zip(after.schema.exact_table(called));
             let (then, real) = known.ok_or_else(|| no_way(name, "its point does not say what it was"))?;
             let as_then = names.as_then(name, real).zip(names.as_then(name, live));
             let (left, live) =
                 as_then.ok_or_else(|| no_way(name, "it has a column of an earlier name again"))?;
             let is_mysql = before.database.dialect == DialectKind::Mysql;
-            let why_not = why_not(then, &left, &live, now).or_else(|| {
+            let why_not = why_not(then, &left, (&live, now), names).or_else(|| {
                 let is_another = is_mysql && has_another_key(then, &live);
                 is_another.then_some("its primary key has another type")
             });
@@ -134,7 +141,12 @@ fn going<'a>(then: &'a Table, now: &'a Table) -> impl Iterator<Item = &'a str> {
 }
 
 /// Says why what was written to a table since cannot be written to it as it was.
-fn why_not(then: &Table, left: &Table, live: &Table, now: &Schema) -> Option<&'static str> {
+fn why_not(
+    then: &Table,
+    left: &Table,
+    (live, now): (&Table, &Schema),
+    names: &Names,
+) -> Option<&'static str> {
     if then.primary_key.is_empty() || left.primary_key.is_empty() || live.primary_key.is_empty() {
         return Some(NO_KEY);
     }
@@ -145,24 +157,30 @@ fn why_not(then: &Table, left: &Table, live: &Table, now: &Schema) -> Option<&'s
     if !left.columns.iter().all(|column| has(&column.name)) {
         return Some("it has lost columns since the migration");
     }
-    parts::why_not(live, now).or_else(|| parts::why_not_alike(then, live))
+    parts::why_not(live, now).or_else(|| parts::why_not_alike(then, live, names))
 }
 
 /// Says why the rows of a table cannot be merged partition by partition.
 fn may_be_divided(
-    live: &Table,
+    (then, live): (&TableName, &Table),
     (before, after, now): (&Schema, &Schema, &Schema),
-    exchange: &Exchange,
+    (exchange, names): (&Exchange, &Names),
 ) -> std::result::Result<(), String> {
     let name = &live.name;
-    for schema in [before, after] {
-        let then = schema.table(name).filter(|then| parts::is_divided(then, schema));
+    let unnamed = Names::default();
+    for (schema, name, names) in [(before, then, names), (after, name, &unnamed)] {
+        let then = schema
+            .exact_table(name)
+            .filter(|then| parts::is_divided(then, schema));
         let then = then.ok_or("it had no partitions then")?;
-        if let Some(why) = parts::why_not_alike(then, live) {
+        if let Some(why) = parts::why_not_alike(then, live, names) {
             return Err(why.to_owned());
         }
     }
-    let comes_back = |part: &&&Table| exchange.replace.iter().any(|entry| entry.table == part.name);
+    let comes_back = |part: &&&Table| {
+        let mut entries = exchange.replace.iter();
+        entries.any(|entry| *names.of_table(&entry.table) == part.name)
+    };
     let goes = |part: &&&Table| exchange.drop_tables.contains(&part.name);
     let below = parts::parts(name, now);
     if let Some(part) = below.iter().find(|part| !comes_back(part) && !goes(part)) {
@@ -200,5 +218,8 @@ fn has_another_key(then: &Table, live: &Table) -> bool {
 fn held(exchange: &Exchange, now: &Schema) -> Vec<TableName> {
     let replaced = exchange.replace.iter().map(|entry| &entry.table);
     let tables = replaced.chain(&exchange.drop_tables);
-    tables.filter(|name| now.table(name).is_some()).cloned().collect()
+    tables
+        .filter(|name| now.exact_table(name).is_some())
+        .cloned()
+        .collect()
 }

@@ -94,7 +94,9 @@ fn lost_of<'a>(
     now: &Schema,
 ) -> Result<Lost<'a>> {
     let name = &aside.table;
-    let table = now.table(name).ok_or_else(|| no_way(name, "it is not there"))?;
+    let table = now
+        .exact_table(name)
+        .ok_or_else(|| no_way(name, "it is not there"))?;
     let held = point.table(name).zip(point.schema.table(name));
     let (entry, then) = held.ok_or_else(|| no_way(name, "its point does not hold it"))?;
     if entry.order != table.primary_key {

@@ -115,17 +115,20 @@ impl Execution<'_> {
         let names = self.names_behind(cx, &stored, kind).await?;
         let mut concerned = concerned(&stored, kind, &names);
         for table in unplaced.iter().flat_map(|unplaced| &unplaced.tables) {
-            if !concerned.iter().any(|(known, _)| known == table) {
+            if names.renames(table) {
+                let what = format!("what `{table}` had no place for, and was written under another name,");
+                self.warn_of_names(&what, &safety, &stored);
+            } else if !concerned.iter().any(|(known, _)| known == table) {
                 concerned.push((table.clone(), Some(Vec::new())));
             }
         }
         for (table, columns) in concerned {
-            if columns.is_some() && self.is_named_above(cx, &table).await? {
-                self.report.warnings.push(format!(
-                    "what was written to `{table}` under another name, in columns that `{}` had brought, stays in the point \
-                     `{safety}`: its next up cannot put it back",
+            if self.is_named_above(cx, &table, columns.as_deref()).await? {
+                let what = format!(
+                    "what was written under another name to what `{}` had brought of `{table}`",
                     stored.name()
-                ));
+                );
+                self.warn_of_names(&what, &safety, &stored);
                 continue;
             }
             let moved = self.kept_moved.get(&table).cloned();
@@ -198,8 +201,21 @@ impl Execution<'_> {
         Ok(None)
     }
 
-    /// Returns whether a migration of this run that is walked back already had given a table another name.
-    async fn is_named_above(&mut self, cx: &Cx, table: &TableName) -> Result<bool> {
+    fn warn_of_names(&mut self, what: &str, point: &str, stored: &StoredMigration) {
+        self.report.warnings.push(format!(
+            "{what} stays in the point `{point}`: the next up of `{}` cannot put it back",
+            stored.name()
+        ));
+    }
+
+    /// Returns whether a migration of this run that is walked back already had given another name to a table, or to one of these
+    /// columns of it.
+    async fn is_named_above(
+        &mut self,
+        cx: &Cx,
+        table: &TableName,
+        columns: Option<&[String]>,
+    ) -> Result<bool> {
         let undone: Vec<_> = self.report.undone.iter().map(|named| named.id.clone()).collect();
         for id in undone {
             let Some(later) = self.state.stored.get(&id).cloned() else {
@@ -207,7 +223,16 @@ impl Execution<'_> {
             };
             let effects = self.journal().effects_of(cx, &later).await?.unwrap_or_default();
             let mut actions = effects.iter().flat_map(|(_, effect)| &effect.actions);
-            let is_it = |action: &Action| matches!(action, Action::RenameTable { from, .. } if from.name.eq_ignore_ascii_case(&table.name));
+            let is_table = |name: &TableName| name.name.eq_ignore_ascii_case(&table.name);
+            let is_column = |name: &String| {
+                let mut columns = columns.unwrap_or_default().iter();
+                columns.any(|column| column.eq_ignore_ascii_case(name))
+            };
+            let is_it = |action: &Action| match action {
+                Action::RenameTable { from, .. } => is_table(from),
+                Action::RenameColumn { table, from, .. } => is_table(table) && is_column(from),
+                _ => false,
+            };
             if actions.any(is_it) {
                 return Ok(true);
             }
@@ -221,9 +246,9 @@ impl Execution<'_> {
             return Ok(Names::default());
         }
         let effects = self.journal().effects_of(cx, stored).await?.unwrap_or_default();
-        let actions = effects.iter().flat_map(|(_, effect)| &effect.actions);
+        let statements = effects.iter().map(|(_, effect)| effect.actions.as_slice());
         let (before, after) = stored.delta.tables();
-        Ok(Names::follow(actions, &before, &after).unwrap_or_default())
+        Ok(Names::follow(statements, &before, &after).unwrap_or_default())
     }
 
     async fn has_changed_rows(&mut self, cx: &Cx, stored: &StoredMigration) -> Result<bool> {
