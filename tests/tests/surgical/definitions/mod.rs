@@ -392,6 +392,20 @@ pub(crate) fn killed_at_any_step_definitions_are_as_before_or_as_after(backend: 
     let sandbox = project(backend, SHOP, &split(backend));
     sandbox.sql("UPDATE customers SET name = 'anna' WHERE id = 1");
     sandbox.sql("INSERT INTO orders VALUES (20, 1, '200')");
+    killed_at_any_step(&sandbox);
+}
+
+pub(crate) fn killed_at_any_step_names_are_as_before_or_as_after(backend: Backend) {
+    let renames = "ALTER TABLE customers RENAME TO clients;\nALTER TABLE clients RENAME COLUMN name TO called;\nALTER TABLE clients DROP COLUMN street;";
+    let change = split(backend).replace("ALTER TABLE customers DROP COLUMN street;", renames);
+    let change = change.replace("REFERENCES customers", "REFERENCES clients");
+    let sandbox = project(backend, SHOP, &change);
+    sandbox.sql("UPDATE clients SET called = 'anna' WHERE id = 1");
+    sandbox.sql("INSERT INTO orders VALUES (20, 1, '200')");
+    killed_at_any_step(&sandbox);
+}
+
+fn killed_at_any_step(sandbox: &Sandbox) {
     let before = sandbox.contents();
     let undo = ["rollback", "-n", "1", "--type", "surgical", "-y"];
     let mut kills = 0;
@@ -404,7 +418,7 @@ pub(crate) fn killed_at_any_step_definitions_are_as_before_or_as_after(backend: 
         assert_eq!(recovered.code, Some(0), "step {step}: {}", recovered.transcript());
         if sandbox.status()["applied"] == 1 {
             assert_eq!(
-                rows(&sandbox, "customers", "id, name, street"),
+                rows(sandbox, "customers", "id, name, street"),
                 "1|anna|Elm 1 2|bob|Elm 2 3|cid 4|dan|Elm 4",
                 "killed at step {step}"
             );
