@@ -221,19 +221,10 @@ impl Execution<'_> {
             let Some(later) = self.state.stored.get(&id).cloned() else {
                 continue;
             };
-            let effects = self.journal().effects_of(cx, &later).await?.unwrap_or_default();
-            let mut actions = effects.iter().flat_map(|(_, effect)| &effect.actions);
-            let is_table = |name: &TableName| name.name.eq_ignore_ascii_case(&table.name);
-            let is_column = |name: &String| {
-                let mut columns = columns.unwrap_or_default().iter();
-                columns.any(|column| column.eq_ignore_ascii_case(name))
-            };
-            let is_it = |action: &Action| match action {
-                Action::RenameTable { from, .. } => is_table(from),
-                Action::RenameColumn { table, from, .. } => is_table(table) && is_column(from),
-                _ => false,
-            };
-            if actions.any(is_it) {
+            let names = self.names_behind(cx, &later, RollbackKind::Surgical).await?;
+            let mut named = names.of_columns(table).iter();
+            let is_column = named.any(|(then, _)| columns.unwrap_or_default().contains(then));
+            if is_column || names.of_table(table) != table {
                 return Ok(true);
             }
         }
