@@ -6,7 +6,8 @@ use walkback_core::catalog::Object;
 use walkback_core::name::ObjectKind;
 use walkback_core::{Cx, Result, TableName};
 
-use super::{Catalog, Entry, fact, queries};
+use super::present::{Kind, Present};
+use super::{Catalog, Entry, fact};
 use crate::dialect::{quoted, quoted_table, text_literal};
 use crate::link::{Link, Texts};
 
@@ -25,10 +26,10 @@ struct Target {
 }
 
 /// Adds rights and comments.
-pub(super) async fn extend(link: &mut Link, cx: &Cx, catalog: &mut Catalog) -> Result<()> {
+pub(super) async fn extend(link: &mut Link, cx: &Cx, present: &Present, catalog: &mut Catalog) -> Result<()> {
     let targets = targets(catalog);
-    let grants = link.texts(cx, queries::GRANTS, &[]).await?;
-    let comments = link.texts(cx, queries::COMMENTS, &[]).await?;
+    let grants = present.texts(link, cx, Kind::Grants).await?;
+    let comments = present.texts(link, cx, Kind::Comments).await?;
     catalog
         .entries
         .extend(grants.iter().filter_map(|row| grant(row, &targets)));

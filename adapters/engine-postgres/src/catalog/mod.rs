@@ -10,6 +10,7 @@
 mod access;
 mod objects;
 mod order;
+mod present;
 mod queries;
 mod sequences;
 mod tables;
@@ -21,6 +22,7 @@ use walkback_core::{Cx, Result, TableName};
 
 use crate::dialect::{quoted, quoted_table, text_literal};
 use crate::link::{Link, Texts};
+use present::{Kind, Present};
 
 pub(crate) use queries::DEPENDENCIES;
 
@@ -150,9 +152,12 @@ impl Link {
         );
         self.batch(cx, &narrow).await?;
         let names = Names { home: home.clone() };
-        let mut raw = tables::read(self, cx, &names).await?;
-        let mut entries = objects::read(self, cx, &names, &mut raw).await?;
-        let sequences = sequences::read(self, cx, &names, &raw).await?;
+        let present = Present::read(self, cx).await?;
+        let mut raw = tables::read(self, cx, &names, &present).await?;
+        let sequences = present.texts(self, cx, Kind::Sequences).await?;
+        sequences::fill_identities(&sequences, &names, &mut raw);
+        let mut entries = objects::read(self, cx, &names, &present, &mut raw).await?;
+        let sequences = sequences::read(self, cx, &names, &sequences, &raw).await?;
         entries.extend(sequences.entries);
         objects::tell_apart(&mut entries);
         let needs = self.texts(cx, queries::DEPENDENCIES, &[]).await?;
@@ -160,7 +165,7 @@ impl Link {
         let mut catalog = tables::assemble(raw, order);
         catalog.home = home;
         catalog.entries.extend(sequences.positions);
-        access::extend(self, cx, &mut catalog).await?;
+        access::extend(self, cx, &present, &mut catalog).await?;
         Ok(catalog)
     }
 

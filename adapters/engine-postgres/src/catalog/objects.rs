@@ -6,6 +6,7 @@ use walkback_core::catalog::Object;
 use walkback_core::name::ObjectKind;
 use walkback_core::{Cx, Result, TableName};
 
+use super::present::{Kind, Present};
 use super::tables::RawTable;
 use super::{Entry, Facts, HOLDS, Names, fact, list, options, queries};
 use crate::dialect::{quoted, quoted_table, text_literal};
@@ -26,24 +27,25 @@ pub(super) async fn read(
     link: &mut Link,
     cx: &Cx,
     names: &Names,
+    present: &Present,
     tables: &mut [RawTable],
 ) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    for row in link.texts(cx, queries::SCHEMAS, &[]).await? {
+    for row in present.texts(link, cx, Kind::Schemas).await? {
         entries.push(schema(&row));
     }
-    for row in link.texts(cx, queries::EXTENSIONS, &[]).await? {
+    for row in present.texts(link, cx, Kind::Extensions).await? {
         entries.push(extension(&row));
     }
-    for row in link.texts(cx, queries::TYPES, &[]).await? {
+    for row in present.texts(link, cx, Kind::Types).await? {
         entries.push(data_type(&row, names));
     }
-    routines(link, cx, names, &mut entries).await?;
+    routines(link, cx, names, present, &mut entries).await?;
     let mut relations: BTreeMap<String, TableName> = tables
         .iter()
         .map(|table| (table.oid.clone(), table.name.clone()))
         .collect();
-    for row in link.texts(cx, queries::VIEWS, &[]).await? {
+    for row in present.texts(link, cx, Kind::Views).await? {
         let name = names.of(row.get(1), row.get(2));
         relations.insert(row.get(0).to_owned(), name.clone());
         entries.push(view(&row, &name));
@@ -71,7 +73,7 @@ pub(super) async fn read(
             entries.push(index(&row, names, &relations));
         }
     }
-    for row in link.texts(cx, queries::TRIGGERS, &[]).await? {
+    for row in present.texts(link, cx, Kind::Triggers).await? {
         set_enabled(tables, "TRIGGER", &row);
         entries.push(on_table(
             ObjectKind::Trigger,
@@ -82,7 +84,7 @@ pub(super) async fn read(
             row.get(4),
         ));
     }
-    for row in link.texts(cx, queries::RULES, &[]).await? {
+    for row in present.texts(link, cx, Kind::Rules).await? {
         set_enabled(tables, "RULE", &row);
         entries.push(on_table(
             ObjectKind::Policy,
@@ -93,7 +95,7 @@ pub(super) async fn read(
             row.get(4).trim_end_matches(';'),
         ));
     }
-    for row in link.texts(cx, queries::POLICIES, &[]).await? {
+    for row in present.texts(link, cx, Kind::Policies).await? {
         let on = relations.get(row.get(3)).map(quoted_table).unwrap_or_default();
         let definition = format!("CREATE POLICY {} ON {on} {}", quoted(row.get(2)), row.get(4));
         entries.push(on_table(
@@ -105,7 +107,7 @@ pub(super) async fn read(
             &definition,
         ));
     }
-    for row in link.texts(cx, queries::STATISTICS, &[]).await? {
+    for row in present.texts(link, cx, Kind::Statistics).await? {
         entries.push(statistics(&row, names, &relations));
     }
     Ok(entries)
@@ -194,9 +196,15 @@ fn data_type(row: &Texts, names: &Names) -> Entry {
     }
 }
 
-async fn routines(link: &mut Link, cx: &Cx, names: &Names, entries: &mut Vec<Entry>) -> Result<()> {
-    let aggregates: BTreeMap<String, (String, String)> = link
-        .texts(cx, queries::AGGREGATES, &[])
+async fn routines(
+    link: &mut Link,
+    cx: &Cx,
+    names: &Names,
+    present: &Present,
+    entries: &mut Vec<Entry>,
+) -> Result<()> {
+    let aggregates: BTreeMap<String, (String, String)> = present
+        .texts(link, cx, Kind::Aggregates)
         .await?
         .iter()
         .map(|row| {
@@ -206,7 +214,7 @@ async fn routines(link: &mut Link, cx: &Cx, names: &Names, entries: &mut Vec<Ent
             )
         })
         .collect();
-    for row in link.texts(cx, queries::ROUTINES, &[]).await? {
+    for row in present.texts(link, cx, Kind::Routines).await? {
         let name = names.of(row.get(1), row.get(2));
         let word = match row.get(3) {
             "p" => "PROCEDURE",

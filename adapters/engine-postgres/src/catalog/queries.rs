@@ -52,8 +52,12 @@ JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p') ORD
 
 pub(super) const COLUMNS: &str = concat!(
     "SELECT a.attrelid::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull::text, \
-     pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attgenerated::text, a.attidentity::text, a.attislocal::text, \
-     CASE WHEN a.attcollation <> t.typcollation THEN pg_catalog.format('%I.%I', ln.nspname, l.collname) END, \
+     (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d \
+       WHERE a.atthasdef AND d.adrelid = a.attrelid AND d.adnum = a.attnum), \
+     a.attgenerated::text, a.attidentity::text, a.attislocal::text, \
+     CASE WHEN a.attcollation <> t.typcollation THEN (SELECT pg_catalog.format('%I.%I', ln.nspname, l.collname) \
+       FROM pg_catalog.pg_collation l JOIN pg_catalog.pg_namespace ln ON ln.oid = l.collnamespace \
+       WHERE l.oid = a.attcollation) END, \
      CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END, \
      CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' \
        WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END, \
@@ -63,9 +67,6 @@ pub(super) const COLUMNS: &str = concat!(
     relations!(),
     " ON c.oid = a.attrelid AND c.relkind IN ('r', 'p') \
      JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
-     LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation \
-     LEFT JOIN pg_catalog.pg_namespace ln ON ln.oid = l.collnamespace \
      WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum"
 );
 

@@ -11,7 +11,7 @@ use walkback_core::name::ObjectKind;
 use walkback_core::{Cx, Result, TableName};
 
 use super::tables::RawTable;
-use super::{Entry, Facts, HOLDS, Names, fact, queries};
+use super::{Entry, Facts, HOLDS, Names, fact};
 use crate::dialect::{quoted, quoted_table, text_literal};
 use crate::link::{Link, Texts};
 
@@ -31,13 +31,8 @@ pub(super) struct Sequences {
 }
 
 /// Tells identity columns about their sequences.
-pub(super) async fn fill_identities(
-    link: &mut Link,
-    cx: &Cx,
-    names: &Names,
-    tables: &mut [RawTable],
-) -> Result<()> {
-    for row in link.texts(cx, queries::SEQUENCES, &[]).await? {
+pub(super) fn fill_identities(rows: &[Texts], names: &Names, tables: &mut [RawTable]) {
+    for row in rows {
         if row.get(10) != "i" {
             continue;
         }
@@ -46,18 +41,22 @@ pub(super) async fn fill_identities(
         let column =
             table.and_then(|table| table.columns.iter_mut().find(|column| column.name == row.get(12)));
         if let Some(column) = column {
-            column.identity_options = format!("SEQUENCE NAME {} {}", quoted_table(&name), settings(&row));
+            column.identity_options = format!("SEQUENCE NAME {} {}", quoted_table(&name), settings(row));
         }
     }
-    Ok(())
 }
 
-/// Reads all sequences of people.
-pub(super) async fn read(link: &mut Link, cx: &Cx, names: &Names, tables: &[RawTable]) -> Result<Sequences> {
-    let rows = link.texts(cx, queries::SEQUENCES, &[]).await?;
-    let stands = stands(link, cx, &rows).await?;
+/// Makes objects of all sequences of people, and asks where they stand.
+pub(super) async fn read(
+    link: &mut Link,
+    cx: &Cx,
+    names: &Names,
+    rows: &[Texts],
+    tables: &[RawTable],
+) -> Result<Sequences> {
+    let stands = stands(link, cx, rows).await?;
     let mut found = Sequences::default();
-    for row in &rows {
+    for row in rows {
         let name = names.of(row.get(1), row.get(2));
         let owner = tables
             .iter()

@@ -7,6 +7,7 @@ use walkback_core::name::ObjectKind;
 use walkback_core::{Cx, Result, TableName};
 
 use super::order::Order;
+use super::present::{Kind, Present};
 use super::queries;
 use super::{Catalog, Entry, Facts, HOLDS, Names, fact, list, options};
 use crate::dialect::{quoted, quoted_list, quoted_table};
@@ -111,7 +112,12 @@ impl RawColumn {
 }
 
 /// Reads all tables of people.
-pub(super) async fn read(link: &mut Link, cx: &Cx, names: &Names) -> Result<Vec<RawTable>> {
+pub(super) async fn read(
+    link: &mut Link,
+    cx: &Cx,
+    names: &Names,
+    present: &Present,
+) -> Result<Vec<RawTable>> {
     let rows = link.texts(cx, queries::TABLES, &[]).await?;
     let mut tables: Vec<RawTable> = rows.iter().map(|row| raw_table(row, names)).collect();
     let index: BTreeMap<String, usize> = tables
@@ -119,7 +125,7 @@ pub(super) async fn read(link: &mut Link, cx: &Cx, names: &Names) -> Result<Vec<
         .enumerate()
         .map(|(index, table)| (table.oid.clone(), index))
         .collect();
-    for row in link.texts(cx, queries::PARENTS, &[]).await? {
+    for row in present.texts(link, cx, Kind::Parents).await? {
         if let Some(index) = index.get(row.get(0)) {
             tables[*index].parents.push(row.get(1).to_owned());
         }
@@ -134,7 +140,6 @@ pub(super) async fn read(link: &mut Link, cx: &Cx, names: &Names) -> Result<Vec<
             tables[*index].constraints.push(raw_constraint(&row, names));
         }
     }
-    super::sequences::fill_identities(link, cx, names, &mut tables).await?;
     Ok(tables)
 }
 
