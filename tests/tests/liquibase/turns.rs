@@ -39,7 +39,7 @@ const MOVES: [(Who, Move); 12] = [
 
 pub(crate) fn in_turn_with_liquibase_the_ledger_is_what_liquibase_alone_would_have_written(backend: Backend) {
     let (shared, alone) = (project(backend, CHANGELOG), project(backend, CHANGELOG));
-    let liquibase = Liquibase::new();
+    let liquibase = Liquibase::new(backend);
     for (number, (who, what)) in MOVES.into_iter().enumerate() {
         let when = format!("move {number}: {who:?} {what:?}");
         by_liquibase(&liquibase, &alone, what);
@@ -108,7 +108,7 @@ fn checksum(row: &str) -> &str {
 pub(crate) fn in_turn_with_liquibase_described_changes_are_what_it_makes_of_them(backend: Backend) {
     const MASTER: &str = "db/master.xml";
     let (shared, alone) = (described(backend), described(backend));
-    let liquibase = Liquibase::new();
+    let liquibase = Liquibase::new(backend);
     shared.ok(&["up", "-y"]);
     liquibase.run_on(&alone, MASTER, &["update"]);
     let unknown: Vec<bool> = rows(&shared).iter().map(|row| checksum(row) == "NULL").collect();
