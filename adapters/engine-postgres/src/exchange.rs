@@ -12,6 +12,7 @@ use crate::catalog::{Catalog, DEPENDENCIES, Entry};
 use crate::dialect::{quoted, quoted_table};
 use crate::error::misused;
 use crate::link::Link;
+use crate::retype::Move;
 
 /// What other sessions see of tables that go, and must see of those that come: owner and publications.
 const SURROUNDINGS: &str = "\
@@ -54,6 +55,8 @@ pub(crate) struct Exchange {
     pub(crate) before: Vec<String>,
     /// Drops of what tables draw from, once they are gone.
     pub(crate) behind: Vec<String>,
+    /// What makes types anew, and moves columns over to them.
+    pub(crate) moves: Vec<Move>,
     /// Statements once the new tables have their names.
     pub(crate) after: Vec<String>,
     /// Objects to make again at the end, in any order that works.
@@ -83,7 +86,8 @@ impl Link {
         let numbers = format!("{{{}}}", numbers.join(","));
         self.foreign_keys_of_others(cx, swap, &numbers, &mut exchange)
             .await?;
-        self.dependents(cx, swap, catalog, &mut exchange).await?;
+        self.dependents(cx, swap, catalog, &numbers, &mut exchange)
+            .await?;
         self.keep_surroundings(cx, swap, &numbers, &mut exchange).await?;
         Ok(exchange)
     }
@@ -128,6 +132,7 @@ impl Link {
         cx: &Cx,
         swap: &Swap,
         catalog: &Catalog,
+        numbers: &str,
         exchange: &mut Exchange,
     ) -> Result<()> {
         let needs: Vec<(String, String)> = self
@@ -136,6 +141,7 @@ impl Link {
             .iter()
             .map(|row| (row.get(0).to_owned(), row.get(1).to_owned()))
             .collect();
+        let retyping = self.retype(cx, swap, catalog, &needs, numbers).await?;
         let goes_along = |entry: &Entry| {
             let on = entry.object.on.as_ref();
             on.is_some_and(|on| exchange.doomed.values().any(|doomed| doomed == on))
@@ -145,7 +151,9 @@ impl Link {
             .drop_objects
             .iter()
             .filter_map(|object| catalog.find(object))
+            .filter(|entry| !retyping.is_renamed(entry))
             .collect();
+        fallen.extend(retyping.anew.iter().chain(&retyping.standing).map(String::as_str));
         fallen.extend(
             named
                 .iter()
@@ -196,7 +204,15 @@ impl Link {
                 .on
                 .as_ref()
                 .is_some_and(|on| fallen_names.contains(&on))
-                || entry.object.kind == ObjectKind::Grant && is_on_fallen(entry, catalog, &fallen);
+                || is_on_fallen(entry, catalog, &fallen);
+            // It steps aside, and is made again where the columns move over.
+            if retyping.anew.contains(&entry.oid) {
+                if let Some(owner) = owners.get(&entry.oid) {
+                    let sql = format!("ALTER {} OWNER TO {owner}", entry.called);
+                    exchange.again.push((entry.called.clone(), sql));
+                }
+                continue;
+            }
             if !falls && !along && !is_named(entry) {
                 continue;
             }
@@ -208,7 +224,7 @@ impl Link {
                 let what = format!("{} `{}`", entry.object.kind.word(), entry.object.name);
                 exchange
                     .again
-                    .push((what.clone(), entry.object.definition.clone()));
+                    .push((what.clone(), retyping.in_former_words(&entry.object)));
                 if let Some(owner) = owners.get(&entry.oid) {
                     exchange
                         .again
@@ -220,6 +236,16 @@ impl Link {
         let (behind, before): (Vec<_>, Vec<_>) = drops.into_iter().partition(|(behind, _)| *behind);
         exchange.before.extend(before.into_iter().map(|(_, sql)| sql));
         exchange.behind.extend(behind.into_iter().map(|(_, sql)| sql));
+        exchange.before.extend(retyping.before);
+        for (oid, name) in &retyping.renamed {
+            let renamed = |entry: &&Entry| entry.oid == *oid && entry.object.name.name != *name;
+            if let Some(entry) = catalog.entries.iter().find(renamed) {
+                let sql = format!("ALTER {} RENAME TO {}", entry.called, quoted(name));
+                exchange.behind.push(sql);
+            }
+        }
+        exchange.moves = retyping.moves;
+        exchange.again.extend(retyping.states);
         Ok(())
     }
 
@@ -234,11 +260,15 @@ impl Link {
             .entries
             .iter()
             .filter(|entry| fallen.contains(entry.oid.as_str()))
-            .filter(|entry| is_relation(entry.object.kind) || entry.object.kind == ObjectKind::Routine)
+            .filter(|entry| {
+                is_relation(entry.object.kind)
+                    || matches!(entry.object.kind, ObjectKind::Routine | ObjectKind::Type)
+            })
             .map(|entry| entry.oid.as_str())
             .collect();
         let sql = "SELECT o.oid::text, pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(o.owner)) FROM (\
-                   SELECT oid, relowner AS owner FROM pg_catalog.pg_class UNION ALL SELECT oid, proowner FROM pg_catalog.pg_proc) o \
+                   SELECT oid, relowner AS owner FROM pg_catalog.pg_class UNION ALL SELECT oid, proowner FROM pg_catalog.pg_proc \
+                   UNION ALL SELECT oid, typowner FROM pg_catalog.pg_type) o \
                    WHERE o.oid = ANY ($1::text::oid[]) AND pg_catalog.pg_get_userbyid(o.owner) <> current_user";
         let rows = self
             .texts(cx, sql, &[&format!("{{{}}}", numbers.join(","))])
@@ -378,14 +408,19 @@ fn same_relation(spelled: &str, name: &TableName) -> bool {
     bare(spelled) == bare(&quoted_table(name)) || bare(spelled).ends_with(&format!(".{}", name.name))
 }
 
-/// Returns whether a right is on a routine or a type that falls.
-fn is_on_fallen(grant: &Entry, catalog: &Catalog, fallen: &BTreeSet<&str>) -> bool {
-    catalog.entries.iter().any(|entry| {
-        !entry.called.is_empty()
-            && fallen.contains(entry.oid.as_str())
-            && grant
-                .object
-                .definition
-                .contains(&format!(" ON {} ", entry.called))
+/// Returns whether a right or a comment is on a routine or a type that falls, or on a part of it.
+fn is_on_fallen(entry: &Entry, catalog: &Catalog, fallen: &BTreeSet<&str>) -> bool {
+    if !matches!(entry.object.kind, ObjectKind::Grant | ObjectKind::Comment) {
+        return false;
+    }
+    let definition = &entry.object.definition;
+    catalog.entries.iter().any(|other| {
+        !other.called.is_empty()
+            && fallen.contains(other.oid.as_str())
+            && (definition.contains(&format!(" ON {} ", other.called))
+                || definition.starts_with(&format!(
+                    "COMMENT ON COLUMN {}.",
+                    quoted_table(&other.object.name)
+                )))
     })
 }

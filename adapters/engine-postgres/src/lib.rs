@@ -54,6 +54,7 @@ mod lock;
 mod passfile;
 mod pooler;
 mod recovery;
+mod retype;
 mod rights;
 mod rows;
 mod run;

@@ -48,6 +48,7 @@ impl Link {
         for sql in &exchange.behind {
             self.batch(cx, sql).await?;
         }
+        self.move_over(cx, &exchange.moves).await?;
         for ((shadow, name), note) in swap.shadows.iter().zip(&notes) {
             self.rename(cx, shadow, name, note).await?;
             self.rename_indexes(cx, name, note, &made).await?;

@@ -295,9 +295,11 @@ LEFT JOIN pg_catalog.pg_attribute a ON g.class = 'pg_class' AND g.sub > 0 AND a.
 WHERE (r.oid IS NOT NULL OR g.grantee = 0) AND NOT (g.verb = 'GRANT' AND g.grantee = g.owner) \
 GROUP BY 1, 2, 3, 4, 5, 7 ORDER BY 1, 2, 3 DESC, 4, 5, 7";
 
+/// The columns of a type are those of a relation without rows.
 pub(super) const COMMENTS: &str = "\
-SELECT d.classoid::pg_catalog.regclass::text, d.objoid::text, a.attname::text, d.description, o.conname::text, o.conrelid::text \
+SELECT d.classoid::pg_catalog.regclass::text, coalesce(nullif(k.reltype, 0), d.objoid)::text, a.attname::text, d.description, o.conname::text, o.conrelid::text \
 FROM pg_catalog.pg_description d \
+LEFT JOIN pg_catalog.pg_class k ON d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND k.oid = d.objoid AND k.relkind = 'c' \
 LEFT JOIN pg_catalog.pg_attribute a ON d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND a.attrelid = d.objoid \
   AND a.attnum = d.objsubid AND d.objsubid > 0 \
 LEFT JOIN pg_catalog.pg_constraint o ON d.classoid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND o.oid = d.objoid \

@@ -1,5 +1,6 @@
 //! Migrations that change definitions, and what was written after them.
 
+mod enums;
 mod keyless;
 mod model;
 mod named;
@@ -7,6 +8,10 @@ mod online;
 mod partitions;
 mod types;
 
+pub(crate) use enums::{
+    a_value_that_an_enum_got_goes_again, an_enum_goes_back_together_with_what_is_lossy,
+    types_under_another_name_go_back_together_with_what_is_lossy,
+};
 pub(crate) use keyless::{
     rows_without_a_key_stay_as_they_are_where_the_migration_changed_none,
     what_was_written_to_rows_without_a_key_is_named_before_it_goes,

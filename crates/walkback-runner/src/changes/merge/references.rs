@@ -112,6 +112,26 @@ impl References<'_> {
             .collect()
     }
 
+    /// Says that a row as it was refers to one as it is now, whose columns may be of types that know no `=` with those of
+    /// then.
+    fn refers_to_live(&self, key: &ForeignKey, parent: &MergeSql<'_>, rows: (&str, &str)) -> String {
+        let of_another_type = |their: &str| {
+            let mut cells = parent.cells.iter();
+            cells.any(|cell| {
+                cell.has_another_type() && their.ends_with(&format!(".{}", cell.name(self.dialect)))
+            })
+        };
+        let pairs = self.pairs(key, &parent.merged.then, rows);
+        let equal = pairs.iter().map(|(own, their)| {
+            if self.dialect.kind() == DialectKind::Postgres && of_another_type(their) {
+                format!("{own}::text = {their}::text")
+            } else {
+                format!("{own} = {their}")
+            }
+        });
+        equal.collect::<Vec<_>>().join(" AND ")
+    }
+
     /// Says that a row of a shadow refers to one that will not be there.
     fn dangling(&self, shadow: &Shadow, key: &ForeignKey, row: &str) -> Option<String> {
         debug_assert!(shadow.table.foreign_keys.contains(key), "a key of another table");
@@ -226,14 +246,9 @@ impl References<'_> {
         found: &mut TableChanges,
     ) -> Result<u64> {
         let sql = &self.sqls[parent];
-        let pairs = self.pairs(key, &sql.merged.then, ("c", "n"));
-        let equal: Vec<_> = pairs
-            .iter()
-            .map(|(own, their)| format!("{own} = {their}"))
-            .collect();
         let condition = format!(
             "EXISTS (SELECT 1 FROM {children} AS c WHERE {})",
-            equal.join(" AND ")
+            self.refers_to_live(key, sql, ("c", "n"))
         );
         let what = "inserted by the migration, and other rows refer to it";
         let question = sql.asking_for(&condition);
@@ -261,16 +276,11 @@ impl References<'_> {
                     continue;
                 };
                 let parent = &self.sqls[parent];
-                let pairs = self.pairs(key, &parent.merged.then, ("c", "q"));
-                let equal: Vec<_> = pairs
-                    .iter()
-                    .map(|(own, their)| format!("{their} = {own}"))
-                    .collect();
                 let rest = format!(
                     "FROM {} AS c WHERE {dangling} AND EXISTS (SELECT 1 FROM {} AS q WHERE {})",
                     self.dialect.quote_table(&shadow.name),
                     parent.live(),
-                    equal.join(" AND ")
+                    self.refers_to_live(key, parent, ("c", "q"))
                 );
                 let what = "written since, and it refers to a row that has no place";
                 moved += self
