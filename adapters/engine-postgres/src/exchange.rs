@@ -12,6 +12,7 @@ use crate::catalog::{Catalog, DEPENDENCIES, Entry};
 use crate::dialect::{quoted, quoted_table};
 use crate::error::misused;
 use crate::link::Link;
+use crate::part::Part;
 use crate::retype::Move;
 
 /// What other sessions see of tables that go, and must see of those that come: owner and publications.
@@ -59,6 +60,8 @@ pub(crate) struct Exchange {
     pub(crate) moves: Vec<Move>,
     /// Statements once the new tables have their names.
     pub(crate) after: Vec<String>,
+    /// Partitions that stay, and are taken in again.
+    pub(crate) parts: Vec<Part>,
     /// Objects to make again at the end, in any order that works.
     pub(crate) again: Vec<(String, String)>,
     /// Sequences that lose the column they belong to: name, table, column, number.
@@ -307,18 +310,19 @@ impl Link {
                 continue;
             };
             let child = row.get(1);
-            let (away, back) = match row.find(2) {
-                Some(bound) => (
-                    format!("ALTER TABLE {parent} DETACH PARTITION {child}"),
-                    format!("ALTER TABLE {parent} ATTACH PARTITION {child} {bound}"),
-                ),
-                None => (
-                    format!("ALTER TABLE {child} NO INHERIT {parent}"),
-                    format!("ALTER TABLE {child} INHERIT {parent}"),
-                ),
-            };
             let comes_back = stays(row.get(0)).is_some();
-            if !comes_back && row.find(2).is_some() {
+            let Some(bound) = row.find(2) else {
+                exchange
+                    .before
+                    .push(format!("ALTER TABLE {child} NO INHERIT {parent}"));
+                if comes_back {
+                    exchange
+                        .after
+                        .push(format!("ALTER TABLE {child} INHERIT {parent}"));
+                }
+                continue;
+            };
+            if !comes_back {
                 return Err(Error::new(
                     ErrorKind::Refused,
                     format!("{child} is a partition of {parent}, and was made since: it would be left alone with its rows"),
@@ -328,10 +332,12 @@ impl Link {
                      and put its rows where they belong then"
                 )));
             }
-            exchange.before.push(away);
-            if comes_back {
-                exchange.after.push(back);
-            }
+            exchange
+                .before
+                .push(format!("ALTER TABLE {parent} DETACH PARTITION {child}"));
+            exchange
+                .parts
+                .push(self.part_of(cx, (&parent, child, bound)).await?);
         }
         for row in self.texts(cx, SURROUNDINGS, &[numbers]).await? {
             if let Some(table) = stays(row.get(0)).filter(|_| row.is(2)) {

@@ -51,6 +51,7 @@ mod exchange;
 mod index;
 mod link;
 mod lock;
+mod part;
 mod passfile;
 mod pooler;
 mod recovery;

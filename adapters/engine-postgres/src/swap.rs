@@ -88,6 +88,9 @@ impl Link {
             late.into_iter().partition(|object| is_index(object));
         let indexes = indexes.into_iter().map(in_words).collect();
         let (mut waiting, _) = self.create_possible(cx, indexes).await?;
+        for part in &exchange.parts {
+            self.take_in(cx, part).await?;
+        }
         for sql in &exchange.after {
             self.batch(cx, sql).await?;
         }

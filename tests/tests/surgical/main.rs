@@ -13,6 +13,7 @@ use anything::whatever_a_migration_did_it_goes_back_and_nothing_is_lost_in_silen
 use definitions::{
     a_conflict_with_a_new_definition_is_decided_as_asked,
     a_default_that_is_an_expression_fills_what_has_no_value, a_name_that_leads_to_two_things_is_told,
+    a_partition_made_since_whose_columns_may_have_another_name_is_not_guessed_at,
     a_partition_that_was_made_since_is_not_lost, a_partition_whose_table_goes_is_not_left_alone,
     a_row_that_has_no_place_is_told_and_not_lost, a_table_whose_name_differs_in_case_only_is_another,
     a_value_that_an_enum_got_goes_again, an_enum_goes_back_together_with_what_is_lossy,
@@ -79,7 +80,7 @@ fn main() -> ExitCode {
                 killed_at_any_step_names_are_as_before_or_as_after,
                 ],
                 SERVERS => [a_table_whose_name_differs_in_case_only_is_another, what_is_written_to_partitions_under_another_name_stays, rows_of_partitions_go_back_where_they_are, partitions_keep_what_was_written_since_a_definition_was_changed, no_write_is_lost_while_it_goes_back, who_cannot_exchange_a_table_leaves_all_as_it_is],
-                POSTGRES => [a_value_that_an_enum_got_goes_again, an_enum_goes_back_together_with_what_is_lossy, types_under_another_name_go_back_together_with_what_is_lossy, a_partition_whose_table_goes_is_not_left_alone, a_partition_that_was_made_since_is_not_lost, tables_that_inherit_go_back_from_the_point, values_of_another_type_fit_or_are_told],
+                POSTGRES => [a_value_that_an_enum_got_goes_again, an_enum_goes_back_together_with_what_is_lossy, types_under_another_name_go_back_together_with_what_is_lossy, a_partition_whose_table_goes_is_not_left_alone, a_partition_made_since_whose_columns_may_have_another_name_is_not_guessed_at, a_partition_that_was_made_since_is_not_lost, tables_that_inherit_go_back_from_the_point, values_of_another_type_fit_or_are_told],
                 MYSQL => [several_columns_renamed_at_once_keep_their_values, what_goes_from_a_table_beside_those_that_are_held_goes, values_of_another_type_fit_or_are_told_on_mysql, a_default_that_is_an_expression_fills_what_has_no_value],
             },
     )

@@ -31,6 +31,7 @@ pub(crate) use beside::kept_columns;
 pub(crate) use keep::Kept;
 pub(crate) use merge::{Carried, Merged, Merging};
 pub(crate) use names::Names;
+pub(crate) use parts::{made_since, with_parts};
 pub(crate) use rescue::Unplaced;
 pub use rescue::{PutAside, Rescued, Waiting};
 pub(crate) use sql::same;

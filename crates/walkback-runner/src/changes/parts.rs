@@ -5,6 +5,8 @@ use walkback_core::TableName;
 use walkback_core::catalog::{Schema, Table};
 
 use super::Names;
+use crate::plan::PointScope;
+use crate::restore::Exchange;
 
 /// What the catalog of PostgreSQL says of a partition, and of a table that has some.
 const PART: [&str; 2] = ["partition of", "partition bound"];
@@ -18,7 +20,7 @@ fn has_children(table: &Table, schema: &Schema) -> bool {
     others.any(|other| other.parents.contains(&table.name))
 }
 
-fn is_part(table: &Table) -> bool {
+pub(super) fn is_part(table: &Table) -> bool {
     table.facts.contains_key(PART[0])
 }
 
@@ -64,6 +66,45 @@ pub(super) fn with_wholes(table: &Table, schema: &Schema) -> Table {
 /// Returns whether a name is that of a table, or of one that it is a part of.
 pub(super) fn is_of(table: &Table, name: &TableName) -> bool {
     table.name == *name || (is_part(table) && table.parents.contains(name))
+}
+
+/// Returns a scope with the partitions that its tables have now: those that were made since change with them.
+pub(crate) fn with_parts(scope: PointScope, schema: &Schema) -> PointScope {
+    let PointScope::Tables(mut tables) = scope else {
+        return scope;
+    };
+    let below = tables.iter().flat_map(|table| parts(table, schema));
+    let below: Vec<TableName> = below
+        .filter(|part| is_part(part))
+        .map(|part| part.name.clone())
+        .collect();
+    for part in below {
+        if !tables.contains(&part) {
+            tables.push(part);
+        }
+    }
+    PointScope::Tables(tables)
+}
+
+/// Returns the partitions that were made since tables were as they come back, and the columns of each that go with that.
+pub(crate) fn made_since(exchange: &Exchange, then: &Schema, now: &Schema) -> Vec<(TableName, Vec<String>)> {
+    let mut found = Vec::new();
+    for root in exchange
+        .replace
+        .iter()
+        .filter_map(|entry| then.exact_table(&entry.table))
+    {
+        let comes_or_goes = |part: &Table| {
+            let mut replaced = exchange.replace.iter();
+            replaced.any(|entry| entry.table == part.name) || exchange.drop_tables.contains(&part.name)
+        };
+        let below = now.tables.iter().filter(|part| part.parents.contains(&root.name));
+        for part in below.filter(|part| is_part(part) && !comes_or_goes(part)) {
+            let going = super::merge::going(root, part).map(str::to_owned);
+            found.push((part.name.clone(), going.collect()));
+        }
+    }
+    found
 }
 
 /// Returns the partitions of a table, theirs included.

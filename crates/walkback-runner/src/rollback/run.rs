@@ -7,7 +7,7 @@ use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
 
 use super::{RollbackKind, RollbackPlan, RollbackStep};
 use crate::audit::lost_in_words;
-use crate::changes::{ChangesPlan, Whose};
+use crate::changes::{ChangesPlan, Whose, with_parts};
 use crate::execute::{Execution, is_of_another_session};
 use crate::gate;
 use crate::hooks::Around;
@@ -126,6 +126,7 @@ impl Execution<'_> {
         if let Some(changes) = &plan.changes {
             scope = scope.and(PointScope::Tables(changes.tables.clone()));
         }
+        let scope = with_parts(scope, &self.state.schema);
         if scope != PointScope::None {
             self.safety_point(cx, "rollback", &scope).await?;
         }
@@ -326,8 +327,8 @@ impl Execution<'_> {
             .iter()
             .map(|(table, _)| table.clone())
             .chain(plan.drop_tables.iter().cloned());
-        self.safety_point(cx, "restore", &PointScope::Tables(tables.collect()))
-            .await?;
+        let scope = with_parts(PointScope::Tables(tables.collect()), &self.state.schema);
+        self.safety_point(cx, "restore", &scope).await?;
         let exchange_with = |now: &Schema| {
             if everything || plan.only.is_some() {
                 return Exchange::restoring(plan.only.as_deref(), &manifest, now);

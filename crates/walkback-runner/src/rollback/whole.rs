@@ -7,7 +7,7 @@ use walkback_vault::{Manifest, TableEntry};
 
 use super::plan::Planning;
 use super::{RollbackKind, RollbackPlan, RollbackStep};
-use crate::changes::OnConflict;
+use crate::changes::{OnConflict, made_since};
 use crate::delta::SchemaDelta;
 use crate::identity;
 use crate::journal::{Journal, StoredMigration, TableThen};
@@ -167,6 +167,11 @@ impl Planning<'_> {
         let mut loss = Vec::new();
         for table in replaced.chain(&exchange.drop_tables) {
             loss.extend(self.loss_of(table, after.get(&table.to_string())).await?);
+        }
+        for (part, going) in made_since(exchange, &manifest.schema, &self.schema) {
+            for column in &going {
+                loss.extend(self.loss_of_column((&part, column), (&part, column)).await?);
+            }
         }
         exchange
             .replace

@@ -66,12 +66,8 @@ impl Merged {
                 continue;
             }
             if let Some(whole) = live.filter(|live| parts::is_divided(live, now)) {
-                may_be_divided(
-                    (name, whole),
-                    (&before.schema, &after.schema, now),
-                    (exchange, names),
-                )
-                .map_err(|why| no_way(name, &why))?;
+                may_be_divided((name, whole), (&before.schema, &after.schema, now), names)
+                    .map_err(|why| no_way(name, &why))?;
                 continue;
             }
             let (live, kept) = match (live, kept) {
@@ -132,7 +128,7 @@ impl Merged {
 }
 
 /// Returns the columns that a table has now and had not then.
-fn going<'a>(then: &'a Table, now: &'a Table) -> impl Iterator<Item = &'a str> {
+pub(super) fn going<'a>(then: &'a Table, now: &'a Table) -> impl Iterator<Item = &'a str> {
     let has = |name: &str| then.columns.iter().any(|column| column.name == name);
     let columns = now.columns.iter().filter(|column| !column.generated);
     columns
@@ -164,7 +160,7 @@ fn why_not(
 fn may_be_divided(
     (then, live): (&TableName, &Table),
     (before, after, now): (&Schema, &Schema, &Schema),
-    (exchange, names): (&Exchange, &Names),
+    names: &Names,
 ) -> std::result::Result<(), String> {
     let name = &live.name;
     let unnamed = Names::default();
@@ -177,15 +173,8 @@ fn may_be_divided(
             return Err(why.to_owned());
         }
     }
-    let comes_back = |part: &&&Table| {
-        let mut entries = exchange.replace.iter();
-        entries.any(|entry| *names.of_table(&entry.table) == part.name)
-    };
-    let goes = |part: &&&Table| exchange.drop_tables.contains(&part.name);
+    // One that was made since keeps its rows where they are: all of them were written since.
     let below = parts::parts(name, now);
-    if let Some(part) = below.iter().find(|part| !comes_back(part) && !goes(part)) {
-        return Err(format!("its partition `{}` was made since", part.name));
-    }
     // Rows of others would be looked for among those of each partition.
     let refers = |table: &&Table| {
         let keys = table.foreign_keys.iter();

@@ -14,7 +14,7 @@ use walkback_core::statement::{Action, Severity};
 use walkback_core::{Cx, MigrationId, Result, TableName};
 use walkback_vault::TableEntry;
 
-use crate::changes::{Names, TableChanges};
+use crate::changes::{Names, TableChanges, parts};
 use crate::execute::Execution;
 use crate::identity;
 use crate::journal::{RescueRow, StoredMigration, TableThen};
@@ -114,6 +114,7 @@ impl Execution<'_> {
         let unplaced = self.unplaced.take();
         let names = self.names_behind(cx, &stored, kind).await?;
         let mut concerned = concerned(&stored, kind, &names);
+        concerned.extend(self.of_parts_made_since(&stored, &concerned));
         for table in unplaced.iter().flat_map(|unplaced| &unplaced.tables) {
             if names.renames(table) {
                 let what = format!("what `{table}` had no place for, and was written under another name,");
@@ -174,6 +175,27 @@ impl Execution<'_> {
         self.journal().note_rescue(cx, &row).await?;
         self.state.rescues.push(row);
         Ok(())
+    }
+
+    /// Returns the partitions that were made since the migration, with the columns that go from them.
+    fn of_parts_made_since(
+        &self,
+        stored: &StoredMigration,
+        concerned: &[(TableName, Option<Vec<String>>)],
+    ) -> Vec<(TableName, Option<Vec<String>>)> {
+        let known = |table: &TableName| concerned.iter().any(|(other, _)| other == table);
+        let mut found = Vec::new();
+        for whole in stored.delta.altered_tables() {
+            let columns = stored.delta.added_columns((whole, whole));
+            let below = parts::parts(whole, &self.state.schema);
+            let new = below
+                .iter()
+                .filter(|part| parts::is_part(part) && !known(&part.name));
+            if !columns.is_empty() {
+                found.extend(new.map(|part| (part.name.clone(), Some(columns.clone()))));
+            }
+        }
+        found
     }
 
     /// Returns the point before the next migration of this run that changed rows of a table and is walked back
