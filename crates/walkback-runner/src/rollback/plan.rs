@@ -39,13 +39,12 @@ impl Runner {
             self.refuse_after_killed(cx, &mut *session, &state, names_nothing)
                 .await?;
         }
-        let schema = self.schema(cx, &mut *session).await?;
         let mut planning = Planning {
             runner: self,
             cx,
             state: &state,
             session: &mut *session,
-            schema,
+            schema: state.schema.clone(),
             losses: LossCounter::default(),
             renamed: Renamed::default(),
             replaced: BTreeMap::new(),
@@ -116,13 +115,12 @@ impl Runner {
         if !tables.is_empty() {
             state.refuse_half_done()?;
         }
-        let schema = self.schema(cx, &mut *session).await?;
         let mut planning = Planning {
             runner: self,
             cx,
             state: &state,
             session: &mut *session,
-            schema,
+            schema: state.schema.clone(),
             losses: LossCounter::default(),
             renamed: Renamed::default(),
             replaced: BTreeMap::new(),
