@@ -357,7 +357,10 @@ impl Execution<'_> {
             shadows: Vec::new(),
             create_objects: exchange.create_objects.clone(),
         };
-        let shadows = Shadow::all(manifest, &exchange.replace)?;
+        let mut shadows = Shadow::all(manifest, &exchange.replace)?;
+        if let Some(merging) = merging {
+            merging.undivide(&mut shadows);
+        }
         if !self.is_loaded_ahead(manifest, exchange) {
             self.note_homes(manifest, &now);
             self.clear_shadows(cx).await?;
@@ -368,7 +371,11 @@ impl Execution<'_> {
                 .await?;
         }
         let merged = match merging {
-            Some(merging) => self.merge(cx, merging, (&shadows, exchange)).await?,
+            Some(merging) => {
+                let merged = self.merge(cx, merging, (&shadows, exchange)).await?;
+                self.divide_as_now(cx, merging, &shadows).await?;
+                merged
+            }
             None => Vec::new(),
         };
         for shadow in shadows {

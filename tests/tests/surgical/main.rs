@@ -22,7 +22,8 @@ use definitions::{
     names_are_followed_over_several_migrations, no_write_is_lost_while_it_goes_back,
     nothing_is_counted_as_written_that_was_not, numbers_go_on_under_another_name,
     numbers_go_on_where_they_are, partitions_keep_what_was_written_since_a_definition_was_changed,
-    random_writes_outlive_definitions, rows_of_partitions_go_back_where_they_are,
+    partitions_that_were_added_and_dropped_since_stay_so, random_writes_outlive_definitions,
+    rows_of_partitions_go_back_where_they_are,
     rows_without_a_key_stay_as_they_are_where_the_migration_changed_none,
     several_columns_renamed_at_once_keep_their_values, several_migrations_go_back_one_after_the_other,
     tables_that_inherit_go_back_from_the_point, types_under_another_name_go_back_together_with_what_is_lossy,
@@ -81,7 +82,7 @@ fn main() -> ExitCode {
                 ],
                 SERVERS => [a_table_whose_name_differs_in_case_only_is_another, what_is_written_to_partitions_under_another_name_stays, rows_of_partitions_go_back_where_they_are, partitions_keep_what_was_written_since_a_definition_was_changed, no_write_is_lost_while_it_goes_back, who_cannot_exchange_a_table_leaves_all_as_it_is],
                 POSTGRES => [a_value_that_an_enum_got_goes_again, an_enum_goes_back_together_with_what_is_lossy, types_under_another_name_go_back_together_with_what_is_lossy, a_partition_whose_table_goes_is_not_left_alone, a_partition_made_since_whose_columns_may_have_another_name_is_not_guessed_at, a_partition_that_was_made_since_is_not_lost, tables_that_inherit_go_back_from_the_point, values_of_another_type_fit_or_are_told],
-                MYSQL => [several_columns_renamed_at_once_keep_their_values, what_goes_from_a_table_beside_those_that_are_held_goes, values_of_another_type_fit_or_are_told_on_mysql, a_default_that_is_an_expression_fills_what_has_no_value],
+                MYSQL => [partitions_that_were_added_and_dropped_since_stay_so, several_columns_renamed_at_once_keep_their_values, what_goes_from_a_table_beside_those_that_are_held_goes, values_of_another_type_fit_or_are_told_on_mysql, a_default_that_is_an_expression_fills_what_has_no_value],
             },
     )
 }

@@ -199,6 +199,28 @@ pub(crate) fn a_partition_made_since_whose_columns_may_have_another_name_is_not_
     sandbox.assert_contents(&now, "after a refusal");
 }
 
+pub(crate) fn partitions_that_were_added_and_dropped_since_stay_so(backend: Backend) {
+    let begin = "CREATE TABLE days (id INTEGER NOT NULL, day INTEGER NOT NULL, a VARCHAR(40) COMMENT 'PARTITION BY x', b VARCHAR(10), PRIMARY KEY (id, day)) \
+        PARTITION BY RANGE (day) (PARTITION old VALUES LESS THAN (100), PARTITION mid VALUES LESS THAN (200));\n\
+        INSERT INTO days VALUES (1, 10, 'a', 'b'), (1, 110, 'a', 'b'), (2, 110, 'c', 'd');";
+    let change = "UPDATE days SET a = 'm' WHERE id = 2;\nALTER TABLE days DROP COLUMN b;";
+    let sandbox = project(backend, begin, change);
+    sandbox.sql("ALTER TABLE days DROP PARTITION old; ALTER TABLE days ADD PARTITION (PARTITION high VALUES LESS THAN (300))");
+    sandbox.sql(
+        "INSERT INTO days VALUES (3, 210, 'new'), (3, 110, 'new'); UPDATE days SET a = 'since' WHERE id = 1",
+    );
+    let changes = walk_back(&sandbox, &[]);
+    assert_eq!(days(&sandbox, 10), "NULL", "{changes}");
+    assert_eq!(days(&sandbox, 110), "1|since|b 2|c|d 3|new|-", "{changes}");
+    assert_eq!(days(&sandbox, 210), "3|new|-", "{changes}");
+    let partitions = "SELECT group_concat(partition_name ORDER BY partition_ordinal_position) FROM information_schema.partitions \
+        WHERE table_schema = DATABASE() AND table_name = 'days'";
+    assert_eq!(sandbox.value(partitions), "mid,high");
+    sandbox.assert_sound();
+    sandbox.ok(&["up", "-y"]);
+    assert_eq!(sandbox.value(partitions), "mid,high");
+}
+
 pub(crate) fn what_is_written_to_partitions_under_another_name_stays(backend: Backend) {
     let change = "ALTER TABLE days RENAME COLUMN a TO x;\nALTER TABLE days RENAME TO dates;\nALTER TABLE dates DROP COLUMN b;\nUPDATE dates SET x = 'm' WHERE id = 2;";
     let sandbox = project(backend, &begin(backend, ""), change);

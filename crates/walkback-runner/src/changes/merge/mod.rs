@@ -7,6 +7,7 @@
 mod carried;
 pub(super) mod cells;
 mod convert;
+mod divided;
 mod references;
 mod run;
 mod sql;

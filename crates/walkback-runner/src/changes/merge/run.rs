@@ -7,6 +7,7 @@ use walkback_vault::Manifest;
 
 use super::cells::Cell;
 use super::convert::Converted;
+use super::divided::Divided;
 use super::references::{self, References};
 use super::sql::MergeSql;
 use super::{Carried, Merged, held};
@@ -25,6 +26,7 @@ pub(crate) struct Merging<'a> {
     points: (&'a Manifest, &'a Manifest),
     tables: Vec<Merged>,
     carried: Vec<Carried>,
+    pub(super) divided: Vec<Divided>,
     policy: OnConflict,
 }
 
@@ -56,9 +58,11 @@ impl Execution<'_> {
             let points = (&before, &after);
             let names = Names::between(points, effects.as_deref())?;
             leave_sequences(&mut exchange, &now, &names);
+            let tables = Merged::all(points, (&then, &names), &exchange, &now)?;
             let merging = Merging {
                 points,
-                tables: Merged::all(points, (&then, &names), &exchange, &now)?,
+                divided: Divided::all(self.dialect.kind(), &tables),
+                tables,
                 carried: Carried::all(&*self.dialect, points, effects.as_deref(), (&exchange, &now)),
                 policy,
             };
