@@ -72,9 +72,6 @@ pub(crate) fn run(root: &Path, corpora: Option<&Path>) -> Result<()> {
     }
     let standing = services::up(root, &wanted(&adapters(root)?, &required))?;
     command.envs(standing.variables.iter().map(|(name, value)| (name, value)));
-    // A test waits for servers half of its time.
-    let threads = std::thread::available_parallelism().map_or(4, |count| count.get() * 2);
-    command.arg("--").arg(format!("--test-threads={threads}"));
     let tested = run_command(&mut command);
     // Also when a test failed; which is then what to tell.
     let stopped = services::down(root, &standing);

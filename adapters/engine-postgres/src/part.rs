@@ -17,7 +17,25 @@ pub(crate) struct Part {
     bound: String,
     /// Constraints and indexes that it has from its table: a name, and the statement that drops it.
     inherited: Vec<(String, String)>,
+    /// Columns of which it says something else than its table: a name, and the actions that say it.
+    own: Vec<(String, Vec<String>)>,
 }
+
+/// What a partition (`$2`) says of its columns that its table (`$1`) does not: defaults, and that there are no `NULL`s.
+const OWN: &str = "\
+SELECT pg_catalog.quote_ident(c.attname), \
+  CASE WHEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) IS DISTINCT FROM pg_catalog.pg_get_expr(pd.adbin, pd.adrelid) \
+    THEN coalesce('SET DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid), 'DROP DEFAULT') END, \
+  CASE WHEN c.attnotnull AND NOT p.attnotnull THEN 'SET NOT NULL' END \
+FROM pg_catalog.pg_attribute c \
+JOIN pg_catalog.pg_attribute p ON p.attrelid = pg_catalog.to_regclass($1) AND p.attname = c.attname \
+LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.attrelid AND d.adnum = c.attnum \
+LEFT JOIN pg_catalog.pg_attrdef pd ON pd.adrelid = p.attrelid AND pd.adnum = p.attnum \
+WHERE c.attrelid = pg_catalog.to_regclass($2) AND c.attnum > 0 AND NOT c.attisdropped AND c.attgenerated = '' AND c.attidentity = ''";
+
+/// The columns of a table.
+const COLUMNS: &str = "SELECT pg_catalog.quote_ident(attname) FROM pg_catalog.pg_attribute \
+WHERE attrelid = pg_catalog.to_regclass($1) AND attnum > 0 AND NOT attisdropped";
 
 /// Constraints and indexes of a partition that are parts of its table's.
 const INHERITED: &str = "\
@@ -43,7 +61,8 @@ WITH p AS (SELECT a.*, pg_catalog.format_type(a.atttypid, a.atttypmod) AS of_typ
   FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
   LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
   WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped), \
-c AS (SELECT a.* FROM pg_catalog.pg_attribute a \
+c AS (SELECT a.*, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression FROM pg_catalog.pg_attribute a \
+  LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
   WHERE a.attrelid = pg_catalog.to_regclass($2) AND a.attnum > 0 AND NOT a.attisdropped) \
 SELECT 1 AS step, c.attnum, pg_catalog.format('DROP COLUMN %I', c.attname) AS what, pg_catalog.format_type(c.atttypid, NULL) AS of_type FROM c \
 WHERE NOT EXISTS (SELECT FROM p WHERE p.attname = c.attname AND p.attgenerated = c.attgenerated) \
@@ -56,6 +75,8 @@ UNION ALL SELECT 3, p.attnum, pg_catalog.format('ALTER COLUMN %I DROP DEFAULT, A
 WHERE (c.atttypid, c.atttypmod, c.attcollation) <> (p.atttypid, p.atttypmod, p.attcollation) \
 UNION ALL SELECT 4, p.attnum, pg_catalog.format('ALTER COLUMN %I %s', p.attname, coalesce('SET DEFAULT ' || p.expression, 'DROP DEFAULT')), NULL \
 FROM p JOIN c ON c.attname = p.attname AND p.attgenerated = '' AND c.attgenerated = '' AND p.attidentity = '' \
+WHERE p.expression IS DISTINCT FROM c.expression \
+  OR (c.atttypid, c.atttypmod, c.attcollation) <> (p.atttypid, p.atttypmod, p.attcollation) \
 UNION ALL SELECT 5, p.attnum, pg_catalog.format('ALTER COLUMN %I %s NOT NULL', p.attname, CASE WHEN p.attnotnull THEN 'SET' ELSE 'DROP' END), NULL \
 FROM p JOIN c ON c.attname = p.attname WHERE p.attnotnull <> c.attnotnull \
 UNION ALL SELECT 6, 0, pg_catalog.format('ADD CONSTRAINT %I %s', o.conname, pg_catalog.pg_get_constraintdef(o.oid)), NULL \
@@ -71,7 +92,13 @@ impl Link {
         (parent, child, bound): (&str, &str, &str),
     ) -> Result<Part> {
         let inherited = self.texts(cx, INHERITED, &[child]).await?;
+        let own = self.texts(cx, OWN, &[parent, child]).await?;
+        let own = own.iter().map(|row| {
+            let actions = [1, 2].into_iter().filter_map(|index| row.find(index));
+            (row.get(0).to_owned(), actions.map(str::to_owned).collect())
+        });
         Ok(Part {
+            own: own.collect(),
             parent: parent.to_owned(),
             child: child.to_owned(),
             bound: bound.to_owned(),
@@ -89,6 +116,7 @@ impl Link {
             child,
             bound,
             inherited,
+            own,
         } = part;
         let hint = format!(
             "nothing was changed; take it out with `ALTER TABLE {parent} DETACH PARTITION {child}`, run the command again, and put \
@@ -116,6 +144,14 @@ impl Link {
                     ))
                     .hint(hint.clone())
             })?;
+        }
+        let columns = self.texts(cx, COLUMNS, &[child]).await?;
+        for (column, actions) in own {
+            let has = columns.iter().any(|row| row.get(0) == column);
+            for action in actions.iter().filter(|_| has && !lacks.is_empty()) {
+                let sql = format!("ALTER TABLE {child} ALTER COLUMN {column} {action}");
+                self.batch(cx, &sql).await?;
+            }
         }
         self.batch(
             cx,
