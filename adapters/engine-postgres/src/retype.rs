@@ -15,20 +15,22 @@ use crate::catalog::{Catalog, Entry};
 use crate::dialect::{quoted, quoted_table};
 use crate::link::Link;
 
-/// Columns of given types, or of arrays of them, that are theirs and not their parents', without those of given tables:
-/// table, column, type, default, whether a statement computes it, number of the table, number of the column.
+/// Columns of given types, or of arrays of them, without those of given tables, those of parents first: table, column, type,
+/// default, whether a statement computes it, number of the table, number of the column, whether rows are divided by it,
+/// whether it is that of a parent.
 const COLUMNS: &str = "\
 SELECT a.attrelid::pg_catalog.regclass::text, pg_catalog.quote_ident(a.attname), \
   pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.pg_get_expr(d.adbin, d.adrelid), (a.attgenerated <> '')::text, \
   a.attrelid::text, a.attnum::text, \
-  EXISTS (SELECT FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = a.attrelid AND a.attnum = ANY (p.partattrs))::text \
+  EXISTS (SELECT FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = a.attrelid AND a.attnum = ANY (p.partattrs))::text, \
+  (a.attinhcount > 0)::text \
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p') \
   AND c.relpersistence <> 't' \
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
-WHERE NOT a.attisdropped AND a.attinhcount = 0 AND a.attrelid <> ALL ($2::text::oid[]) \
+WHERE NOT a.attisdropped AND a.attrelid <> ALL ($2::text::oid[]) \
   AND (a.atttypid = ANY ($1::text::oid[]) OR t.typlen = -1 AND t.typelem = ANY ($1::text::oid[])) \
-ORDER BY a.attrelid, a.attnum";
+ORDER BY a.attinhcount, (SELECT count(*) FROM pg_catalog.pg_partition_ancestors(a.attrelid)), a.attrelid, a.attnum";
 
 /// Views, triggers and policies that stand on given columns (`table:column`), and what says how a trigger fires.
 const STANDING: &str = "\
@@ -256,6 +258,7 @@ impl Link {
         retyping: &mut Retyping,
     ) -> Result<()> {
         let mut moved = Vec::new();
+        let (mut drops, mut types, mut defaults): (Vec<Move>, Vec<Move>, Vec<Move>) = Default::default();
         for row in self.texts(cx, COLUMNS, &[numbers, doomed]).await? {
             let (table, column, data_type) =
                 (row.get(0), row.get(1), retyping.formerly(row.get(2), In::Types));
@@ -273,23 +276,29 @@ impl Link {
                 .hint("nothing was changed; give the column another type, or drop it, and run the command again"));
             }
             let (head, default) = (format!("ALTER TABLE {table} ALTER COLUMN {column}"), row.find(3));
+            let is_of_parent = row.is(8);
             if default.is_some() {
-                retyping.moves.push(format!("{head} DROP DEFAULT").into());
+                drops.push(format!("{head} DROP DEFAULT").into());
             }
-            retyping.moves.push(Move {
-                sql: format!("{head} TYPE {data_type} USING {column}::text::{data_type}"),
-                column: Some((known_as(swap, table), column.to_owned())),
-            });
-            if let Some(default) = default {
-                retyping.moves.push(
-                    format!(
-                        "{head} SET DEFAULT {}",
-                        retyping.formerly(default, In::Expression)
-                    )
-                    .into(),
-                );
+            // That of a parent takes those of its children with it, and gives them its default.
+            if !is_of_parent {
+                types.push(Move {
+                    sql: format!("{head} TYPE {data_type} USING {column}::text::{data_type}"),
+                    column: Some((known_as(swap, table), column.to_owned())),
+                });
+            }
+            match default {
+                Some(default) => {
+                    let default = retyping.formerly(default, In::Expression);
+                    defaults.push(format!("{head} SET DEFAULT {default}").into());
+                }
+                None if is_of_parent => defaults.push(format!("{head} DROP DEFAULT").into()),
+                None => {}
             }
             moved.push(format!("{}:{}", row.get(5), row.get(6)));
+        }
+        for moves in [drops, types, defaults] {
+            retyping.moves.extend(moves);
         }
         let moved = format!("{{{}}}", moved.join(","));
         for row in self.texts(cx, STANDING, &[&moved]).await? {
