@@ -178,43 +178,19 @@ impl Link {
         if retyping.anew.is_empty() {
             return Ok(retyping);
         }
-        // A domain over an enum, and a row that has one in it, are made anew with it.
-        loop {
-            let more: Vec<String> = types()
-                .map(|entry| &entry.oid)
-                .filter(|oid| !retyping.anew.contains(*oid))
-                .filter(|oid| {
-                    needs
-                        .iter()
-                        .any(|(one, other)| one == *oid && retyping.anew.contains(other))
-                })
-                .cloned()
-                .collect();
-            if more.is_empty() {
-                break;
-            }
-            retyping.anew.extend(more);
-        }
+        extend_to_dependents(
+            &mut retyping.anew,
+            types().map(|entry| &entry.oid).collect(),
+            needs,
+        );
         let anew: Vec<&Entry> = types()
             .filter(|entry| retyping.anew.contains(&entry.oid))
             .collect();
         let numbers: Vec<&str> = anew.iter().map(|entry| entry.oid.as_str()).collect();
         let numbers = format!("{{{}}}", numbers.join(","));
-        let mut behind = Vec::new();
-        for row in self.texts(cx, CONSTRAINTS, &[&numbers, doomed]).await? {
-            let (table, name) = (row.get(0), row.get(1));
-            retyping
-                .before
-                .push(format!("ALTER TABLE {table} DROP CONSTRAINT {name}"));
-            behind.push(format!(
-                "ALTER TABLE {table} ADD CONSTRAINT {name} {}",
-                row.get(2)
-            ));
-        }
-        for row in self.texts(cx, INDEXES, &[&numbers]).await? {
-            retyping.before.push(format!("DROP INDEX {}", row.get(0)));
-            behind.push(row.get(1).to_owned());
-        }
+        let behind = self
+            .standing_on_types(cx, &numbers, doomed, &mut retyping)
+            .await?;
         let is_moved = |entry: &Entry| moved.iter().any(|(other, _)| other.oid == entry.oid);
         let steps_aside: Vec<&Entry> = anew.iter().copied().filter(|entry| !is_moved(entry)).collect();
         for (index, entry) in steps_aside.iter().enumerate() {
@@ -229,10 +205,6 @@ impl Link {
             retyping.moves.push(definition.clone().into());
         }
         self.columns(cx, swap, &numbers, doomed, &mut retyping).await?;
-        let behind: Vec<Move> = behind
-            .iter()
-            .map(|sql| retyping.formerly(sql, In::Expression).into())
-            .collect();
         retyping.moves.extend(behind);
         for entry in anew.iter().rev() {
             let (word, _) = entry.called.split_once(' ').unwrap_or_default();
@@ -246,6 +218,31 @@ impl Link {
                 .push(format!("DROP {word} {}", quoted_table(&name)).into());
         }
         Ok(retyping)
+    }
+
+    /// Notes the constraints and indexes that have to be gone before, and returns what makes them again.
+    async fn standing_on_types(
+        &mut self,
+        cx: &Cx,
+        numbers: &str,
+        doomed: &str,
+        retyping: &mut Retyping,
+    ) -> Result<Vec<Move>> {
+        let mut behind = Vec::new();
+        for row in self.texts(cx, CONSTRAINTS, &[numbers, doomed]).await? {
+            let (table, name) = (row.get(0), row.get(1));
+            let (drop, add) = (
+                format!("ALTER TABLE {table} DROP CONSTRAINT {name}"),
+                format!("ALTER TABLE {table} ADD CONSTRAINT {name} {}", row.get(2)),
+            );
+            retyping.before.push(drop);
+            behind.push(retyping.formerly(&add, In::Expression).into());
+        }
+        for row in self.texts(cx, INDEXES, &[numbers]).await? {
+            retyping.before.push(format!("DROP INDEX {}", row.get(0)));
+            behind.push(retyping.formerly(row.get(1), In::Expression).into());
+        }
+        Ok(behind)
     }
 
     /// Moves the columns, and finds what stands on them.
@@ -308,6 +305,26 @@ impl Link {
             }
         }
         Ok(())
+    }
+}
+
+/// Adds the types that are made of others: a domain over an enum, and a row that has one in it, are made anew with it.
+fn extend_to_dependents(anew: &mut BTreeSet<String>, types: Vec<&String>, needs: &[(String, String)]) {
+    loop {
+        let is_made_of_one = |oid: &String| {
+            let mut needs = needs.iter();
+            needs.any(|(one, other)| one == oid && anew.contains(other))
+        };
+        let more: Vec<String> = types
+            .iter()
+            .copied()
+            .filter(|oid| !anew.contains(*oid) && is_made_of_one(oid))
+            .cloned()
+            .collect();
+        if more.is_empty() {
+            return;
+        }
+        anew.extend(more);
     }
 }
 
