@@ -1,6 +1,8 @@
 //! A database of its own for each test.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use url::Url;
@@ -8,6 +10,9 @@ use url::Url;
 use crate::client;
 use crate::server::Server;
 use crate::service::Family;
+
+/// How long a session that a test has closed may take to be gone.
+const TIME_TO_GO: Duration = Duration::from_millis(500);
 
 /// A fresh, empty database, dropped with this value: also when something is still connected to it.
 #[derive(Debug)]
@@ -93,19 +98,38 @@ impl Database {
                 .server
                 .run(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
         }
-        // A connection that a test left open would hold its tables, and with them the drop.
-        // The table that both have stops at statements of others with characters beyond the basic plane on MySQL.
-        let sessions = format!(
-            "SELECT id FROM /*!80022 performance_schema.processlist */ /*M!100000 information_schema.processlist */ \
-             WHERE db = '{name}'"
-        );
-        for id in self.server.rows(&sessions)?.into_iter().flatten() {
-            // One that has just gone by itself is as good.
-            self.server.run(&format!("KILL {id}")).ok();
-        }
+        self.end_sessions()?;
         self.server.run(&format!(
             "SET lock_wait_timeout = 20; DROP DATABASE IF EXISTS {name}"
         ))
+    }
+
+    /// Ends the sessions that a test left open: they would hold its tables, and with them the drop.
+    ///
+    /// One that is just going is left to go. MariaDB gives what a session leaves to the next one, which a `KILL` that
+    /// comes at that moment ends instead: that of another test.
+    fn end_sessions(&self) -> Result<()> {
+        // The table that both have stops at statements of others with characters beyond the basic plane on MySQL.
+        let sessions = format!(
+            "SELECT id FROM /*!80022 performance_schema.processlist */ /*M!100000 information_schema.processlist */ \
+             WHERE db = '{}'",
+            self.name
+        );
+        let begin = Instant::now();
+        loop {
+            let open = self.server.rows(&sessions)?;
+            if open.is_empty() {
+                return Ok(());
+            }
+            if begin.elapsed() > TIME_TO_GO {
+                for id in open.into_iter().flatten() {
+                    // One that has gone by itself all the same is as good.
+                    self.server.run(&format!("KILL {id}")).ok();
+                }
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
