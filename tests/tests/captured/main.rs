@@ -8,6 +8,8 @@ mod partial;
 mod random;
 #[path = "../surgical/rows.rs"]
 mod rows;
+#[path = "../surgical/unique.rs"]
+mod unique;
 
 use std::process::ExitCode;
 
@@ -15,6 +17,7 @@ use changes::*;
 use partial::only_rows_that_were_added_go_where_that_is_asked_for;
 use random::random_writes_are_never_lost;
 use rows::*;
+use unique::*;
 use walkback_tests::{Backend, MYSQL, POSTGRES, journeys};
 
 /// What the environments of this suite say besides.
@@ -37,7 +40,10 @@ fn main() -> ExitCode {
                 keys_of_several_columns_and_awkward_names_do_not_matter,
                 rows_that_cannot_be_told_apart_go_back_from_the_point,
                 a_trigger_is_not_fired_again,
-                a_value_that_has_to_be_unique_and_is_taken_changes_nothing,
+                what_has_to_be_unique_goes_from_row_to_row_and_back,
+                what_has_to_be_unique_and_is_taken_is_a_conflict,
+                what_is_taken_stops_it_where_that_is_asked_for,
+                who_stays_keeps_it_and_who_went_on_has_made_room,
                 a_few_of_many_rows_go_back,
                 random_writes_are_never_lost,
                 killed_at_any_step_it_is_as_before_or_as_after,
@@ -52,7 +58,7 @@ fn main() -> ExitCode {
                 a_rollback_makes_no_point_and_can_itself_be_walked_back,
                 killed_at_any_step_of_the_way_there_it_is_as_before_or_as_after,
             ],
-            POSTGRES => [rows_that_no_trigger_saw_are_kept_in_the_point],
+            POSTGRES => [what_is_unique_of_some_rows_or_in_part_goes_back_too, rows_that_no_trigger_saw_are_kept_in_the_point],
             MYSQL => [what_an_engine_cannot_capture_is_kept_in_the_point],
         },
     )

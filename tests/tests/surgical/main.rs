@@ -6,6 +6,7 @@ mod partial;
 mod points;
 mod random;
 mod rows;
+mod unique;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,11 @@ use partial::only_rows_that_were_added_go_where_that_is_asked_for;
 use points::the_point_before_a_migration_says_which_are_walked_back;
 use random::random_writes_are_never_lost;
 use rows::*;
+use unique::{
+    what_has_to_be_unique_and_is_taken_is_a_conflict, what_has_to_be_unique_goes_from_row_to_row_and_back,
+    what_is_taken_stops_it_where_that_is_asked_for, what_is_unique_of_some_rows_or_in_part_goes_back_too,
+    who_stays_keeps_it_and_who_went_on_has_made_room,
+};
 use walkback_tests::{MYSQL, ONE_OF_EACH, POSTGRES, SERVERS, journeys};
 
 fn main() -> ExitCode {
@@ -55,7 +61,10 @@ fn main() -> ExitCode {
                     keys_of_several_columns_and_awkward_names_do_not_matter,
                     rows_that_cannot_be_told_apart_go_back_from_the_point,
                     a_trigger_is_not_fired_again,
-                    a_value_that_has_to_be_unique_and_is_taken_changes_nothing,
+                    what_has_to_be_unique_goes_from_row_to_row_and_back,
+                    what_has_to_be_unique_and_is_taken_is_a_conflict,
+                    what_is_taken_stops_it_where_that_is_asked_for,
+                    who_stays_keeps_it_and_who_went_on_has_made_room,
                     a_few_of_many_rows_go_back,
                     random_writes_are_never_lost,
                     killed_at_any_step_it_is_as_before_or_as_after,
@@ -80,7 +89,7 @@ fn main() -> ExitCode {
                     killed_at_any_step_definitions_are_as_before_or_as_after,
                 killed_at_any_step_names_are_as_before_or_as_after,
                 ],
-                SERVERS => [a_table_whose_name_differs_in_case_only_is_another, what_is_written_to_partitions_under_another_name_stays, rows_of_partitions_go_back_where_they_are, partitions_keep_what_was_written_since_a_definition_was_changed, no_write_is_lost_while_it_goes_back, who_cannot_exchange_a_table_leaves_all_as_it_is],
+                SERVERS => [what_is_unique_of_some_rows_or_in_part_goes_back_too, a_table_whose_name_differs_in_case_only_is_another, what_is_written_to_partitions_under_another_name_stays, rows_of_partitions_go_back_where_they_are, partitions_keep_what_was_written_since_a_definition_was_changed, no_write_is_lost_while_it_goes_back, who_cannot_exchange_a_table_leaves_all_as_it_is],
                 POSTGRES => [a_value_that_an_enum_got_goes_again, an_enum_goes_back_together_with_what_is_lossy, types_under_another_name_go_back_together_with_what_is_lossy, a_partition_whose_table_goes_is_not_left_alone, a_partition_made_since_whose_columns_may_have_another_name_is_not_guessed_at, a_partition_that_was_made_since_is_not_lost, tables_that_inherit_go_back_from_the_point, values_of_another_type_fit_or_are_told],
                 MYSQL => [partitions_that_were_added_and_dropped_since_stay_so, several_columns_renamed_at_once_keep_their_values, what_goes_from_a_table_beside_those_that_are_held_goes, values_of_another_type_fit_or_are_told_on_mysql, a_default_that_is_an_expression_fills_what_has_no_value],
             },

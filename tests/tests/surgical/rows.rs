@@ -330,25 +330,6 @@ pub(super) fn a_trigger_is_not_fired_again(backend: Backend) {
     assert_eq!(sandbox.value("SELECT n FROM log"), "5", "the trigger is there");
 }
 
-pub(super) fn a_value_that_has_to_be_unique_and_is_taken_changes_nothing(backend: Backend) {
-    let sandbox = project(
-        backend,
-        "CREATE TABLE u (id INTEGER NOT NULL PRIMARY KEY, mail VARCHAR(20) UNIQUE);\nINSERT INTO u VALUES (1, 'a'), (2, 'b');",
-        "UPDATE u SET mail = 'c' WHERE id = 1;",
-    );
-    sandbox.sql("INSERT INTO u VALUES (3, 'a')");
-    let before = sandbox.contents();
-    let failed = sandbox.run(&["rollback", "-n", "1", "-y"]);
-    assert_eq!(failed.code, Some(1), "{}", failed.transcript());
-    assert!(
-        failed.stderr.contains("nothing was changed"),
-        "{}",
-        failed.transcript()
-    );
-    sandbox.assert_contents(&before, "after a rollback that could not be");
-    assert_eq!(sandbox.status()["applied"], 2);
-}
-
 pub(super) fn a_few_of_many_rows_go_back(backend: Backend) {
     let begin = format!(
         "CREATE TABLE m (id INTEGER NOT NULL PRIMARY KEY, a INTEGER, b VARCHAR(40));\n\

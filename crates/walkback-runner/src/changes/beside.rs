@@ -4,6 +4,7 @@ use walkback_core::catalog::{Column, Schema, Table};
 use walkback_core::engine::Begin;
 use walkback_core::{Cx, DialectKind, Error, ErrorKind, Result};
 
+use super::copies::copied;
 use super::undo::{How, Taken};
 use super::{ChangesPlan, Whose, has_circle, no_way_beside, parents_first};
 use crate::execute::Execution;
@@ -24,18 +25,40 @@ impl Execution<'_> {
         };
         let now = self.runner.schema(cx, &mut *self.session).await?;
         let taken = taken(self.dialect.kind(), plan, &now)?;
+        self.clear_shadows(cx).await?;
+        let is_transactional = self.session.capability().transactional_ddl;
+        let mut copies = None;
+        if !is_transactional {
+            // Their definition would end the transaction.
+            let copied = self.copy_changed(cx, &taken, 0).await;
+            if copied.is_err() {
+                self.clear_shadows(&cx.shielded()).await.ok();
+            }
+            copies = Some(copied?);
+        }
         let values = self.take_as_they_are(cx).await?;
         self.session.begin(cx, mode).await?;
         let outcome = async {
             let held = taken.iter().map(|one| one.table.name.clone());
             self.hold_changed(cx, held.collect()).await?;
+            let copies = match copies {
+                Some(copies) => copies,
+                None => self.copy_changed(cx, &taken, 0).await?,
+            };
+            let taken = copied(&taken, &copies);
             let tables = Box::pin(self.take_back_in_turn(cx, &taken, how)).await?;
+            if is_transactional {
+                self.clear_shadows(cx).await?;
+            }
             self.record_taken(cx, whose).await?;
             Ok(tables)
         };
         let outcome = outcome.await;
-        let tables = self.end_taken(cx, outcome, values).await?;
-        self.note_taken(cx, whose, tables);
+        let tables = self.end_taken(cx, outcome, values).await;
+        if !is_transactional {
+            self.clear_shadows(&cx.shielded()).await.ok();
+        }
+        self.note_taken(cx, whose, tables?);
         Ok(())
     }
 }

@@ -6,7 +6,9 @@
 
 mod asking;
 mod beside;
+mod collide;
 mod conflicts;
+mod copies;
 mod extent;
 mod keep;
 mod merge;
@@ -18,6 +20,7 @@ mod rescue;
 mod sift;
 mod sql;
 mod undo;
+mod unique;
 
 use std::ops::Range;
 

@@ -6,19 +6,11 @@ use super::asking::Question;
 use super::sql::Sql;
 
 impl Sql<'_> {
-    /// Selects the key columns of a row.
-    fn key_of(&self, row: &str) -> String {
-        let key = self.table.primary_key.iter();
-        key.map(|column| format!("{row}.{}", self.name(column)))
-            .collect::<Vec<_>>()
-            .join(", ")
-    }
-
     /// Asks for a cell in its three states, of rows that the migration changed and that are there.
     fn cells(&self, column: &Column, condition: &str) -> Question {
         let name = self.name(&column.name);
         Question {
-            selected: format!("{}, w.{name}, l.{name}, t.{name}", self.key_of("t")),
+            selected: format!("{}, w.{name}, l.{name}, t.{name}", self.key_columns("t.")),
             rest: format!(
                 "FROM {} AS w JOIN {} AS l ON {} JOIN {} AS t ON {} WHERE {} AND {condition}",
                 self.was(),
@@ -34,7 +26,7 @@ impl Sql<'_> {
     /// Asks for rows that the migration inserted and that are there.
     fn inserted(&self, condition: &str) -> Question {
         Question {
-            selected: self.key_of("t"),
+            selected: self.key_columns("t."),
             rest: format!(
                 "FROM {} AS l JOIN {} AS t ON {} WHERE {} AND {condition}",
                 self.left(),
@@ -62,7 +54,7 @@ impl Sql<'_> {
     /// Asks for rows that the migration changed and that were deleted since.
     pub(super) fn deleted_rows(&self) -> Question {
         Question {
-            selected: self.key_of("w"),
+            selected: self.key_columns("w."),
             rest: format!(
                 "FROM {} AS w JOIN {} AS l ON {} WHERE NOT ({}) AND {}",
                 self.was(),
@@ -89,7 +81,7 @@ impl Sql<'_> {
     /// Asks for rows that the migration deleted and whose key was used again.
     pub(super) fn replaced_rows(&self) -> Question {
         Question {
-            selected: self.key_of("t"),
+            selected: self.key_columns("t."),
             rest: format!(
                 "FROM {} AS w JOIN {} AS t ON {} WHERE {} AND NOT ({})",
                 self.was(),
@@ -106,7 +98,7 @@ impl Sql<'_> {
         let parents = self.refers_well();
         let parents = parents.strip_prefix(" AND ")?;
         Some(Question {
-            selected: self.key_of("w"),
+            selected: self.key_columns("w."),
             rest: format!(
                 "FROM {} AS w WHERE {} AND {} AND NOT ({parents})",
                 self.was(),

@@ -119,6 +119,13 @@ impl Sql<'_> {
         self.keys_of(self.table, equals, one, other)
     }
 
+    /// Returns the columns of the key of a row.
+    pub(super) fn key_columns(&self, row: &str) -> String {
+        let key = self.table.primary_key.iter();
+        let each: Vec<_> = key.map(|column| format!("{row}{}", self.name(column))).collect();
+        each.join(", ")
+    }
+
     fn keys_of(&self, table: &Table, equals: &str, one: &str, other: &str) -> String {
         let each = table.primary_key.iter().map(|column| {
             let column = self.name(column);
@@ -170,7 +177,7 @@ impl Sql<'_> {
     }
 
     /// Says that a cell goes back.
-    fn goes_back(&self, column: &Column, policy: OnConflict) -> String {
+    pub(super) fn goes_back(&self, column: &Column, policy: OnConflict) -> String {
         let (changed, parent) = (self.was_changed(column), self.has_parent(column));
         let still = match policy {
             OnConflict::Revert => format!("NOT ({})", self.same(column, "t", "w")),
@@ -323,7 +330,7 @@ impl Sql<'_> {
     }
 
     /// Returns whether a column is one of the primary key, of a foreign key, or one that a foreign key refers to.
-    fn is_of_key(&self, column: &str) -> bool {
+    pub(super) fn is_of_key(&self, column: &str) -> bool {
         let own = self.table.foreign_keys.iter().flat_map(|key| &key.columns);
         let mut others = self.schema.tables.iter().flat_map(|table| &table.foreign_keys);
         self.table
@@ -377,11 +384,7 @@ impl Sql<'_> {
             .map(|column| self.name(&column.name))
             .collect();
         let cells: Vec<_> = names.iter().map(|name| format!("w.{name}")).collect();
-        let own_identity = if self.is(DialectKind::Postgres) {
-            " OVERRIDING SYSTEM VALUE"
-        } else {
-            ""
-        };
+        let own_identity = self.own_identity();
         format!(
             "INSERT INTO {} ({}){own_identity} SELECT {} FROM {} AS w WHERE {} AND {}{}",
             self.live(),
@@ -392,6 +395,15 @@ impl Sql<'_> {
             self.is_not_in(&self.live(), "w"),
             self.refers_well()
         )
+    }
+
+    /// Returns what lets rows have the numbers that they had.
+    pub(super) fn own_identity(&self) -> &'static str {
+        if self.is(DialectKind::Postgres) {
+            " OVERRIDING SYSTEM VALUE"
+        } else {
+            ""
+        }
     }
 
     /// Makes rows again what they were whose key was used again since the migration deleted them.
@@ -436,19 +448,11 @@ impl Sql<'_> {
             DialectKind::Postgres => {
                 format!("DELETE FROM {live} AS t USING {left} AS l WHERE {own} AND {goes}")
             }
-            DialectKind::Sqlite => {
-                let columns = |row: &str| {
-                    let key = self.table.primary_key.iter();
-                    key.map(|column| format!("{row}{}", self.name(column)))
-                        .collect::<Vec<_>>()
-                        .join(", ")
-                };
-                format!(
-                    "DELETE FROM {live} WHERE ({}) IN (SELECT {} FROM {left} AS l JOIN {live} AS t ON {own} WHERE {goes})",
-                    columns(""),
-                    columns("l.")
-                )
-            }
+            DialectKind::Sqlite => format!(
+                "DELETE FROM {live} WHERE ({}) IN (SELECT {} FROM {left} AS l JOIN {live} AS t ON {own} WHERE {goes})",
+                self.key_columns(""),
+                self.key_columns("l.")
+            ),
         }
     }
 }

@@ -6,6 +6,7 @@ use walkback_core::{Cx, DialectKind, Error, ErrorKind, MigrationId, Result, Tabl
 use walkback_vault::{Manifest, TableEntry};
 
 use super::conflicts::{OF_MIGRATION, OF_ROLLBACK, Words};
+use super::copies::copied;
 use super::extent::Extent;
 use super::sift::Side;
 use super::sql::{Others, Sql};
@@ -102,6 +103,12 @@ impl Execution<'_> {
             let held = changed.iter().map(|one| one.table.name.clone());
             self.hold_changed(cx, held.collect()).await?;
             let taken = taken(&changed, &pairs);
+            let copies = match self.dialect.kind() {
+                // A table has its constraints there from the beginning.
+                DialectKind::Sqlite => self.copy_changed(cx, &taken, 2 * pairs.len()).await?,
+                DialectKind::Postgres | DialectKind::Mysql => vec![None; taken.len()],
+            };
+            let taken = copied(&taken, &copies);
             let tables = Box::pin(self.take_back_in_turn(cx, &taken, how)).await?;
             if is_transactional {
                 self.clear_shadows(cx).await?;
@@ -241,9 +248,13 @@ impl Execution<'_> {
             })
             .collect();
         if dialect.kind() == DialectKind::Postgres {
-            // A few rows of many are looked up by their keys; by default the server would rather read the table, each time.
-            let cheaper = "SET LOCAL random_page_cost = 1.1";
-            self.session.execute(cx, cheaper, &[]).await?;
+            // A few rows of many are looked up by their keys; by default the server would rather read the table, each time. Nor is
+            // it worth its while to compile what it takes for long, knowing nothing of tables that were just made.
+            for setting in ["random_page_cost = 1.1", "jit = off"] {
+                self.session
+                    .execute(cx, &format!("SET LOCAL {setting}"), &[])
+                    .await?;
+            }
         }
         for sql in &mut sqls {
             sql.extent = sql.look(cx, &mut *self.session).await?;
@@ -253,6 +264,10 @@ impl Execution<'_> {
             .map(|one| TableChanges::none(&one.table.name))
             .collect();
         let session = &mut *self.session;
+        let mut aside = Vec::new();
+        for (sql, found) in sqls.iter().zip(&mut tables).filter(|_| !only_added) {
+            aside.push(sql.make_room(cx, session, policy, found).await?);
+        }
         for (sql, found) in sqls.iter_mut().zip(&mut tables).filter(|_| !only_added) {
             sql.take_whole_rows_back(cx, session, found).await?;
         }
@@ -286,6 +301,9 @@ impl Execution<'_> {
                 sql.referred_to(cx, session, found).await?;
                 found.removed += session.execute(cx, &sql.remove(policy), &[]).await?;
             }
+        }
+        for (sql, aside) in sqls.iter().zip(&aside) {
+            sql.nobody_is_aside(cx, session, aside).await?;
         }
         if policy == OnConflict::Stop && tables.iter().any(|table| table.conflicts > 0) {
             return Err(stopped(&tables));

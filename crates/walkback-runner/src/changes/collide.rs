@@ -1,0 +1,419 @@
+//! What comes back and has to be unique, where another row has it now.
+//!
+//! That row may be on its way: it goes back to what it was itself, or the migration inserted it and it goes. Servers look at each
+//! row as they write it, so it steps aside before anything comes back, to a value that nothing has. If it stays, what would
+//! come back is left as it is.
+
+use walkback_core::catalog::Column;
+use walkback_core::engine::SessionExt as _;
+use walkback_core::{Cx, DialectKind, Error, ErrorKind, Result, Session};
+
+use super::asking::{Asking, Question};
+use super::sql::{Sql, update};
+use super::unique::Unique;
+use super::{OnConflict, TableChanges};
+
+/// How the values begin that rows step aside to, where they are texts.
+const ASIDE: &str = "~wb";
+
+/// The same of those that are of the type of PostgreSQL.
+const NO_UUID: &str = "00000000-0000-0000-0000-";
+
+/// A column of which rows have stepped aside: none of them may stay there.
+#[derive(Debug)]
+pub(super) struct Aside {
+    /// Says of a row that it did.
+    condition: String,
+    column: String,
+}
+
+impl Sql<'_> {
+    /// Leaves out what cannot come back, since another row that stays has what has to be unique, and lets those that do not
+    /// stay step aside.
+    pub(super) async fn make_room(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        policy: OnConflict,
+        found: &mut TableChanges,
+    ) -> Result<Vec<Aside>> {
+        let mut aside = Vec::new();
+        if !self.extent.has_deleted && !self.extent.has_changed_any() {
+            return Ok(aside);
+        }
+        let mut all = Unique::all(cx, session, self.dialect, self.table).await?;
+        all.retain(|unique| {
+            self.extent.has_deleted || unique.is_of(|column| self.extent.has_changed(column))
+        });
+        let mut left_out = true;
+        while left_out {
+            left_out = false;
+            for unique in &all {
+                left_out |= self.leave_out(cx, session, (unique, policy), found).await?;
+            }
+        }
+        for unique in &all {
+            let collide = format!("SELECT 1 {} LIMIT 1", self.collisions(unique, policy));
+            for column in self.movable(unique) {
+                if session.fetch_optional(cx, &collide, &[]).await?.is_none() {
+                    break;
+                }
+                aside.push(self.step_aside(cx, session, (unique, column, policy)).await?);
+            }
+        }
+        Ok(aside)
+    }
+
+    /// Sees that no row has stayed where it stepped aside to.
+    pub(super) async fn nobody_is_aside(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        aside: &[Aside],
+    ) -> Result<()> {
+        for Aside { condition, column } in aside {
+            let stays = format!("SELECT 1 FROM {} AS t WHERE {condition} LIMIT 1", self.live());
+            if session.fetch_optional(cx, &stays, &[]).await?.is_some() {
+                return Err(Error::new(
+                    ErrorKind::Database,
+                    format!(
+                        "a row of `{}` that has to stay has what another one had before in `{column}`, which has to be unique",
+                        self.table.name
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the rows as they would come back, the keys and all columns that were kept.
+    fn coming(&self, policy: OnConflict) -> String {
+        let key = |row: &str| self.key_columns(&format!("{row}."));
+        let others = || {
+            let columns = self.columns.iter().copied();
+            columns.filter(|column| !self.table.primary_key.contains(&column.name))
+        };
+        let changing: Vec<_> = others()
+            .filter(|column| self.extent.has_changed(&column.name))
+            .collect();
+        let goes = |column: &Column| self.goes_back(column, policy);
+        let changed = (!changing.is_empty()).then(|| {
+            let cells = others().map(|column| {
+                let name = self.name(&column.name);
+                if self.extent.has_changed(&column.name) {
+                    format!(
+                        "CASE WHEN {} THEN w.{name} ELSE t.{name} END AS {name}",
+                        goes(column)
+                    )
+                } else {
+                    format!("t.{name} AS {name}")
+                }
+            });
+            let columns: Vec<_> = std::iter::once(key("t")).chain(cells).collect();
+            let any: Vec<_> = changing.iter().map(|column| goes(column)).collect();
+            format!(
+                "SELECT {} FROM {} AS w JOIN {} AS l ON {} JOIN {} AS t ON {} WHERE {}",
+                columns.join(", "),
+                self.was(),
+                self.left(),
+                self.keys("w", "l"),
+                self.live(),
+                self.keys("t", "w"),
+                any.join(" OR ")
+            )
+        });
+        let deleted = self.extent.has_deleted.then(|| {
+            let cells = others().map(|column| format!("w.{}", self.name(&column.name)));
+            let columns: Vec<_> = std::iter::once(key("w")).chain(cells).collect();
+            let is_free = match policy {
+                OnConflict::Revert => String::new(),
+                OnConflict::Keep | OnConflict::Stop => format!(" AND {}", self.is_not_in(&self.live(), "w")),
+            };
+            format!(
+                "SELECT {} FROM {} AS w WHERE {}{is_free}{}",
+                columns.join(", "),
+                self.was(),
+                self.is_not_in(&self.left(), "w"),
+                self.refers_well()
+            )
+        });
+        let parts: Vec<_> = changed.into_iter().chain(deleted).collect();
+        format!("({})", parts.join(" UNION ALL "))
+    }
+
+    /// Says that what comes back as `f` has what another row, `o`, has now.
+    fn colliding(&self, unique: &Unique, policy: OnConflict) -> (String, String) {
+        let key = self.key_columns("");
+        let coming = unique.of_rows(&self.coming(policy), &key);
+        let live = unique.of_rows(&self.live(), &key);
+        let condition = format!("{} AND NOT ({})", unique.is_same("f", "o"), self.keys("o", "f"));
+        (format!("{coming} AS f JOIN {live} AS o ON {condition}"), live)
+    }
+
+    fn collisions(&self, unique: &Unique, policy: OnConflict) -> String {
+        format!("FROM {}", self.colliding(unique, policy).0)
+    }
+
+    /// Says that the row `o` does not stay as it is: one of these cells goes back, or the row goes.
+    fn is_moving(&self, columns: &[&Column], policy: OnConflict) -> String {
+        let unchanged = match policy {
+            OnConflict::Revert => String::new(),
+            OnConflict::Keep | OnConflict::Stop => format!(" AND {}", self.all_same("t", "l")),
+        };
+        let goes = format!(
+            "EXISTS (SELECT 1 FROM {} AS l JOIN {} AS t ON {} WHERE {} AND {}{unchanged})",
+            self.left(),
+            self.live(),
+            self.keys("t", "l"),
+            self.keys("t", "o"),
+            self.is_not_in(&self.was(), "l"),
+        );
+        let own = columns
+            .iter()
+            .filter(|column| self.extent.has_changed(&column.name));
+        let own: Vec<_> = own.map(|column| self.goes_back(column, policy)).collect();
+        if own.is_empty() {
+            return format!("({goes})");
+        }
+        let goes_back = format!(
+            "EXISTS (SELECT 1 FROM {} AS w JOIN {} AS l ON {} JOIN {} AS t ON {} WHERE {} AND ({}))",
+            self.was(),
+            self.left(),
+            self.keys("w", "l"),
+            self.live(),
+            self.keys("t", "w"),
+            self.keys("t", "o"),
+            own.join(" OR "),
+        );
+        format!("({goes} OR {goes_back})")
+    }
+
+    /// Returns the columns by which rows step aside: nothing refers to them, and a value can be made that nothing has.
+    fn movable(&self, unique: &Unique) -> Vec<&Column> {
+        let columns = self.columns.iter().copied();
+        let mut movable: Vec<_> = columns
+            .filter(|column| {
+                let mut parts = unique.parts.iter();
+                parts.any(|part| part.column.as_ref() == Some(&column.name))
+                    && !self.is_of_key(&column.name)
+                    && sort_of(self.dialect.kind(), column).is_some()
+            })
+            .collect();
+        movable.sort_by_key(|column| !self.extent.has_changed(&column.name));
+        movable
+    }
+
+    /// Returns the changed columns that it may be made of.
+    fn changed_of(&self, unique: &Unique) -> Vec<&Column> {
+        let of_unique = self.columns.iter().copied().filter(|column| {
+            let is_it = |name: &str| name == column.name;
+            unique.is_of(is_it) && self.extent.has_changed(&column.name)
+        });
+        of_unique.collect()
+    }
+
+    /// Leaves things as they are that cannot come back. Returns whether there are any.
+    async fn leave_out(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        (unique, policy): (&Unique, OnConflict),
+        found: &mut TableChanges,
+    ) -> Result<bool> {
+        let (colliding, _) = self.colliding(unique, policy);
+        let mut moving = self.movable(unique);
+        if moving.is_empty() {
+            moving = self.changed_of(unique);
+        }
+        let stays = format!("NOT {}", self.is_moving(&moving, policy));
+        let before = found.conflicts;
+        let asking = Asking {
+            dialect: self.dialect,
+            key: &self.table.primary_key,
+        };
+        let what = "what it was has to be unique, and another row has it now";
+        let own = self.changed_of(unique);
+        let key = self.key_columns("f.");
+        let those = format!("(SELECT DISTINCT {key} FROM {colliding} WHERE {stays}) AS c");
+        for column in &own {
+            let name = self.name(&column.name);
+            let question = Question {
+                selected: format!("{}, w.{name}, l.{name}, t.{name}", self.key_columns("t.")),
+                rest: format!(
+                    "FROM {} AS w JOIN {} AS l ON {} JOIN {} AS t ON {} JOIN {those} ON {} WHERE {}",
+                    self.was(),
+                    self.left(),
+                    self.keys("w", "l"),
+                    self.live(),
+                    self.keys("t", "w"),
+                    self.keys("c", "t"),
+                    self.goes_back(column, policy),
+                ),
+            };
+            let name = Some(column.name.as_str());
+            asking.ask(cx, session, (&question, what), name, found).await?;
+        }
+        let gone = format!(
+            "FROM {} AS w JOIN {those} ON {} WHERE {}",
+            self.was(),
+            self.keys("c", "w"),
+            self.is_not_in(&self.left(), "w")
+        );
+        let question = Question {
+            selected: self.key_columns("w."),
+            rest: gone.clone(),
+        };
+        asking.ask(cx, session, (&question, what), None, found).await?;
+        if found.conflicts == before {
+            return Ok(false);
+        }
+        self.forget(cx, session, (&own, &those, &gone)).await?;
+        Ok(true)
+    }
+
+    /// Takes cells for unchanged, and rows for not deleted, that are not to come back.
+    async fn forget(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        (own, those, gone): (&[&Column], &str, &str),
+    ) -> Result<()> {
+        let names: Vec<_> = self
+            .columns
+            .iter()
+            .map(|column| self.name(&column.name))
+            .collect();
+        let cells: Vec<_> = names.iter().map(|name| format!("w.{name}")).collect();
+        let own_identity = self.own_identity();
+        // Both are asked for before either is written: of which it is told by the other.
+        let sets: Vec<_> = own
+            .iter()
+            .map(|column| {
+                let name = self.name(&column.name);
+                (name.clone(), format!("l.{name}"))
+            })
+            .collect();
+        let kept = format!(
+            "INSERT INTO {} ({}){own_identity} SELECT {} {gone}",
+            self.left(),
+            names.join(", "),
+            cells.join(", ")
+        );
+        session.execute(cx, &kept, &[]).await?;
+        if sets.is_empty() {
+            return Ok(());
+        }
+        let from = format!("{} AS l, {those}", self.left());
+        let condition = format!("{} AND {}", self.keys("w", "l"), self.keys("w", "c"));
+        let unchanged = update(self.dialect, (&self.was(), "w"), &sets, &from, &condition);
+        session.execute(cx, &unchanged, &[]).await.map(drop)
+    }
+
+    /// Gives rows that do not stay another value, and says that the migration left them so.
+    async fn step_aside(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        (unique, column, policy): (&Unique, &Column, OnConflict),
+    ) -> Result<Aside> {
+        let name = self.name(&column.name);
+        let sort = sort_of(self.dialect.kind(), column).unwrap_or(Sort::Text);
+        let highest = self.highest(cx, session, (&name, sort)).await?;
+        let value = match sort {
+            Sort::Number => format!("{highest} + c._walkback_number"),
+            Sort::Text if self.dialect.kind() == DialectKind::Mysql => {
+                format!("CONCAT('{ASIDE}', c._walkback_number)")
+            }
+            Sort::Uuid => format!("('{NO_UUID}' || lpad(to_hex(c._walkback_number), 12, '0'))::uuid"),
+            Sort::Text => format!("'{ASIDE}' || c._walkback_number"),
+        };
+        let is_aside = |row: &str| match sort {
+            Sort::Number => format!("{row}.{name} > {highest}"),
+            Sort::Text => format!("{row}.{name} LIKE '{ASIDE}%'"),
+            Sort::Uuid => format!("{row}.{name}::text LIKE '{NO_UUID}%'"),
+        };
+        let key = self.key_columns("o.");
+        let those = format!(
+            "(SELECT d.*, ROW_NUMBER() OVER (ORDER BY {}) AS _walkback_number FROM (SELECT DISTINCT {key} {} WHERE {}) AS d) AS c",
+            self.key_columns("d."),
+            self.collisions(unique, policy),
+            self.is_moving(&[column], policy),
+        );
+        let sets = [(name.clone(), value)];
+        let aside = update(
+            self.dialect,
+            (&self.live(), "t"),
+            &sets,
+            &those,
+            &self.keys("t", "c"),
+        );
+        session.execute(cx, &aside, &[]).await?;
+        let sets = [(name.clone(), format!("t.{name}"))];
+        let from = format!("{} AS t", self.live());
+        let condition = format!("{} AND {}", self.keys("t", "l"), is_aside("t"));
+        let left = update(self.dialect, (&self.left(), "l"), &sets, &from, &condition);
+        session.execute(cx, &left, &[]).await?;
+        Ok(Aside {
+            condition: is_aside("t"),
+            column: column.name.clone(),
+        })
+    }
+
+    /// Returns a number that no row has more than, or sees that no row begins as those that step aside.
+    async fn highest(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        (name, sort): (&str, Sort),
+    ) -> Result<String> {
+        let all =
+            [self.live(), self.was(), self.left()].map(|table| format!("SELECT {name} AS v FROM {table}"));
+        let all = format!("({}) AS a", all.join(" UNION ALL "));
+        let kind = self.dialect.kind();
+        let sql = match (sort, kind) {
+            (Sort::Number, DialectKind::Mysql) => {
+                format!("SELECT CAST(CEILING(MAX(v)) AS CHAR) FROM {all}")
+            }
+            (Sort::Number, DialectKind::Postgres) => format!("SELECT ceil(max(v)::numeric)::text FROM {all}"),
+            (Sort::Number, DialectKind::Sqlite) => {
+                format!("SELECT CAST(CAST(max(v) AS INTEGER) + 1 AS TEXT) FROM {all}")
+            }
+            (Sort::Text, _) => format!("SELECT min(v) FROM {all} WHERE v LIKE '{ASIDE}%'"),
+            (Sort::Uuid, _) => format!("SELECT min(v::text) FROM {all} WHERE v::text LIKE '{NO_UUID}%'"),
+        };
+        let row = session.fetch_optional(cx, &sql, &[]).await?;
+        let text = row.and_then(|row| row.first().and_then(|value| value.as_str().map(str::to_owned)));
+        match (sort, text) {
+            (Sort::Number, Some(number)) if number.parse::<i128>().is_ok() => Ok(number),
+            (Sort::Text | Sort::Uuid, None) => Ok(String::new()),
+            _ => Err(Error::new(
+                ErrorKind::Database,
+                format!("rows of `{}` cannot step aside by their {name}", self.table.name),
+            )),
+        }
+    }
+}
+
+/// Of what sort the values are that rows step aside to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Number,
+    Text,
+    /// PostgreSQL's.
+    Uuid,
+}
+
+fn sort_of(kind: DialectKind, column: &Column) -> Option<Sort> {
+    let of_type = column.data_type.to_ascii_lowercase();
+    let word = of_type.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
+    match word {
+        _ if of_type.contains("[]") => None,
+        "int" | "integer" | "bigint" | "smallint" | "tinyint" | "mediumint" | "int2" | "int4" | "int8"
+        | "numeric" | "decimal" | "double" | "float" | "real" => Some(Sort::Number),
+        "text" | "varchar" | "character" | "char" | "tinytext" | "mediumtext" | "longtext" | "citext" => {
+            Some(Sort::Text)
+        }
+        "uuid" if kind == DialectKind::Postgres => Some(Sort::Uuid),
+        _ => None,
+    }
+}
