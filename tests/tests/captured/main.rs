@@ -44,6 +44,7 @@ fn main() -> ExitCode {
                 what_has_to_be_unique_and_is_taken_is_a_conflict,
                 what_is_taken_stops_it_where_that_is_asked_for,
                 who_stays_keeps_it_and_who_went_on_has_made_room,
+                what_does_not_go_with_what_was_written_since_stays,
                 a_few_of_many_rows_go_back,
                 random_writes_are_never_lost,
                 killed_at_any_step_it_is_as_before_or_as_after,

@@ -29,21 +29,23 @@ use definitions::{
     several_columns_renamed_at_once_keep_their_values, several_migrations_go_back_one_after_the_other,
     tables_that_inherit_go_back_from_the_point, types_under_another_name_go_back_together_with_what_is_lossy,
     values_of_another_type_fit_or_are_told, values_of_another_type_fit_or_are_told_on_mysql,
+    what_could_not_be_there_before_waits_for_the_next_up,
     what_goes_from_a_table_beside_those_that_are_held_goes,
     what_is_written_to_partitions_under_another_name_stays, what_is_written_under_another_name_stays,
     what_rows_refer_to_is_there, what_was_written_in_between_stays_when_names_are_given_again,
     what_was_written_since_stays_whatever_the_migration_did,
     what_was_written_to_rows_without_a_key_is_named_before_it_goes,
     who_cannot_exchange_a_table_leaves_all_as_it_is,
+    who_has_a_value_now_keeps_it_whatever_else_the_migration_did,
 };
 use partial::only_rows_that_were_added_go_where_that_is_asked_for;
 use points::the_point_before_a_migration_says_which_are_walked_back;
 use random::random_writes_are_never_lost;
 use rows::*;
 use unique::{
-    what_has_to_be_unique_and_is_taken_is_a_conflict, what_has_to_be_unique_goes_from_row_to_row_and_back,
-    what_is_taken_stops_it_where_that_is_asked_for, what_is_unique_of_some_rows_or_in_part_goes_back_too,
-    who_stays_keeps_it_and_who_went_on_has_made_room,
+    what_does_not_go_with_what_was_written_since_stays, what_has_to_be_unique_and_is_taken_is_a_conflict,
+    what_has_to_be_unique_goes_from_row_to_row_and_back, what_is_taken_stops_it_where_that_is_asked_for,
+    what_is_unique_of_some_rows_or_in_part_goes_back_too, who_stays_keeps_it_and_who_went_on_has_made_room,
 };
 use walkback_tests::{MYSQL, ONE_OF_EACH, POSTGRES, SERVERS, journeys};
 
@@ -65,6 +67,9 @@ fn main() -> ExitCode {
                     what_has_to_be_unique_and_is_taken_is_a_conflict,
                     what_is_taken_stops_it_where_that_is_asked_for,
                     who_stays_keeps_it_and_who_went_on_has_made_room,
+                    what_does_not_go_with_what_was_written_since_stays,
+                    who_has_a_value_now_keeps_it_whatever_else_the_migration_did,
+                    what_could_not_be_there_before_waits_for_the_next_up,
                     a_few_of_many_rows_go_back,
                     random_writes_are_never_lost,
                     killed_at_any_step_it_is_as_before_or_as_after,

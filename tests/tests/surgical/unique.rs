@@ -206,3 +206,34 @@ pub(super) fn what_is_unique_of_some_rows_or_in_part_goes_back_too(backend: Back
     );
     sandbox.assert_sound();
 }
+
+/// A check is asked of a row as it would be, not of each cell.
+pub(super) fn what_does_not_go_with_what_was_written_since_stays(backend: Backend) {
+    for protect in ["", "-- walkback: protect=backup-table\n"] {
+        let begin = "CREATE TABLE spans (id INTEGER NOT NULL PRIMARY KEY, low INTEGER CHECK (low > 0), high INTEGER, CONSTRAINT in_order CHECK (low <= high));\n\
+            INSERT INTO spans VALUES (1, 1, 10), (2, 2, 20), (3, 3, 30);";
+        let change = format!("{protect}UPDATE spans SET low = 1, high = 90;");
+        let sandbox = project(backend, begin, &change);
+        sandbox.sql("UPDATE spans SET low = 50 WHERE id = 2");
+        sandbox.sql("UPDATE spans SET high = 95 WHERE id = 3");
+        let changes = walk_back(&sandbox, &[]);
+        let listed = changes[0]["listed"].as_array().unwrap().iter();
+        let listed: BTreeSet<_> = listed
+            .map(|one| format!("{} {}: {}", one["key"], one["column"], one["what"]).replace('"', ""))
+            .collect();
+        assert_eq!(
+            listed.iter().map(String::as_str).collect::<Vec<_>>(),
+            [
+                "id = 2 high: what it was does not go with what was written since",
+                "id = 2 low: changed since",
+                "id = 3 high: changed since",
+            ],
+            "{changes}"
+        );
+        let spans =
+            sandbox.value("SELECT concat_ws(' ', min(low), max(low), min(high), max(high)) FROM spans");
+        assert_eq!(spans, "1 50 10 95");
+        assert_eq!(sandbox.value("SELECT low FROM spans WHERE id = 3"), "3");
+        sandbox.assert_sound();
+    }
+}

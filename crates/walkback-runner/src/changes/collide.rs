@@ -267,7 +267,7 @@ impl Sql<'_> {
         if found.conflicts == before {
             return Ok(false);
         }
-        self.forget(cx, session, (&own, &those, &gone)).await?;
+        self.forget(cx, session, (&own, &those, &gone), policy).await?;
         Ok(true)
     }
 
@@ -277,6 +277,7 @@ impl Sql<'_> {
         cx: &Cx,
         session: &mut dyn Session,
         (own, those, gone): (&[&Column], &str, &str),
+        policy: OnConflict,
     ) -> Result<()> {
         let names: Vec<_> = self
             .columns
@@ -285,14 +286,7 @@ impl Sql<'_> {
             .collect();
         let cells: Vec<_> = names.iter().map(|name| format!("w.{name}")).collect();
         let own_identity = self.own_identity();
-        // Both are asked for before either is written: of which it is told by the other.
-        let sets: Vec<_> = own
-            .iter()
-            .map(|column| {
-                let name = self.name(&column.name);
-                (name.clone(), format!("l.{name}"))
-            })
-            .collect();
+        let sets = self.unchanged(own, policy);
         let kept = format!(
             "INSERT INTO {} ({}){own_identity} SELECT {} {gone}",
             self.left(),
@@ -303,10 +297,23 @@ impl Sql<'_> {
         if sets.is_empty() {
             return Ok(());
         }
-        let from = format!("{} AS l, {those}", self.left());
-        let condition = format!("{} AND {}", self.keys("w", "l"), self.keys("w", "c"));
+        let from = format!("{} AS l, {} AS t, {those}", self.left(), self.live());
+        let keys = [self.keys("w", "l"), self.keys("w", "t"), self.keys("w", "c")];
+        let condition = keys.join(" AND ");
         let unchanged = update(self.dialect, (&self.was(), "w"), &sets, &from, &condition);
         session.execute(cx, &unchanged, &[]).await.map(drop)
+    }
+
+    /// Returns what makes cells of `w` unchanged that would go back.
+    pub(super) fn unchanged(&self, columns: &[&Column], policy: OnConflict) -> Vec<(String, String)> {
+        let sets = columns.iter().map(|column| {
+            let (name, goes) = (self.name(&column.name), self.goes_back(column, policy));
+            (
+                name.clone(),
+                format!("CASE WHEN {goes} THEN l.{name} ELSE w.{name} END"),
+            )
+        });
+        sets.collect()
     }
 
     /// Gives rows that do not stay another value, and says that the migration left them so.

@@ -3,6 +3,7 @@
 
 use walkback_core::{Cx, DialectKind, Result, TableName};
 
+use super::checks::Checks;
 use super::undo::Taken;
 use super::unique::Unique;
 use crate::execute::Execution;
@@ -12,7 +13,7 @@ use crate::load::Shadow;
 pub(super) type Copies = Vec<Option<[TableName; 2]>>;
 
 impl Execution<'_> {
-    /// Copies the changed rows of the tables in which something has to be unique besides the primary key. The copies are
+    /// Copies the changed rows of the tables that have checks, or in which something has to be unique besides the primary key. The copies are
     /// cleared away with the shadows, numbered from `first`.
     pub(super) async fn copy_changed(
         &mut self,
@@ -25,7 +26,7 @@ impl Execution<'_> {
         let mut all = Vec::new();
         for one in taken {
             let unique = Unique::all(cx, &mut *self.session, &*dialect, one.table).await?;
-            if unique.is_empty() {
+            if unique.is_empty() && Checks::of(&*dialect, one.table).is_empty() {
                 all.push(None);
                 continue;
             }

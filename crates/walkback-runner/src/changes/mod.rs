@@ -6,6 +6,7 @@
 
 mod asking;
 mod beside;
+mod checks;
 mod collide;
 mod conflicts;
 mod copies;

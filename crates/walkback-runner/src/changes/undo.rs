@@ -266,6 +266,7 @@ impl Execution<'_> {
         let session = &mut *self.session;
         let mut aside = Vec::new();
         for (sql, found) in sqls.iter().zip(&mut tables).filter(|_| !only_added) {
+            sql.leave_what_does_not_pass(cx, session, policy, found).await?;
             aside.push(sql.make_room(cx, session, policy, found).await?);
         }
         for (sql, found) in sqls.iter_mut().zip(&mut tables).filter(|_| !only_added) {

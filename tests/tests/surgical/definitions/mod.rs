@@ -1,5 +1,6 @@
 //! Migrations that change definitions, and what was written after them.
 
+mod constraints;
 mod enums;
 mod keyless;
 mod model;
@@ -8,6 +9,10 @@ mod online;
 mod partitions;
 mod types;
 
+pub(crate) use constraints::{
+    what_could_not_be_there_before_waits_for_the_next_up,
+    who_has_a_value_now_keeps_it_whatever_else_the_migration_did,
+};
 pub(crate) use enums::{
     a_value_that_an_enum_got_goes_again, an_enum_goes_back_together_with_what_is_lossy,
     types_under_another_name_go_back_together_with_what_is_lossy,

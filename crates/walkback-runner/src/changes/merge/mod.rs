@@ -9,6 +9,7 @@ pub(super) mod cells;
 mod convert;
 mod divided;
 mod references;
+mod room;
 mod run;
 mod sql;
 

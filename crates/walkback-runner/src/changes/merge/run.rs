@@ -101,6 +101,10 @@ impl Execution<'_> {
         let now = self.runner.schema(cx, &mut *self.session).await?;
         let left = self.load_left(cx, merging, shadows.len(), &now).await?;
         let dialect = self.runner.dialect();
+        if dialect.kind() == DialectKind::Postgres {
+            // Knowing nothing of tables that were just made, it would compile what it takes for long, each time.
+            self.session.execute(cx, "SET LOCAL jit = off", &[]).await?;
+        }
         let find = |merged: &Merged| {
             let mut shadows = shadows.iter();
             shadows.find(|shadow| shadow.table.name == merged.then.name)
@@ -141,7 +145,9 @@ impl Execution<'_> {
             self.session.execute(cx, &making, &[]).await?;
         }
         for (sql, found) in sqls.iter().zip(&mut found).filter(|(sql, _)| sql.left.is_some()) {
-            self.write_since(cx, sql, merging.policy, found).await?;
+            let schemas = (&merging.points.0.schema, &now);
+            self.write_since(cx, sql, (merging.policy, schemas), found)
+                .await?;
         }
         for carried in &merging.carried {
             let mut shadows = shadows.iter();
@@ -260,7 +266,7 @@ impl Execution<'_> {
         &mut self,
         cx: &Cx,
         sql: &MergeSql<'_>,
-        policy: OnConflict,
+        (policy, (then, now)): (OnConflict, (&Schema, &Schema)),
         found: &mut TableChanges,
     ) -> Result<()> {
         let session = &mut *self.session;
@@ -272,8 +278,10 @@ impl Execution<'_> {
             };
             asking.ask(cx, session, (&question, what), column, found).await?;
         }
+        let deleted = session.execute(cx, &sql.delete(policy), &[]).await?;
+        sql.make_room(cx, session, then, found).await?;
         let kept = found.kept.get_or_insert_default();
-        kept.deleted += session.execute(cx, &sql.delete(policy), &[]).await?;
+        kept.deleted += deleted;
         if let Some(change) = sql.change(policy) {
             kept.changed += session.execute(cx, &change, &[]).await?;
         }
@@ -281,7 +289,7 @@ impl Execution<'_> {
             kept.changed += session.execute(cx, &replace, &[]).await?;
         }
         kept.inserted += session.execute(cx, &sql.insert(policy), &[]).await?;
-        Ok(())
+        sql.leave_out_twins(cx, session, (then, now), found).await
     }
 }
 

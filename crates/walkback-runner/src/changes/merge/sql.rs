@@ -11,6 +11,7 @@ use super::cells::{Cell, missing};
 use super::convert::Converted;
 use crate::changes::OnConflict;
 use crate::changes::asking::Question;
+use crate::changes::checks::{Checks, DOES_NOT_GO};
 use crate::changes::sql::{deleted, update};
 
 /// What each joined row is marked with, so that one that is not there can be told from one of `NULL`s.
@@ -25,6 +26,7 @@ pub(super) struct MergeSql<'a> {
     pub(super) left: Option<&'a TableName>,
     pub(super) cells: Vec<Cell<'a>>,
     missing: Vec<&'a Column>,
+    checks: Checks,
 }
 
 impl<'a> MergeSql<'a> {
@@ -45,6 +47,7 @@ impl<'a> MergeSql<'a> {
             left,
             cells,
             missing,
+            checks: Checks::of(dialect, &merged.then),
         }
     }
 
@@ -52,7 +55,7 @@ impl<'a> MergeSql<'a> {
         self.dialect.quote_table(table)
     }
 
-    fn shadow(&self) -> String {
+    pub(super) fn shadow(&self) -> String {
         self.quoted(self.shadow)
     }
 
@@ -72,7 +75,7 @@ impl<'a> MergeSql<'a> {
         }
     }
 
-    fn left(&self) -> String {
+    pub(super) fn left(&self) -> String {
         let Some(left) = self.left else {
             return self.live();
         };
@@ -107,7 +110,7 @@ impl<'a> MergeSql<'a> {
         each.collect::<Vec<_>>().join(" AND ")
     }
 
-    fn key_of(&self, row: &str) -> String {
+    pub(super) fn key_of(&self, row: &str) -> String {
         let key = self.merged.then.primary_key.iter();
         key.map(|column| format!("{row}.{}", self.dialect.quote_identifier(column)))
             .collect::<Vec<_>>()
@@ -148,12 +151,104 @@ impl<'a> MergeSql<'a> {
             .any(|column| !column.nullable && usable_default(column).is_none());
         // An `INTEGER PRIMARY KEY` is never missing: it is the key.
         let each = self.cells.iter().filter_map(|cell| cell.fits(self.dialect, row));
-        let each: Vec<_> = each.chain(needs.then(|| "1 = 0".to_owned())).collect();
+        let each = each.chain(needs.then(|| "1 = 0".to_owned()));
+        let checked = (!self.checks.is_empty()).then(|| self.checks.pass(|name| self.as_new(name, row)));
+        let each: Vec<_> = each.chain(checked).collect();
         if each.is_empty() {
             "1 = 1".to_owned()
         } else {
             each.join(" AND ")
         }
+    }
+
+    /// Returns what a column of the table as it was holds in a row that is written to it anew.
+    fn as_new(&self, name: &str, row: &str) -> String {
+        let mut cells = self.cells.iter();
+        if let Some(cell) = cells.find(|cell| cell.then.name == name) {
+            return self.guarded(cell, row);
+        }
+        let mut missing = self.missing.iter().filter(|column| column.name == name);
+        let default = missing.next().and_then(|column| usable_default(column));
+        format!("({})", default.unwrap_or("NULL"))
+    }
+
+    /// Returns the value of a cell, which is none where the column could not hold it: conversions fail otherwise.
+    fn guarded(&self, cell: &Cell<'_>, row: &str) -> String {
+        let value = cell.value(self.dialect, row);
+        match cell.fits(self.dialect, row) {
+            Some(fits) if cell.has_another_type() => format!("CASE WHEN {fits} THEN {value} END"),
+            _ => value,
+        }
+    }
+
+    /// Says that a row passes the checks with what it takes of `n`.
+    fn passes_mixed(&self, policy: OnConflict) -> String {
+        self.checks.pass(|name| {
+            let mut cells = self.cells.iter();
+            let quoted = self.dialect.quote_identifier(name);
+            match cells.find(|cell| cell.then.name == name && !cell.is_key) {
+                Some(cell) => {
+                    let takes = self.takes(cell, policy);
+                    format!(
+                        "CASE WHEN {takes} THEN {} ELSE s.{quoted} END",
+                        cell.value(self.dialect, "n")
+                    )
+                }
+                None => format!("s.{quoted}"),
+            }
+        })
+    }
+
+    /// Says that a row passes the checks with all that is checked as it is in `n`.
+    fn passes_whole(&self) -> String {
+        let checked = self.cells.iter().filter(|cell| self.checks.name(cell.then));
+        let fits = checked.filter_map(|cell| cell.fits(self.dialect, "n"));
+        let passes = self.checks.pass(|name| {
+            let mut cells = self.cells.iter();
+            match cells.find(|cell| cell.then.name == name && !cell.is_key) {
+                Some(cell) => self.guarded(cell, "n"),
+                None => format!("s.{}", self.dialect.quote_identifier(name)),
+            }
+        });
+        let each: Vec<_> = fits.chain(std::iter::once(passes)).collect();
+        format!("({})", each.join(" AND "))
+    }
+
+    /// Says that a cell is written as it is now.
+    fn takes(&self, cell: &Cell<'_>, policy: OnConflict) -> String {
+        let mut takes = vec![format!("NOT ({})", cell.same(self.dialect, "n", "a"))];
+        if policy == OnConflict::Revert {
+            takes.push(cell.alike(self.dialect, "s", "a"));
+        }
+        takes.extend(cell.fits(self.dialect, "n"));
+        format!("({})", takes.join(" AND "))
+    }
+
+    /// Returns of which rows, that are there in all three states, cells do not pass the checks beside what is taken of the
+    /// others, and what is to be said of them: if they all pass as they are now, so they stay.
+    fn unchecked_cells(&self) -> Vec<(&Cell<'_>, String, &'static str)> {
+        let mut all = Vec::new();
+        if self.checks.is_empty() {
+            return all;
+        }
+        let cells = self.cells.iter().filter(|cell| !cell.is_key);
+        for cell in cells.filter(|cell| self.checks.name(cell.then)) {
+            let mixed = self.passes_mixed(OnConflict::Keep);
+            let (whole, takes) = (self.passes_whole(), self.takes(cell, OnConflict::Keep));
+            let stays = cell.same(self.dialect, "n", "a");
+            let differs = cell.alike(self.dialect, "s", "n");
+            all.push((
+                cell,
+                format!("NOT {mixed} AND {whole} AND {stays} AND NOT ({differs})"),
+                DOES_NOT_GO,
+            ));
+            all.push((
+                cell,
+                format!("NOT {mixed} AND NOT {whole} AND {takes}"),
+                "changed since to what the column could not hold before",
+            ));
+        }
+        all
     }
 
     /// Returns the rows that were written since and are not in the shadow: `n`, with `a` where the migration had
@@ -231,6 +326,14 @@ impl<'a> MergeSql<'a> {
                 ));
             }
         }
+        for (cell, condition, what) in self.unchecked_cells() {
+            let name = cell.name(self.dialect);
+            let question = Question {
+                selected: format!("{}, s.{name}, a.{name}, n.{name}", self.key_of("n")),
+                rest: format!("{} WHERE {condition}", self.common_rows()),
+            };
+            questions.push((question, what, Some(cell.then.name.as_str())));
+        }
         questions.push((
             row(
                 "s",
@@ -296,19 +399,18 @@ impl<'a> MergeSql<'a> {
     /// Writes cells that were changed since.
     pub(super) fn change(&self, policy: OnConflict) -> Option<String> {
         let (mut sets, mut any) = (Vec::new(), Vec::new());
+        let checked = (!self.checks.is_empty()).then(|| (self.passes_mixed(policy), self.passes_whole()));
         for cell in self.cells.iter().filter(|cell| !cell.is_key) {
             let name = cell.name(self.dialect);
-            let mut takes = vec![format!("NOT ({})", cell.same(self.dialect, "n", "a"))];
-            if policy == OnConflict::Revert {
-                takes.push(cell.alike(self.dialect, "s", "a"));
-            }
-            takes.extend(cell.fits(self.dialect, "n"));
-            let takes = format!("({})", takes.join(" AND "));
+            let takes = self.takes(cell, policy);
             let value = cell.value(self.dialect, "n");
-            sets.push((
-                name.clone(),
-                format!("CASE WHEN {takes} THEN {value} ELSE s.{name} END"),
-            ));
+            let taken = match checked.as_ref().filter(|_| self.checks.name(cell.then)) {
+                Some((mixed, whole)) => format!(
+                    "CASE WHEN {mixed} AND NOT {takes} THEN s.{name} WHEN {mixed} OR {whole} THEN {value} ELSE s.{name} END"
+                ),
+                None => format!("CASE WHEN {takes} THEN {value} ELSE s.{name} END"),
+            };
+            sets.push((name.clone(), taken));
             any.push(takes);
         }
         (!sets.is_empty()).then(|| {
