@@ -4,6 +4,7 @@
 //! Both points keep rows in chunks named by their content, so that the second costs what was changed, and what was
 //! not changed is found without being read.
 
+mod aside;
 mod asking;
 mod beside;
 mod checks;

@@ -8,6 +8,7 @@ mod carried;
 pub(super) mod cells;
 mod convert;
 mod divided;
+mod mixed;
 mod references;
 mod room;
 mod run;

@@ -11,7 +11,7 @@ use super::cells::{Cell, missing};
 use super::convert::Converted;
 use crate::changes::OnConflict;
 use crate::changes::asking::Question;
-use crate::changes::checks::{Checks, DOES_NOT_GO};
+use crate::changes::checks::Checks;
 use crate::changes::sql::{deleted, update};
 
 /// What each joined row is marked with, so that one that is not there can be told from one of `NULL`s.
@@ -26,7 +26,7 @@ pub(super) struct MergeSql<'a> {
     pub(super) left: Option<&'a TableName>,
     pub(super) cells: Vec<Cell<'a>>,
     missing: Vec<&'a Column>,
-    checks: Checks,
+    pub(super) checks: Checks,
 }
 
 impl<'a> MergeSql<'a> {
@@ -173,82 +173,12 @@ impl<'a> MergeSql<'a> {
     }
 
     /// Returns the value of a cell, which is none where the column could not hold it: conversions fail otherwise.
-    fn guarded(&self, cell: &Cell<'_>, row: &str) -> String {
+    pub(super) fn guarded(&self, cell: &Cell<'_>, row: &str) -> String {
         let value = cell.value(self.dialect, row);
         match cell.fits(self.dialect, row) {
             Some(fits) if cell.has_another_type() => format!("CASE WHEN {fits} THEN {value} END"),
             _ => value,
         }
-    }
-
-    /// Says that a row passes the checks with what it takes of `n`.
-    fn passes_mixed(&self, policy: OnConflict) -> String {
-        self.checks.pass(|name| {
-            let mut cells = self.cells.iter();
-            let quoted = self.dialect.quote_identifier(name);
-            match cells.find(|cell| cell.then.name == name && !cell.is_key) {
-                Some(cell) => {
-                    let takes = self.takes(cell, policy);
-                    format!(
-                        "CASE WHEN {takes} THEN {} ELSE s.{quoted} END",
-                        cell.value(self.dialect, "n")
-                    )
-                }
-                None => format!("s.{quoted}"),
-            }
-        })
-    }
-
-    /// Says that a row passes the checks with all that is checked as it is in `n`.
-    fn passes_whole(&self) -> String {
-        let checked = self.cells.iter().filter(|cell| self.checks.name(cell.then));
-        let fits = checked.filter_map(|cell| cell.fits(self.dialect, "n"));
-        let passes = self.checks.pass(|name| {
-            let mut cells = self.cells.iter();
-            match cells.find(|cell| cell.then.name == name && !cell.is_key) {
-                Some(cell) => self.guarded(cell, "n"),
-                None => format!("s.{}", self.dialect.quote_identifier(name)),
-            }
-        });
-        let each: Vec<_> = fits.chain(std::iter::once(passes)).collect();
-        format!("({})", each.join(" AND "))
-    }
-
-    /// Says that a cell is written as it is now.
-    fn takes(&self, cell: &Cell<'_>, policy: OnConflict) -> String {
-        let mut takes = vec![format!("NOT ({})", cell.same(self.dialect, "n", "a"))];
-        if policy == OnConflict::Revert {
-            takes.push(cell.alike(self.dialect, "s", "a"));
-        }
-        takes.extend(cell.fits(self.dialect, "n"));
-        format!("({})", takes.join(" AND "))
-    }
-
-    /// Returns of which rows, that are there in all three states, cells do not pass the checks beside what is taken of the
-    /// others, and what is to be said of them: if they all pass as they are now, so they stay.
-    fn unchecked_cells(&self) -> Vec<(&Cell<'_>, String, &'static str)> {
-        let mut all = Vec::new();
-        if self.checks.is_empty() {
-            return all;
-        }
-        let cells = self.cells.iter().filter(|cell| !cell.is_key);
-        for cell in cells.filter(|cell| self.checks.name(cell.then)) {
-            let mixed = self.passes_mixed(OnConflict::Keep);
-            let (whole, takes) = (self.passes_whole(), self.takes(cell, OnConflict::Keep));
-            let stays = cell.same(self.dialect, "n", "a");
-            let differs = cell.alike(self.dialect, "s", "n");
-            all.push((
-                cell,
-                format!("NOT {mixed} AND {whole} AND {stays} AND NOT ({differs})"),
-                DOES_NOT_GO,
-            ));
-            all.push((
-                cell,
-                format!("NOT {mixed} AND NOT {whole} AND {takes}"),
-                "changed since to what the column could not hold before",
-            ));
-        }
-        all
     }
 
     /// Returns the rows that were written since and are not in the shadow: `n`, with `a` where the migration had
