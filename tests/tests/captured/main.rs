@@ -6,6 +6,8 @@ mod changes;
 mod partial;
 #[path = "../surgical/random.rs"]
 mod random;
+#[path = "../surgical/random_unique.rs"]
+mod random_unique;
 #[path = "../surgical/rows.rs"]
 mod rows;
 #[path = "../surgical/unique.rs"]
@@ -16,6 +18,7 @@ use std::process::ExitCode;
 use changes::*;
 use partial::only_rows_that_were_added_go_where_that_is_asked_for;
 use random::random_writes_are_never_lost;
+use random_unique::random_writes_to_what_is_unique_are_never_lost;
 use rows::*;
 use unique::*;
 use walkback_tests::{Backend, MYSQL, POSTGRES, journeys};
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
                 what_does_not_go_with_what_was_written_since_stays,
                 a_few_of_many_rows_go_back,
                 random_writes_are_never_lost,
+                random_writes_to_what_is_unique_are_never_lost,
                 killed_at_any_step_it_is_as_before_or_as_after,
                 only_rows_that_were_added_go_where_that_is_asked_for,
                 nothing_but_the_changed_rows_is_kept,

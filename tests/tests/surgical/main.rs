@@ -5,6 +5,7 @@ mod definitions;
 mod partial;
 mod points;
 mod random;
+mod random_unique;
 mod rows;
 mod unique;
 
@@ -41,6 +42,7 @@ use definitions::{
 use partial::only_rows_that_were_added_go_where_that_is_asked_for;
 use points::the_point_before_a_migration_says_which_are_walked_back;
 use random::random_writes_are_never_lost;
+use random_unique::random_writes_to_what_is_unique_are_never_lost;
 use rows::*;
 use unique::{
     what_does_not_go_with_what_was_written_since_stays, what_has_to_be_unique_and_is_taken_is_a_conflict,
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
                     what_could_not_be_there_before_waits_for_the_next_up,
                     a_few_of_many_rows_go_back,
                     random_writes_are_never_lost,
+                    random_writes_to_what_is_unique_are_never_lost,
                     killed_at_any_step_it_is_as_before_or_as_after,
                     only_rows_that_were_added_go_where_that_is_asked_for,
                     the_point_before_a_migration_says_which_are_walked_back,

@@ -1,6 +1,7 @@
 //! The checks of a table, asked of rows before they are written to it.
 
 use walkback_core::catalog::{Column, Table};
+use walkback_core::engine::SessionExt as _;
 use walkback_core::{Cx, Dialect, DialectKind, Result, Session};
 use walkback_sql::lexer::{Token, TokenKind, significant_tokens};
 
@@ -104,7 +105,10 @@ impl Sql<'_> {
             self.live(),
             self.keys("t", "w"),
         );
-        let before = found.conflicts;
+        let any = format!("SELECT 1 {rest} LIMIT 1");
+        if session.fetch_optional(cx, &any, &[]).await?.is_none() {
+            return Ok(());
+        }
         let asking = Asking {
             dialect: self.dialect,
             key: &self.table.primary_key,
@@ -119,9 +123,6 @@ impl Sql<'_> {
             asking
                 .ask(cx, session, (&question, DOES_NOT_GO), name, found)
                 .await?;
-        }
-        if found.conflicts == before {
-            return Ok(());
         }
         let sets = self.unchanged(&own, policy);
         let those = format!("(SELECT DISTINCT {} {rest}) AS c", self.key_columns("t."));

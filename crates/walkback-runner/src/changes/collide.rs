@@ -28,10 +28,13 @@ impl Sql<'_> {
         if !self.extent.has_deleted && !self.extent.has_changed_any() {
             return Ok(aside);
         }
-        let mut all = Unique::all(cx, session, self.dialect, self.table).await?;
-        all.retain(|unique| {
-            self.extent.has_deleted || unique.is_of(|column| self.extent.has_changed(column))
-        });
+        let mut all = Vec::new();
+        for unique in Unique::all(cx, session, self.dialect, self.table).await? {
+            let may = self.extent.has_deleted || unique.is_of(|column| self.extent.has_changed(column));
+            if may && self.collides(cx, session, &unique, policy).await? {
+                all.push(unique);
+            }
+        }
         let mut left_out = true;
         while left_out {
             left_out = false;
@@ -40,15 +43,26 @@ impl Sql<'_> {
             }
         }
         for unique in &all {
-            let collide = format!("SELECT 1 {} LIMIT 1", self.collisions(unique, policy));
             for column in self.movable(unique) {
-                if session.fetch_optional(cx, &collide, &[]).await?.is_none() {
+                if !self.collides(cx, session, unique, policy).await? {
                     break;
                 }
                 aside.push(self.step_aside(cx, session, (unique, column, policy)).await?);
             }
         }
         Ok(aside)
+    }
+
+    /// Returns whether anything comes back that another row has now: most of the time nothing does, and no more is asked.
+    async fn collides(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        unique: &Unique,
+        policy: OnConflict,
+    ) -> Result<bool> {
+        let any = format!("SELECT 1 {} LIMIT 1", self.collisions(unique, policy));
+        Ok(session.fetch_optional(cx, &any, &[]).await?.is_some())
     }
 
     /// Returns the rows as they would come back, the keys and all columns that were kept.
@@ -111,7 +125,7 @@ impl Sql<'_> {
         let key = self.key_columns("");
         let coming = unique.of_rows(&self.coming(policy), &key);
         let live = unique.of_rows(&self.live(), &key);
-        let condition = format!("{} AND NOT ({})", unique.is_same("f", "o"), self.keys("o", "f"));
+        let condition = format!("{} AND NOT ({})", unique.is_same("o", "f"), self.keys("o", "f"));
         (format!("{coming} AS f JOIN {live} AS o ON {condition}"), live)
     }
 

@@ -59,11 +59,16 @@ impl Execution<'_> {
                 format!("CREATE TABLE {copy} AS {all}"),
                 format!("CREATE INDEX ON {copy} ({key})"),
             ],
+            // Without types: every value stays what it is.
             DialectKind::Sqlite => {
-                let index = self.dialect.quote_identifier(&format!("{}_key", to.name));
+                let columns = one.columns.iter();
+                let columns: Vec<_> = columns
+                    .map(|column| self.dialect.quote_identifier(&column.name))
+                    .collect();
+                let columns = columns.join(", ");
                 vec![
-                    format!("CREATE TABLE {copy} AS {all}"),
-                    format!("CREATE INDEX {index} ON {copy} ({key})"),
+                    format!("CREATE TABLE {copy} ({columns}, PRIMARY KEY ({key}))"),
+                    format!("INSERT INTO {copy} ({columns}) SELECT {columns} FROM {source}"),
                 ]
             }
         }

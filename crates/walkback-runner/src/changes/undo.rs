@@ -103,10 +103,11 @@ impl Execution<'_> {
             let held = changed.iter().map(|one| one.table.name.clone());
             self.hold_changed(cx, held.collect()).await?;
             let taken = taken(&changed, &pairs);
-            let copies = match self.dialect.kind() {
-                // A table has its constraints there from the beginning.
-                DialectKind::Sqlite => self.copy_changed(cx, &taken, 2 * pairs.len()).await?,
-                DialectKind::Postgres | DialectKind::Mysql => vec![None; taken.len()],
+            let copies = if is_transactional {
+                // What is loaded there has the keys of its table.
+                self.copy_changed(cx, &taken, 2 * pairs.len()).await?
+            } else {
+                vec![None; taken.len()]
             };
             let taken = copied(&taken, &copies);
             let tables = Box::pin(self.take_back_in_turn(cx, &taken, how)).await?;

@@ -3,7 +3,11 @@
 use super::cells::Cell;
 use super::sql::MergeSql;
 use crate::changes::OnConflict;
+use crate::changes::asking::Question;
 use crate::changes::checks::DOES_NOT_GO;
+
+/// What is said of cells that the table as it was has no place for.
+pub(super) const COULD_NOT_HOLD: &str = "changed since to what the column could not hold before";
 
 impl MergeSql<'_> {
     /// Says that a row passes the checks with what it takes of `n`.
@@ -49,30 +53,38 @@ impl MergeSql<'_> {
         format!("({})", takes.join(" AND "))
     }
 
-    /// Returns of which rows, that are there in all three states, cells do not pass the checks beside what is taken of the
-    /// others, and what is to be said of them: if they all pass as they are now, so they stay.
-    pub(super) fn unchecked_cells(&self) -> Vec<(&Cell<'_>, String, &'static str)> {
-        let mut all = Vec::new();
-        if self.checks.is_empty() {
-            return all;
-        }
+    /// Asks for one row that does not pass the checks with what it takes. `None`: there are no checks.
+    pub(super) fn any_unchecked(&self, policy: OnConflict) -> Option<String> {
+        let is_checked = !self.checks.is_empty();
+        is_checked.then(|| {
+            let mixed = self.passes_mixed(policy);
+            format!("SELECT 1 {} WHERE NOT {mixed} LIMIT 1", self.common_rows())
+        })
+    }
+
+    /// Returns what to ask where there is one: which cells do not pass the checks beside what is taken of the others. If all pass
+    /// as they are now, so they stay.
+    pub(super) fn unchecked(&self) -> Vec<(Question, &'static str, Option<&str>)> {
+        let policy = OnConflict::Keep;
+        let (mixed, whole) = (self.passes_mixed(policy), self.passes_whole());
         let cells = self.cells.iter().filter(|cell| !cell.is_key);
-        for cell in cells.filter(|cell| self.checks.name(cell.then)) {
-            let mixed = self.passes_mixed(OnConflict::Keep);
-            let (whole, takes) = (self.passes_whole(), self.takes(cell, OnConflict::Keep));
-            let stays = cell.same(self.dialect, "n", "a");
-            let differs = cell.alike(self.dialect, "s", "n");
-            all.push((
-                cell,
-                format!("NOT {mixed} AND {whole} AND {stays} AND NOT ({differs})"),
-                DOES_NOT_GO,
-            ));
-            all.push((
-                cell,
-                format!("NOT {mixed} AND NOT {whole} AND {takes}"),
-                "changed since to what the column could not hold before",
-            ));
-        }
-        all
+        let checked = cells.filter(|cell| self.checks.name(cell.then));
+        let asked = checked.flat_map(|cell| {
+            let name = cell.name(self.dialect);
+            let stays = format!(
+                "{whole} AND {} AND NOT ({})",
+                cell.same(self.dialect, "n", "a"),
+                cell.alike(self.dialect, "s", "n")
+            );
+            let goes = format!("NOT {whole} AND {}", self.takes(cell, policy));
+            [(stays, DOES_NOT_GO), (goes, COULD_NOT_HOLD)].map(|(condition, what)| {
+                let question = Question {
+                    selected: format!("{}, s.{name}, a.{name}, n.{name}", self.key_of("n")),
+                    rest: format!("{} WHERE NOT {mixed} AND {condition}", self.common_rows()),
+                };
+                (question, what, Some(cell.then.name.as_str()))
+            })
+        });
+        asked.collect()
     }
 }

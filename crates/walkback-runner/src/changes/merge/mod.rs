@@ -8,6 +8,7 @@ mod carried;
 pub(super) mod cells;
 mod convert;
 mod divided;
+mod draft;
 mod mixed;
 mod references;
 mod room;

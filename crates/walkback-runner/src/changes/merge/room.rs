@@ -10,6 +10,7 @@ use walkback_core::{Cx, Dialect, DialectKind, Result, Session};
 use walkback_sql::lexer::{TokenKind, significant_tokens};
 
 use super::cells::Cell;
+use super::mixed::COULD_NOT_HOLD;
 use super::sql::MergeSql;
 use crate::changes::TableChanges;
 use crate::changes::asking::{Asking, Question};
@@ -99,54 +100,52 @@ impl<'a> MergeSql<'a> {
         each.collect::<Vec<_>>().join(" AND ")
     }
 
-    /// Says that another row has what `s` was, since it was written to it.
-    fn is_taken(&self, cells: &[Cell<'_>]) -> String {
+    /// Returns the pairs of rows `s` and `o` of the shadow that have the same.
+    fn twins(&self, cells: &[Cell<'_>]) -> String {
         format!(
-            "EXISTS (SELECT 1 FROM {} AS o WHERE {} AND NOT ({}) \
-             AND NOT EXISTS (SELECT 1 FROM {} AS b WHERE {} AND {}))",
-            self.live(),
+            "FROM {0} AS s JOIN {0} AS o ON {1} AND NOT ({2})",
+            self.shadow(),
             self.equal(cells, "o", "s"),
             self.keys("o", "s"),
-            self.left(),
-            self.keys("b", "o"),
-            self.all_same_in(cells, "b", "o"),
         )
     }
 
-    /// Leaves as it is now what would go back to a value that another row has by now, before what was written since is
-    /// written.
-    pub(super) async fn make_room(
+    /// Leaves as it is now what has gone back to a value that another row has, until no more has to: each round leaves some
+    /// for good, and as they are now no two are the same.
+    pub(super) async fn give_way(
         &self,
         cx: &Cx,
         session: &mut dyn Session,
-        schema: &Schema,
+        then: &Schema,
         found: &mut TableChanges,
     ) -> Result<()> {
-        for cells in self.unique(schema) {
-            let taken = self.is_taken(&cells);
-            let gone = format!(
-                "FROM {} AS s WHERE NOT EXISTS (SELECT 1 FROM {} AS n WHERE {}) AND {taken}",
-                self.shadow(),
-                self.live(),
-                self.keys("n", "s"),
-            );
-            self.ask_for(cx, session, (&self.key_of("s"), &gone, None, TAKEN), found)
-                .await?;
-            let delete = format!("DELETE{} {gone}", deleted(self.dialect, "s"));
-            session.execute(cx, &delete, &[]).await?;
-            let staying = format!(
-                "FROM {} AS s JOIN {} AS n ON {} JOIN {} AS a ON {} WHERE NOT ({}) AND {} AND {taken}",
-                self.shadow(),
-                self.live(),
-                self.keys("n", "s"),
-                self.left(),
-                self.keys("a", "n"),
-                self.all_same_in(&cells, "s", "n"),
-                self.all_same_in(&cells, "n", "a"),
-            );
-            self.ask_for_cells(cx, session, (&cells, &staying, TAKEN), ("s", "n"), found)
-                .await?;
-            self.set(cx, session, (&cells, &staying, "n")).await?;
+        let all = self.unique(then);
+        let mut is_settled = false;
+        while !is_settled {
+            is_settled = true;
+            for cells in &all {
+                if !self.has_twins(cx, session, cells).await? {
+                    continue;
+                }
+                let twins = self.twins(cells);
+                let gone = format!(
+                    "{twins} WHERE NOT EXISTS (SELECT 1 FROM {} AS n WHERE {})",
+                    self.live(),
+                    self.keys("n", "s"),
+                );
+                is_settled &= self.remove(cx, session, (&gone, TAKEN), found).await? == 0;
+                let went_back = format!(
+                    "{twins} JOIN {} AS n ON {} JOIN {} AS a ON {} WHERE NOT ({})",
+                    self.live(),
+                    self.keys("n", "s"),
+                    self.left(),
+                    self.keys("a", "n"),
+                    self.all_same_in(cells, "s", "n"),
+                );
+                self.ask_for_cells(cx, session, (cells, &went_back, TAKEN), ("s", "n"), found)
+                    .await?;
+                is_settled &= self.set(cx, session, (cells, &went_back, "n")).await? == 0;
+            }
         }
         Ok(())
     }
@@ -175,12 +174,7 @@ impl<'a> MergeSql<'a> {
                     self.keys("y", row),
                 )
             };
-            let both = format!(
-                "FROM {0} AS s JOIN {0} AS o ON {1} AND NOT ({2})",
-                self.shadow(),
-                self.equal(&cells, "o", "s"),
-                self.keys("o", "s"),
-            );
+            let both = self.twins(&cells);
             let changed = format!(
                 "{both} JOIN {} AS n ON {} JOIN {} AS a ON {} WHERE NOT ({}) AND NOT {}",
                 self.live(),
@@ -190,8 +184,7 @@ impl<'a> MergeSql<'a> {
                 self.all_same_in(&cells, "n", "a"),
                 is_new("o"),
             );
-            let what = "changed since to what the column could not hold before";
-            self.ask_for_cells(cx, session, (&cells, &changed, what), ("n", "a"), found)
+            self.ask_for_cells(cx, session, (&cells, &changed, COULD_NOT_HOLD), ("n", "a"), found)
                 .await?;
             self.set(cx, session, (&cells, &changed, "a")).await?;
             let twins = format!(
@@ -201,19 +194,30 @@ impl<'a> MergeSql<'a> {
                 self.key_of("o"),
                 self.key_of("s"),
             );
-            let those = format!("(SELECT DISTINCT {} {twins}) AS c", self.key_of("s"));
-            let rest = format!(
-                "FROM {} AS t WHERE EXISTS (SELECT 1 FROM {those} WHERE {})",
-                self.shadow(),
-                self.keys("c", "t")
-            );
             let what = "written since, and the table could not hold it before";
-            self.ask_for(cx, session, (&self.key_of("t"), &rest, None, what), found)
-                .await?;
-            let delete = format!("DELETE{} {rest}", deleted(self.dialect, "t"));
-            session.execute(cx, &delete, &[]).await?;
+            self.remove(cx, session, (&twins, what), found).await?;
         }
         Ok(())
+    }
+
+    /// Takes rows `s` away, and tells it.
+    async fn remove(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        (rest, what): (&str, &str),
+        found: &mut TableChanges,
+    ) -> Result<u64> {
+        let those = format!("(SELECT DISTINCT {} {rest}) AS c", self.key_of("s"));
+        let rest = format!(
+            "FROM {} AS t WHERE EXISTS (SELECT 1 FROM {those} WHERE {})",
+            self.shadow(),
+            self.keys("c", "t")
+        );
+        self.ask_for(cx, session, (&self.key_of("t"), &rest, None, what), found)
+            .await?;
+        let delete = format!("DELETE{} {rest}", deleted(self.dialect, "t"));
+        session.execute(cx, &delete, &[]).await
     }
 
     async fn has_twins(&self, cx: &Cx, session: &mut dyn Session, cells: &[Cell<'_>]) -> Result<bool> {
@@ -278,10 +282,10 @@ impl<'a> MergeSql<'a> {
         cx: &Cx,
         session: &mut dyn Session,
         (cells, rest, from): (&[Cell<'_>], &str, &str),
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let cells: Vec<_> = cells.iter().filter(|cell| !cell.is_key).collect();
         if cells.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let values = cells.iter().map(|cell| {
             let name = cell.name(self.dialect);
@@ -300,6 +304,6 @@ impl<'a> MergeSql<'a> {
             &those,
             &self.keys("t", "c"),
         );
-        session.execute(cx, &sql, &[]).await.map(drop)
+        session.execute(cx, &sql, &[]).await
     }
 }

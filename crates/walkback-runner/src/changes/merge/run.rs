@@ -1,6 +1,7 @@
 //! Bringing tables back with what was written to them since.
 
 use walkback_core::catalog::Schema;
+use walkback_core::engine::SessionExt as _;
 use walkback_core::name::ObjectKind;
 use walkback_core::{Cx, DialectKind, Result};
 use walkback_vault::Manifest;
@@ -24,7 +25,7 @@ use crate::rollback::RollbackKind;
 pub(crate) struct Merging<'a> {
     /// Before the migration, and as it left its tables.
     points: (&'a Manifest, &'a Manifest),
-    tables: Vec<Merged>,
+    pub(super) tables: Vec<Merged>,
     carried: Vec<Carried>,
     pub(super) divided: Vec<Divided>,
     policy: OnConflict,
@@ -105,11 +106,13 @@ impl Execution<'_> {
             // Knowing nothing of tables that were just made, it would compile what it takes for long, each time.
             self.session.execute(cx, "SET LOCAL jit = off", &[]).await?;
         }
+        let first = shadows.len() + left.iter().flatten().count();
+        let drafts = self.draft(cx, merging, (shadows, &left, first)).await?;
+        let (fair, shadows) = (shadows, &drafts.shadows[..]);
         let find = |merged: &Merged| {
             let mut shadows = shadows.iter();
             shadows.find(|shadow| shadow.table.name == merged.then.name)
         };
-        let first = shadows.len() + left.iter().flatten().count();
         let converted = self.convert(cx, merging, (shadows, first)).await?;
         let sqls: Vec<MergeSql<'_>> = merging
             .tables
@@ -184,11 +187,12 @@ impl Execution<'_> {
         {
             self.session.execute(cx, &unmaking, &[]).await?;
         }
+        self.copy_fair(cx, &drafts, fair).await?;
         for left in left.iter().rev().flatten() {
             let sql = format!("DROP TABLE {}", dialect.quote_table(&left.name));
             self.session.execute(cx, &sql, &[]).await?;
         }
-        self.keep_unplaced(cx, (&found, shadows), &now).await?;
+        self.keep_unplaced(cx, (&found, fair), &now).await?;
         found.retain(|table| table.conflicts > 0 || table.kept.is_some());
         found.extend(written);
         found.extend(others.into_iter().filter(|other| other.conflicts > 0));
@@ -270,7 +274,13 @@ impl Execution<'_> {
         found: &mut TableChanges,
     ) -> Result<()> {
         let session = &mut *self.session;
-        for (question, what, column) in sql.questions() {
+        let mut questions = sql.questions();
+        if let Some(any) = sql.any_unchecked(policy)
+            && session.fetch_optional(cx, &any, &[]).await?.is_some()
+        {
+            questions.extend(sql.unchecked());
+        }
+        for (question, what, column) in questions {
             let key = &sql.merged.then.primary_key;
             let asking = crate::changes::asking::Asking {
                 dialect: sql.dialect,
@@ -278,10 +288,8 @@ impl Execution<'_> {
             };
             asking.ask(cx, session, (&question, what), column, found).await?;
         }
-        let deleted = session.execute(cx, &sql.delete(policy), &[]).await?;
-        sql.make_room(cx, session, then, found).await?;
         let kept = found.kept.get_or_insert_default();
-        kept.deleted += deleted;
+        kept.deleted += session.execute(cx, &sql.delete(policy), &[]).await?;
         if let Some(change) = sql.change(policy) {
             kept.changed += session.execute(cx, &change, &[]).await?;
         }
@@ -289,6 +297,7 @@ impl Execution<'_> {
             kept.changed += session.execute(cx, &replace, &[]).await?;
         }
         kept.inserted += session.execute(cx, &sql.insert(policy), &[]).await?;
+        sql.give_way(cx, session, then, found).await?;
         sql.leave_out_twins(cx, session, (then, now), found).await
     }
 }

@@ -9,6 +9,7 @@ use walkback_core::{Dialect, DialectKind, TableName};
 use super::Merged;
 use super::cells::{Cell, missing};
 use super::convert::Converted;
+use super::mixed::COULD_NOT_HOLD;
 use crate::changes::OnConflict;
 use crate::changes::asking::Question;
 use crate::changes::checks::Checks;
@@ -209,7 +210,7 @@ impl<'a> MergeSql<'a> {
     }
 
     /// Returns the rows that are there in all three states.
-    fn common_rows(&self) -> String {
+    pub(super) fn common_rows(&self) -> String {
         format!(
             "FROM {} AS a JOIN {} AS n ON {} JOIN {} AS s ON {}",
             self.left(),
@@ -251,18 +252,10 @@ impl<'a> MergeSql<'a> {
             if let Some(fits) = fits {
                 questions.push((
                     cells(&format!("NOT {fits}")),
-                    "changed since to what the column could not hold before",
+                    COULD_NOT_HOLD,
                     Some(cell.then.name.as_str()),
                 ));
             }
-        }
-        for (cell, condition, what) in self.unchecked_cells() {
-            let name = cell.name(self.dialect);
-            let question = Question {
-                selected: format!("{}, s.{name}, a.{name}, n.{name}", self.key_of("n")),
-                rest: format!("{} WHERE {condition}", self.common_rows()),
-            };
-            questions.push((question, what, Some(cell.then.name.as_str())));
         }
         questions.push((
             row(
