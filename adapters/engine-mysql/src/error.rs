@@ -21,6 +21,8 @@ pub(crate) const NO_DATABASE: u16 = 1049;
 pub(crate) const TABLE_EXISTS: u16 = 1050;
 /// A deadlock, for which the server has rolled the transaction back.
 pub(crate) const DEADLOCK: u16 = 1213;
+/// The tables of a statement were flushed each time that the server prepared it.
+pub(crate) const NEEDS_PREPARING: u16 = 1615;
 /// Waiting for a lock has taken too long.
 pub(crate) const LOCK_TIMEOUT: u16 = 1205;
 /// `KILL QUERY` has ended the statement.

@@ -11,7 +11,7 @@ use walkback_sql::lexer::{TokenKind, significant_tokens};
 use crate::call::Outlet;
 use crate::context::Context;
 use crate::dialect;
-use crate::error::{self, DEADLOCK, NOT_PREPARED, TOO_MANY_PREPARED, excerpt};
+use crate::error::{self, DEADLOCK, NEEDS_PREPARING, NOT_PREPARED, TOO_MANY_PREPARED, excerpt};
 use crate::link::Link;
 use crate::scheduled;
 use crate::value;
@@ -101,13 +101,9 @@ impl Link {
                 .await;
             match outcome {
                 // Somebody flushes the tables of the server, to back it up for instance, while the statement has opened one of
-                // its tables and not yet all: a session that holds a lock is refused then instead of waiting.
-                Err(error)
-                    if error::code(&error) == Some(DEADLOCK)
-                        && self.transaction.is_none()
-                        && !has_begun
-                        && tries < TRIES =>
-                {
+                // its tables and not yet all: a session that holds a lock is refused then instead of waiting. Or again and
+                // again while it prepares the statement, which the server gives up the third time.
+                Err(error) if self.may_ask_again(&error) && !has_begun && tries < TRIES => {
                     tries += 1;
                     self.must_go_on()?;
                     tokio::time::sleep(PAUSE).await;
@@ -118,6 +114,13 @@ impl Link {
         drop(outlet);
         let outcome = outcome.map_err(|error| self.place.statement_failed(sql, error));
         self.after_statement(sql, outcome).await
+    }
+
+    fn may_ask_again(&self, error: &DriverError) -> bool {
+        match error::code(error) {
+            Some(DEADLOCK) => self.transaction.is_none(),
+            code => code == Some(NEEDS_PREPARING),
+        }
     }
 
     async fn query_now(

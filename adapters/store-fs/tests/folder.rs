@@ -93,19 +93,30 @@ async fn what_a_killed_writer_left_is_swept_and_what_a_living_one_needs_is_not()
     assert_eq!(fs::read_dir(temp.path().join("tmp~")).unwrap().count(), 0);
 }
 
-#[tokio::test]
-async fn a_writer_that_was_interrupted_in_a_write_cannot_be_committed() {
-    let (temp, cx) = (tempfile::tempdir().unwrap(), Cx::background());
-    let store = FsStore::new(temp.path());
-    let mut writer = store.create(&cx, "a").await.unwrap();
-    {
-        let write = writer.write(&cx, Bytes::from(vec![1; 10_000_000]));
-        futures::pin_mut!(write);
-        // Polled once, and dropped before it is done.
-        assert!(futures::poll!(write.as_mut()).is_pending());
-    }
-    assert!(writer.commit(&cx).await.is_err());
-    assert!(keys(&store).await.is_empty());
+#[test]
+fn a_writer_that_was_interrupted_in_a_write_cannot_be_committed() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (temp, cx) = (tempfile::tempdir().unwrap(), Cx::background());
+        let store = FsStore::new(temp.path());
+        let mut writer = store.create(&cx, "a").await.unwrap();
+        // The one thread that could write is busy for as long as the write is looked at.
+        let (free, until) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || until.recv().ok());
+        {
+            let write = writer.write(&cx, Bytes::from(vec![1; 10_000_000]));
+            futures::pin_mut!(write);
+            // Polled once, and dropped before it is done.
+            assert!(futures::poll!(write.as_mut()).is_pending());
+        }
+        drop(free);
+        busy.await.unwrap();
+        assert!(writer.commit(&cx).await.is_err());
+        assert!(keys(&store).await.is_empty());
+    });
 }
 
 #[tokio::test]

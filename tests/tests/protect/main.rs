@@ -35,6 +35,7 @@ fn main() -> ExitCode {
                 names_that_need_quotes_and_names_of_full_length_come_back,
                 a_table_that_is_made_anew_by_the_same_migration_goes_when_the_old_one_comes_back,
                 a_table_of_people_that_is_called_like_one_moved_aside_is_left_alone,
+                keys_that_the_server_has_named_come_back,
                 the_same_migration_can_go_up_and_back_again_and_again,
                 what_was_moved_aside_holds_back_nothing_and_belongs_to_nobody,
                 an_authors_down_that_loses_rows_is_not_taken,
@@ -218,6 +219,31 @@ fn two_tables_of_one_statement_that_refer_to_each_other_come_back(backend: Backe
     sandbox.ok(&["rollback", "-y"]);
     sandbox.assert_contents(&before, "");
     sandbox.assert_sound();
+}
+
+/// The index of a foreign key without a name is called as its column on MySQL, and as the key where that is made again.
+fn keys_that_the_server_has_named_come_back(backend: Backend) {
+    for drop in ["DROP TABLE c;", "DROP TABLE c;\nDROP TABLE p;"] {
+        let sandbox = bare(backend);
+        let tables = "CREATE TABLE p (id INTEGER PRIMARY KEY);\nCREATE TABLE q (a INTEGER, b INTEGER, PRIMARY KEY (a, b));\n\
+            CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER, a INTEGER, b INTEGER, CHECK (a > 0), UNIQUE (p, a), \
+            FOREIGN KEY (p) REFERENCES p (id), FOREIGN KEY (a, b) REFERENCES q (a, b), FOREIGN KEY (b) REFERENCES p (id));\n\
+            INSERT INTO p VALUES (1), (2); INSERT INTO q VALUES (1, 2); INSERT INTO c VALUES (1, 1, 1, 2);";
+        sandbox.migration("001_begin", tables, "");
+        sandbox.ok(&["up", "-y"]);
+        let before = sandbox.contents();
+        sandbox.migration("002_drop", drop, "");
+        sandbox.ok(&["up", "-y"]);
+        assert!(!aside(&sandbox).is_empty());
+        for _ in 0..2 {
+            let back = sandbox.ok(&["rollback", "-n", "1", "-y"]);
+            sandbox.assert_contents(&before, &back.transcript());
+            sandbox.ok(&["up", "-y"]);
+        }
+        sandbox.ok(&["rollback", "-y"]);
+        sandbox.assert_contents(&before, "walked back");
+        sandbox.assert_sound();
+    }
 }
 
 fn the_same_migration_can_go_up_and_back_again_and_again(backend: Backend) {

@@ -4,7 +4,7 @@
 //! last: a table that is half moved aside is still there under its name.
 
 use walkback_core::Dialect;
-use walkback_core::catalog::Schema;
+use walkback_core::catalog::{Object, Schema};
 use walkback_core::name::ObjectKind;
 
 use super::moves::{Leaving, Move, last_first};
@@ -32,7 +32,7 @@ pub(super) fn moves(
                 "ALTER TABLE {table} DROP FOREIGN KEY {}",
                 dialect.quote_identifier(&key.name.name)
             );
-            moves.push(Move::new(drop, &key.definition));
+            moves.push(Move::new(drop, keeping_indexes(dialect, before, key)));
         }
         let checks = one.table.facts.iter().filter(|_| frees_checks);
         for (fact, text) in checks {
@@ -60,6 +60,31 @@ pub(super) fn moves(
         ));
     }
     moves
+}
+
+/// Returns the statement that creates a foreign key again, and keeps the indexes of its columns. One that the server made by
+/// itself for it would go then, and another one of another name would come.
+fn keeping_indexes(dialect: &dyn Dialect, before: &Schema, key: &Object) -> String {
+    let definition = &key.definition;
+    let Some(table) = &key.on else {
+        return definition.clone();
+    };
+    let alter = format!("ALTER TABLE {} ", dialect.quote_table(table));
+    let columns = definition
+        .split_once(" FOREIGN KEY ")
+        .and_then(|(_, rest)| rest.split_once(" REFERENCES "));
+    let (Some(adding), Some((columns, _))) = (definition.strip_prefix(&alter), columns) else {
+        return definition.clone();
+    };
+    let indexes = before.objects_on(table).filter_map(|index| {
+        let name = dialect.quote_identifier(&index.name.name);
+        let own = index.definition.strip_prefix(&alter)?;
+        // The server writes the columns of an index without spaces.
+        let of_columns = own.strip_prefix(&format!("ADD KEY {name} "))?;
+        let is_plain = of_columns.replace("`,`", "`, `") == columns.replace("`,`", "`, `");
+        (index.kind == ObjectKind::Index && is_plain).then(|| format!("DROP KEY {name}, {own}, "))
+    });
+    format!("{alter}{}{adding}", indexes.collect::<String>())
 }
 
 /// Returns whether a check has a name that the server made up, which follows that of the table.
