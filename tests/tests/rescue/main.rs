@@ -14,7 +14,8 @@ use rows::{
 };
 use several::{
     a_table_that_two_migrations_changed_gets_each_change_once,
-    walking_back_the_rollback_leaves_nothing_waiting, what_waits_is_not_pruned,
+    walking_back_the_rollback_leaves_nothing_waiting, what_a_later_migration_has_left_in_a_table_comes_back,
+    what_waits_is_not_pruned,
 };
 use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, journeys};
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
                 what_rows_refer_to_decides_which_come_back,
                 what_cannot_come_back_waits_and_says_so,
                 walking_back_the_rollback_leaves_nothing_waiting,
+                what_a_later_migration_has_left_in_a_table_comes_back,
                 what_waits_is_not_pruned,
                 an_up_that_was_killed_puts_it_back_all_the_same,
             ],

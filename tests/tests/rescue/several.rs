@@ -26,6 +26,38 @@ pub(crate) fn a_table_that_two_migrations_changed_gets_each_change_once(backend:
     assert_eq!(waiting(&sandbox), 0);
 }
 
+/// The later one gives its cells back, and leaves what was written since where it is: it goes with the earlier one's.
+pub(crate) fn what_a_later_migration_has_left_in_a_table_comes_back(backend: Backend) {
+    let sandbox = project(backend, CUSTOMERS, NICKNAMES);
+    sandbox.migration(
+        "003_extra",
+        "CREATE TABLE extra (id INTEGER NOT NULL PRIMARY KEY, n INTEGER);",
+        "",
+    );
+    sandbox.migration(
+        "004_names",
+        "UPDATE customers SET name = 'ann b.', nickname = 'a.' WHERE id = 1;\nUPDATE customers SET nickname = 'd.' WHERE id = 4;\n\
+         INSERT INTO extra VALUES (1, 1);",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    sandbox.sql("UPDATE customers SET nickname = 'bobby' WHERE id = 2");
+    sandbox.sql("INSERT INTO customers (id, name, nickname) VALUES (5, 'eve', 'evie')");
+    sandbox.sql("INSERT INTO extra VALUES (2, 2)");
+    let before = sandbox.contents();
+    let back = sandbox.ok(&["rollback", "-n", "3", "-y"]);
+    assert_eq!(
+        rows(&sandbox, "customers", "id, name"),
+        "1|ann 2|bob 3|cid 4|dan 5|eve",
+        "{}",
+        back.transcript()
+    );
+    assert_eq!(waiting(&sandbox), 2);
+    let up = sandbox.ok(&["up", "-y"]);
+    sandbox.assert_contents(&before, &up.transcript());
+    assert_eq!(waiting(&sandbox), 0);
+}
+
 pub(crate) fn walking_back_the_rollback_leaves_nothing_waiting(backend: Backend) {
     let sandbox = project(backend, CUSTOMERS, NICKNAMES);
     sandbox.sql("UPDATE customers SET nickname = 'annie' WHERE id = 1");

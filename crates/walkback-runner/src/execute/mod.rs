@@ -98,6 +98,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) moved_back: Vec<TableName>,
     /// In which points those are that older migrations may take away again.
     pub(crate) kept_moved: BTreeMap<TableName, String>,
+    /// The points that hold tables as the later migrations of the run have left them that are walked back already.
+    pub(crate) kept_over: BTreeMap<TableName, String>,
     /// What the migration under way has changed in rows, where that is captured.
     pub(crate) captured: Vec<Captured>,
     /// Whether what a rollback changes in rows is captured, instead of a safety point before it.
@@ -269,6 +271,7 @@ impl<'a> Execution<'a> {
             aside_number: 0,
             moved_back: Vec::new(),
             kept_moved: BTreeMap::new(),
+            kept_over: BTreeMap::new(),
             captured: Vec::new(),
             captures_own: false,
             needs_point: None,

@@ -185,6 +185,8 @@ impl Execution<'_> {
         for step in &plan.steps {
             let kept = self.keep_moved_back(cx).await;
             kept.map_err(|error| (step.id.clone(), error))?;
+            let kept = self.keep_gone_over(cx, &step.id).await;
+            kept.map_err(|error| (step.id.clone(), error))?;
             let stored = self.state.stored.get(&step.id).cloned();
             let outcome = match (cx.check(), unsound.get(&step.id), stored) {
                 (Err(ended), _, _) => Err(ended),

@@ -4,6 +4,7 @@
 //! the migration as it had left them. The difference of the two was written since.
 
 mod lost;
+mod over;
 mod put_back;
 mod sql;
 mod unplaced;
@@ -133,8 +134,14 @@ impl Execution<'_> {
                 continue;
             }
             let moved = self.kept_moved.get(&table).cloned();
-            let point = self.point_above(cx, &table).await?.or(moved);
-            let point = point.unwrap_or_else(|| safety.clone());
+            let point = match self.kept_over.get(&table).cloned() {
+                Some(point) => point,
+                None => self
+                    .point_above(cx, &table)
+                    .await?
+                    .or(moved)
+                    .unwrap_or_else(|| safety.clone()),
+            };
             let manifest = self.open_point(cx, &point).await?;
             let Some(entry) = manifest.table(&table) else {
                 continue;
@@ -201,13 +208,14 @@ impl Execution<'_> {
     /// Returns the point before the next migration of this run that changed rows of a table and is walked back
     /// already: what is in the table above that one is that migration's.
     async fn point_above(&mut self, cx: &Cx, table: &TableName) -> Result<Option<String>> {
-        let undone: Vec<_> = self
-            .report
-            .undone
-            .iter()
-            .rev()
-            .map(|named| named.id.clone())
-            .collect();
+        let above = self.next_above(cx, table).await?;
+        Ok(above.and_then(|later| later.point))
+    }
+
+    /// Returns the next migration of this run that changed rows of a table and is walked back already.
+    async fn next_above(&mut self, cx: &Cx, table: &TableName) -> Result<Option<StoredMigration>> {
+        let undone = self.report.undone.iter().rev();
+        let undone: Vec<_> = undone.map(|named| named.id.clone()).collect();
         for id in undone {
             let Some(later) = self.state.stored.get(&id).cloned() else {
                 continue;
@@ -217,7 +225,7 @@ impl Execution<'_> {
                 .as_ref()
                 .is_none_or(|touched| touched.contains(table));
             if reaches && later.point.is_some() && self.has_changed_rows(cx, &later).await? {
-                return Ok(later.point);
+                return Ok(Some(later));
             }
         }
         Ok(None)
