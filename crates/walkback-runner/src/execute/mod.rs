@@ -9,6 +9,7 @@ mod killed;
 mod meanwhile;
 mod record;
 mod statement;
+mod told;
 mod tries;
 mod undo;
 mod up;
@@ -48,6 +49,7 @@ pub(crate) use autocommit::kept_in;
 pub(crate) use derivation::Derivation;
 pub(crate) use forward::{BEGUN_BACK, Progress};
 pub(crate) use statement::excerpt;
+pub(crate) use told::summary;
 pub(crate) use tries::{Tries, is_of_another_session};
 pub(crate) use undo::{ByJournal, has_ways_back, may_have_happened};
 pub(crate) use up::{Outcome, changes_schema};
@@ -482,7 +484,7 @@ impl<'a> Execution<'a> {
                 self.report.to = to;
                 self.report.duration_ms =
                     u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                self.report.undo_with = undo_command(&self.report);
+                self.report.undo_with = told::undo_command(&self.report);
                 Ok(self.report)
             }
             Err(error) if error.kind() == ErrorKind::NeedsRecovery => Err(self.with_what_was_done(error)),
@@ -554,50 +556,4 @@ impl<'a> Execution<'a> {
 /// Joins identities for the journal.
 pub(crate) fn join(ids: &[MigrationId]) -> String {
     ids.iter().map(MigrationId::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// Says in a phrase what a run did.
-pub(crate) fn summary(report: &RunReport) -> String {
-    let names = |named: &[Named]| {
-        named
-            .iter()
-            .map(|named| named.name.clone())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let mut parts: Vec<String> = report.outcome.iter().cloned().collect();
-    if let Some(point) = &report.restored_from {
-        parts.push(format!("restored `{point}`"));
-    }
-    if !report.undone.is_empty() {
-        parts.push(format!("walked back {}", names(&report.undone)));
-    }
-    if !report.applied.is_empty() {
-        parts.push(format!("applied {}", names(&report.applied)));
-    }
-    if !report.purged.is_empty() {
-        let tables: Vec<_> = report
-            .purged
-            .iter()
-            .map(|kept| format!("`{}`", kept.table))
-            .collect();
-        parts.push(format!("dropped {}", tables.join(", ")));
-    }
-    parts.extend(report.warnings.iter().cloned());
-    parts.extend(report.failed_after.iter().cloned());
-    if parts.is_empty() {
-        "nothing to do".to_owned()
-    } else {
-        parts.join("; ")
-    }
-}
-
-fn undo_command(report: &RunReport) -> Option<String> {
-    let moved = !report.applied.is_empty() || !report.undone.is_empty();
-    let changed = moved || !report.points.is_empty() || !report.changes.is_empty();
-    match report.kind {
-        RunKind::Stamp => None,
-        _ if !changed => None,
-        _ => Some("walkback rollback".to_owned()),
-    }
 }
