@@ -29,7 +29,7 @@ impl Sql<'_> {
             return Ok(aside);
         }
         let mut all = Vec::new();
-        for unique in Unique::all(cx, session, self.dialect, self.table).await? {
+        for unique in Unique::all(cx, session, self.dialect, (self.table, &self.columns)).await? {
             let may = self.extent.has_deleted || unique.is_of(|column| self.extent.has_changed(column));
             if may && self.collides(cx, session, &unique, policy).await? {
                 all.push(unique);

@@ -25,7 +25,7 @@ impl Execution<'_> {
         let mut names = (first..).map(Shadow::name_of).map(TableName::new);
         let mut all = Vec::new();
         for one in taken {
-            let unique = Unique::all(cx, &mut *self.session, &*dialect, one.table).await?;
+            let unique = Unique::all(cx, &mut *self.session, &*dialect, (one.table, &one.columns)).await?;
             if unique.is_empty() && Checks::of(&*dialect, one.table).is_empty() {
                 all.push(None);
                 continue;

@@ -1,6 +1,6 @@
 //! What has to be unique in a table, besides its primary key.
 
-use walkback_core::catalog::Table;
+use walkback_core::catalog::{Column, Table};
 use walkback_core::engine::SessionExt as _;
 use walkback_core::value::Row;
 use walkback_core::{Cx, Dialect, DialectKind, Result, Session, TableName, Value};
@@ -24,12 +24,12 @@ pub(super) struct Part {
 }
 
 impl Unique {
-    /// Returns what is unique in a table as it is now, as far as it can be asked for.
+    /// Returns what is unique in a table as it is now, as far as it can be asked of rows of which these columns were kept.
     pub(super) async fn all(
         cx: &Cx,
         session: &mut dyn Session,
         dialect: &dyn Dialect,
-        table: &Table,
+        (table, kept): (&Table, &[&Column]),
     ) -> Result<Vec<Self>> {
         let rows = session
             .fetch_all(cx, &parts_of(dialect, &table.name), &[])
@@ -53,20 +53,19 @@ impl Unique {
         Ok(all
             .into_iter()
             .map(|(_, unique)| unique)
-            .filter(|unique| unique.can_be_asked_for(table))
+            .filter(|unique| unique.can_be_asked_for(table, kept))
             .collect())
     }
 
-    /// Returns whether nothing is computed of it that the rows that were kept do not have.
-    fn can_be_asked_for(&self, table: &Table) -> bool {
-        let has_generated = || table.columns.iter().any(|column| column.generated);
-        let is_kept = |name: &String| {
-            let mut columns = table.columns.iter().filter(|column| !column.generated);
-            columns.any(|column| column.name == *name)
-        };
-        let is_plain = |part: &Part| part.column.as_ref().is_some_and(&is_kept);
-        self.parts.iter().all(|part| !part.value.is_empty())
-            && (!has_generated() || (self.predicate.is_none() && self.parts.iter().all(is_plain)))
+    /// Returns whether it is made of what was kept. Of an expression nobody knows of what: of any of the columns.
+    fn can_be_asked_for(&self, table: &Table, kept: &[&Column]) -> bool {
+        let is_kept = |name: &str| kept.iter().any(|column| column.name == name);
+        let has_all = table.columns.iter().all(|column| is_kept(&column.name));
+        self.parts.iter().all(|part| match &part.column {
+            Some(name) => is_kept(name),
+            // MySQL tells texts in them as they would stand in another text.
+            None => has_all && !part.value.is_empty() && !part.value.contains('\\'),
+        }) && (self.predicate.is_none() || has_all)
     }
 
     /// Returns whether a change of one of these columns may change it.
