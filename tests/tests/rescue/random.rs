@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use walkback_tests::{Backend, Sandbox, report};
+use walkback_tests::{Backend, Sandbox};
 
 /// Values by key: a column that is there throughout and one that the migration adds and fills; and a table that it
 /// makes and fills.
@@ -117,11 +117,7 @@ impl Model {
 }
 
 pub(crate) fn random_writes_come_back(backend: Backend) {
-    let seed = std::env::var("WALKBACK_MODEL_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| rand::rng().random());
-    report(&format!("rescue on {backend}: WALKBACK_MODEL_SEED={seed}"));
+    let seed = walkback_tests::seed("rescue", backend);
     let mut random = StdRng::seed_from_u64(seed);
     let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
     let begin = "CREATE TABLE r (id INTEGER NOT NULL PRIMARY KEY, a INTEGER NOT NULL);";

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
-use walkback_tests::{Backend, Contents, Sandbox, report};
+use walkback_tests::{Backend, Contents, Sandbox};
 
 /// A table as the test knows it: its columns of text with what they were called first, and whether rows have a key.
 #[derive(Debug, Clone)]
@@ -293,13 +293,7 @@ fn assert_visible(sandbox: &Sandbox, expected: &Contents, when: &str) {
 }
 
 pub(crate) fn whatever_a_migration_did_it_goes_back_and_nothing_is_lost_in_silence(backend: Backend) {
-    let seed = std::env::var("WALKBACK_MODEL_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| rand::rng().random());
-    report(&format!(
-        "surgical, anything on {backend}: WALKBACK_MODEL_SEED={seed}"
-    ));
+    let seed = walkback_tests::seed("surgical, anything", backend);
     let rounds = if backend == Backend::Sqlite { 12 } else { 4 };
     for round in 0..rounds {
         one(backend, seed.wrapping_add(round));

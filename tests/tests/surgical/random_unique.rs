@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use walkback_tests::{Backend, Sandbox, report};
+use walkback_tests::{Backend, Sandbox};
 
 use super::{bare, walk_back};
 
@@ -159,11 +159,7 @@ fn wrong(
 }
 
 pub(crate) fn random_writes_to_what_is_unique_are_never_lost(backend: Backend) {
-    let seed = std::env::var("WALKBACK_MODEL_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| rand::rng().random());
-    report(&format!("surgical on {backend}: WALKBACK_MODEL_SEED={seed}"));
+    let seed = walkback_tests::seed("surgical", backend);
     let mut random = StdRng::seed_from_u64(seed);
     let sandbox = bare(backend);
     let begin = "CREATE TABLE q (id INTEGER NOT NULL PRIMARY KEY, code INTEGER, word VARCHAR(10) NOT NULL UNIQUE, low INTEGER, high INTEGER, CHECK (low <= high));\n\

@@ -5,8 +5,7 @@ use walkback_core::engine::SessionExt as _;
 use walkback_core::{Cx, Dialect, DialectKind, Result, Session};
 use walkback_sql::lexer::{Token, TokenKind, significant_tokens};
 
-use super::asking::{Asking, Question};
-use super::sql::{Sql, update};
+use super::sql::Sql;
 use super::{OnConflict, TableChanges};
 
 /// What is said of cells that stay as they are for it.
@@ -97,40 +96,19 @@ impl Sql<'_> {
                 None => format!("t.{quoted}"),
             }
         });
-        let rest = format!(
-            "FROM {} AS w JOIN {} AS l ON {} JOIN {} AS t ON {} WHERE NOT {passes}",
-            self.was(),
-            self.left(),
-            self.keys("w", "l"),
-            self.live(),
-            self.keys("t", "w"),
+        // Put together first: MySQL changes no table that it reads.
+        let those = format!(
+            "(SELECT DISTINCT {} {} WHERE NOT {passes}) AS c",
+            self.key_columns("t."),
+            self.in_all_states()
         );
-        let any = format!("SELECT 1 {rest} LIMIT 1");
+        let any = format!("SELECT 1 FROM {those} LIMIT 1");
         if session.fetch_optional(cx, &any, &[]).await?.is_none() {
             return Ok(());
         }
-        let asking = Asking {
-            dialect: self.dialect,
-            key: &self.table.primary_key,
-        };
-        for column in &own {
-            let name = self.name(&column.name);
-            let question = Question {
-                selected: format!("{}, w.{name}, l.{name}, t.{name}", self.key_columns("t.")),
-                rest: format!("{rest} AND {}", self.goes_back(column, policy)),
-            };
-            let name = Some(column.name.as_str());
-            asking
-                .ask(cx, session, (&question, DOES_NOT_GO), name, found)
-                .await?;
-        }
-        let sets = self.unchanged(&own, policy);
-        let those = format!("(SELECT DISTINCT {} {rest}) AS c", self.key_columns("t."));
-        let from = format!("{} AS l, {} AS t, {those}", self.left(), self.live());
-        let keys = [self.keys("w", "l"), self.keys("w", "t"), self.keys("w", "c")];
-        let condition = keys.join(" AND ");
-        let unchanged = update(self.dialect, (&self.was(), "w"), &sets, &from, &condition);
-        session.execute(cx, &unchanged, &[]).await.map(drop)
+        self.ask_for_held(cx, session, (&own, &those, DOES_NOT_GO), policy, found)
+            .await?;
+        self.hold(cx, session, (&own, &those), policy).await
     }
 }
 

@@ -9,10 +9,13 @@ use walkback_core::engine::SessionExt as _;
 use walkback_core::{Cx, Result, Session};
 
 use super::aside::Aside;
-use super::asking::{Asking, Question};
+use super::asking::Question;
 use super::sql::{Sql, update};
 use super::unique::Unique;
 use super::{OnConflict, TableChanges};
+
+/// What is said of what stays as it is for it.
+pub(super) const TAKEN: &str = "what it was has to be unique, and another row has it now";
 
 impl Sql<'_> {
     /// Leaves out what cannot come back, since another row that stays has what has to be unique, and lets those that do not
@@ -90,16 +93,8 @@ impl Sql<'_> {
             });
             let columns: Vec<_> = std::iter::once(key("t")).chain(cells).collect();
             let any: Vec<_> = changing.iter().map(|column| goes(column)).collect();
-            format!(
-                "SELECT {} FROM {} AS w JOIN {} AS l ON {} JOIN {} AS t ON {} WHERE {}",
-                columns.join(", "),
-                self.was(),
-                self.left(),
-                self.keys("w", "l"),
-                self.live(),
-                self.keys("t", "w"),
-                any.join(" OR ")
-            )
+            let (columns, any) = (columns.join(", "), any.join(" OR "));
+            format!("SELECT {columns} {} WHERE {any}", self.in_all_states())
         });
         let deleted = self.extent.has_deleted.then(|| {
             let cells = others().map(|column| format!("w.{}", self.name(&column.name)));
@@ -120,17 +115,14 @@ impl Sql<'_> {
         format!("({})", parts.join(" UNION ALL "))
     }
 
-    /// Says that what comes back as `f` has what another row, `o`, has now.
-    fn colliding(&self, unique: &Unique, policy: OnConflict) -> (String, String) {
+    /// Returns what comes back, `f`, with the rows that have the same now, `o`.
+    pub(super) fn collisions(&self, unique: &Unique, policy: OnConflict) -> String {
         let key = self.key_columns("");
         let coming = unique.of_rows(&self.coming(policy), &key);
         let live = unique.of_rows(&self.live(), &key);
-        let condition = format!("{} AND NOT ({})", unique.is_same("o", "f"), self.keys("o", "f"));
-        (format!("{coming} AS f JOIN {live} AS o ON {condition}"), live)
-    }
-
-    pub(super) fn collisions(&self, unique: &Unique, policy: OnConflict) -> String {
-        format!("FROM {}", self.colliding(unique, policy).0)
+        let is_same = unique.is_same("o", "f");
+        let is_itself = self.keys("o", "f");
+        format!("FROM {coming} AS f JOIN {live} AS o ON {is_same} AND NOT ({is_itself})")
     }
 
     /// Says that the row `o` does not stay as it is: one of these cells goes back, or the row goes.
@@ -155,12 +147,8 @@ impl Sql<'_> {
             return format!("({goes})");
         }
         let goes_back = format!(
-            "EXISTS (SELECT 1 FROM {} AS w JOIN {} AS l ON {} JOIN {} AS t ON {} WHERE {} AND ({}))",
-            self.was(),
-            self.left(),
-            self.keys("w", "l"),
-            self.live(),
-            self.keys("t", "w"),
+            "EXISTS (SELECT 1 {} WHERE {} AND ({}))",
+            self.in_all_states(),
             self.keys("t", "o"),
             own.join(" OR "),
         );
@@ -184,39 +172,16 @@ impl Sql<'_> {
         (unique, policy): (&Unique, OnConflict),
         found: &mut TableChanges,
     ) -> Result<bool> {
-        let (colliding, _) = self.colliding(unique, policy);
-        let mut moving = self.movable(unique);
-        if moving.is_empty() {
-            moving = self.changed_of(unique);
-        }
-        let stays = format!("NOT {}", self.is_moving(&moving, policy));
-        let before = found.conflicts;
-        let asking = Asking {
-            dialect: self.dialect,
-            key: &self.table.primary_key,
-        };
-        let what = "what it was has to be unique, and another row has it now";
         let own = self.changed_of(unique);
-        let key = self.key_columns("f.");
-        let those = format!("(SELECT DISTINCT {key} FROM {colliding} WHERE {stays}) AS c");
-        for column in &own {
-            let name = self.name(&column.name);
-            let question = Question {
-                selected: format!("{}, w.{name}, l.{name}, t.{name}", self.key_columns("t.")),
-                rest: format!(
-                    "FROM {} AS w JOIN {} AS l ON {} JOIN {} AS t ON {} JOIN {those} ON {} WHERE {}",
-                    self.was(),
-                    self.left(),
-                    self.keys("w", "l"),
-                    self.live(),
-                    self.keys("t", "w"),
-                    self.keys("c", "t"),
-                    self.goes_back(column, policy),
-                ),
-            };
-            let name = Some(column.name.as_str());
-            asking.ask(cx, session, (&question, what), name, found).await?;
-        }
+        let movable = self.movable(unique);
+        let moving = if movable.is_empty() { &own } else { &movable };
+        let those = format!(
+            "(SELECT DISTINCT {} {} WHERE NOT {}) AS c",
+            self.key_columns("f."),
+            self.collisions(unique, policy),
+            self.is_moving(moving, policy)
+        );
+        let before = found.conflicts;
         let gone = format!(
             "FROM {} AS w JOIN {those} ON {} WHERE {}",
             self.was(),
@@ -227,56 +192,67 @@ impl Sql<'_> {
             selected: self.key_columns("w."),
             rest: gone.clone(),
         };
-        asking.ask(cx, session, (&question, what), None, found).await?;
+        self.ask(cx, session, (&question, TAKEN), None, found).await?;
+        self.ask_for_held(cx, session, (&own, &those, TAKEN), policy, found)
+            .await?;
         if found.conflicts == before {
             return Ok(false);
         }
-        self.forget(cx, session, (&own, &those, &gone), policy).await?;
+        // A row that is in both was not deleted.
+        let kept = self.insert(&self.left(), &gone);
+        session.execute(cx, &kept, &[]).await?;
+        self.hold(cx, session, (&own, &those), policy).await?;
         Ok(true)
     }
 
-    /// Takes cells for unchanged, and rows for not deleted, that are not to come back.
-    async fn forget(
+    /// Asks for the cells of those rows that would go back.
+    pub(super) async fn ask_for_held(
         &self,
         cx: &Cx,
         session: &mut dyn Session,
-        (own, those, gone): (&[&Column], &str, &str),
+        (own, those, what): (&[&Column], &str, &str),
         policy: OnConflict,
+        found: &mut TableChanges,
     ) -> Result<()> {
-        let names: Vec<_> = self
-            .columns
-            .iter()
-            .map(|column| self.name(&column.name))
-            .collect();
-        let cells: Vec<_> = names.iter().map(|name| format!("w.{name}")).collect();
-        let own_identity = self.own_identity();
-        let sets = self.unchanged(own, policy);
-        let kept = format!(
-            "INSERT INTO {} ({}){own_identity} SELECT {} {gone}",
-            self.left(),
-            names.join(", "),
-            cells.join(", ")
-        );
-        session.execute(cx, &kept, &[]).await?;
-        if sets.is_empty() {
-            return Ok(());
+        for column in own {
+            let condition = format!(
+                "{} AND EXISTS (SELECT 1 FROM {those} WHERE {})",
+                self.goes_back(column, policy),
+                self.keys("c", "t")
+            );
+            let question = self.cells(column, &condition);
+            let name = Some(column.name.as_str());
+            self.ask(cx, session, (&question, what), name, found).await?;
         }
-        let from = format!("{} AS l, {} AS t, {those}", self.left(), self.live());
-        let keys = [self.keys("w", "l"), self.keys("w", "t"), self.keys("w", "c")];
-        let condition = keys.join(" AND ");
-        let unchanged = update(self.dialect, (&self.was(), "w"), &sets, &from, &condition);
-        session.execute(cx, &unchanged, &[]).await.map(drop)
+        Ok(())
     }
 
-    /// Returns what makes cells of `w` unchanged that would go back.
-    pub(super) fn unchanged(&self, columns: &[&Column], policy: OnConflict) -> Vec<(String, String)> {
-        let sets = columns.iter().map(|column| {
+    /// Takes cells of those rows for unchanged that would go back.
+    pub(super) async fn hold(
+        &self,
+        cx: &Cx,
+        session: &mut dyn Session,
+        (own, those): (&[&Column], &str),
+        policy: OnConflict,
+    ) -> Result<()> {
+        if own.is_empty() {
+            return Ok(());
+        }
+        let sets = own.iter().map(|column| {
             let (name, goes) = (self.name(&column.name), self.goes_back(column, policy));
-            (
-                name.clone(),
-                format!("CASE WHEN {goes} THEN l.{name} ELSE w.{name} END"),
-            )
+            let value = format!("CASE WHEN {goes} THEN l.{name} ELSE w.{name} END");
+            (name, value)
         });
-        sets.collect()
+        let sets: Vec<_> = sets.collect();
+        let from = format!("{} AS l, {} AS t, {those}", self.left(), self.live());
+        let keys = [self.keys("w", "l"), self.keys("w", "t"), self.keys("w", "c")];
+        let held = update(
+            self.dialect,
+            (&self.was(), "w"),
+            &sets,
+            &from,
+            &keys.join(" AND "),
+        );
+        session.execute(cx, &held, &[]).await.map(drop)
     }
 }

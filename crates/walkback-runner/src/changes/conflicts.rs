@@ -149,7 +149,7 @@ impl Sql<'_> {
         columns.filter(|column| self.extent.has_changed(&column.name))
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         cx: &Cx,
         session: &mut dyn Session,

@@ -1,7 +1,7 @@
 //! Copies of changed rows, where those themselves may not be written to: they are kept for another time, or what they are in
 //! would not take it.
 
-use walkback_core::{Cx, DialectKind, Result, TableName};
+use walkback_core::{Cx, Dialect, DialectKind, Result, TableName};
 
 use super::checks::Checks;
 use super::undo::Taken;
@@ -13,8 +13,8 @@ use crate::load::Shadow;
 pub(super) type Copies = Vec<Option<[TableName; 2]>>;
 
 impl Execution<'_> {
-    /// Copies the changed rows of the tables that have checks, or in which something has to be unique besides the primary key. The copies are
-    /// cleared away with the shadows, numbered from `first`.
+    /// Copies the changed rows of the tables that have checks, or in which something has to be unique besides the primary
+    /// key. The copies are cleared away with the shadows, numbered from `first`.
     pub(super) async fn copy_changed(
         &mut self,
         cx: &Cx,
@@ -45,9 +45,7 @@ impl Execution<'_> {
     /// Returns the statements that copy one table: none of its constraints, and with its key.
     fn copying(&self, one: &Taken<'_>, (from, to): (&TableName, &TableName)) -> Vec<String> {
         let (source, copy) = (self.dialect.quote_table(from), self.dialect.quote_table(to));
-        let key = one.table.primary_key.iter();
-        let key: Vec<_> = key.map(|column| self.dialect.quote_identifier(column)).collect();
-        let key = key.join(", ");
+        let key = quoted(&*self.dialect, one.table.primary_key.iter().map(String::as_str));
         let all = format!("SELECT * FROM {source}");
         match self.dialect.kind() {
             // How much of a text is in the key is known there.
@@ -59,20 +57,29 @@ impl Execution<'_> {
                 format!("CREATE TABLE {copy} AS {all}"),
                 format!("CREATE INDEX ON {copy} ({key})"),
             ],
-            // Without types: every value stays what it is.
             DialectKind::Sqlite => {
-                let columns = one.columns.iter();
-                let columns: Vec<_> = columns
-                    .map(|column| self.dialect.quote_identifier(&column.name))
-                    .collect();
-                let columns = columns.join(", ");
-                vec![
-                    format!("CREATE TABLE {copy} ({columns}, PRIMARY KEY ({key}))"),
-                    format!("INSERT INTO {copy} ({columns}) SELECT {columns} FROM {source}"),
-                ]
+                let columns = one.columns.iter().map(|column| column.name.as_str());
+                let columns = quoted(&*self.dialect, columns);
+                untyped((&source, &copy), (&columns, &key)).to_vec()
             }
         }
     }
+}
+
+/// Returns the statements that copy a table of SQLite without types and constraints: every value stays what it is.
+pub(super) fn untyped((source, copy): (&str, &str), (columns, key): (&str, &str)) -> [String; 2] {
+    [
+        format!("CREATE TABLE {copy} ({columns}, PRIMARY KEY ({key}))"),
+        format!("INSERT INTO {copy} ({columns}) SELECT {columns} FROM {source}"),
+    ]
+}
+
+/// Returns a list of columns.
+pub(super) fn quoted<'n>(dialect: &dyn Dialect, names: impl Iterator<Item = &'n str>) -> String {
+    names
+        .map(|name| dialect.quote_identifier(name))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Returns the tables with the copies of their changed rows, where there are any.

@@ -7,17 +7,13 @@ use super::sql::Sql;
 
 impl Sql<'_> {
     /// Asks for a cell in its three states, of rows that the migration changed and that are there.
-    fn cells(&self, column: &Column, condition: &str) -> Question {
+    pub(super) fn cells(&self, column: &Column, condition: &str) -> Question {
         let name = self.name(&column.name);
         Question {
             selected: format!("{}, w.{name}, l.{name}, t.{name}", self.key_columns("t.")),
             rest: format!(
-                "FROM {} AS w JOIN {} AS l ON {} JOIN {} AS t ON {} WHERE {} AND {condition}",
-                self.was(),
-                self.left(),
-                self.keys("w", "l"),
-                self.live(),
-                self.keys("t", "w"),
+                "{} WHERE {} AND {condition}",
+                self.in_all_states(),
                 self.was_changed(column),
             ),
         }

@@ -163,6 +163,18 @@ impl Sql<'_> {
         each.collect::<Vec<_>>().join(" AND ")
     }
 
+    /// Returns the rows that are there in all three states.
+    pub(super) fn in_all_states(&self) -> String {
+        format!(
+            "FROM {} AS w JOIN {} AS l ON {} JOIN {} AS t ON {}",
+            self.was(),
+            self.left(),
+            self.keys("w", "l"),
+            self.live(),
+            self.keys("t", "w"),
+        )
+    }
+
     /// Says that there is no row of that key among others.
     pub(super) fn is_not_in(&self, others: &str, row: &str) -> String {
         format!(
@@ -378,32 +390,31 @@ impl Sql<'_> {
 
     /// Puts rows back that the migration deleted, where their key is free and what they refer to is there.
     pub(super) fn bring_back(&self) -> String {
-        let names: Vec<_> = self
-            .columns
-            .iter()
-            .map(|column| self.name(&column.name))
-            .collect();
-        let cells: Vec<_> = names.iter().map(|name| format!("w.{name}")).collect();
-        let own_identity = self.own_identity();
-        format!(
-            "INSERT INTO {} ({}){own_identity} SELECT {} FROM {} AS w WHERE {} AND {}{}",
-            self.live(),
-            names.join(", "),
-            cells.join(", "),
+        let from = format!(
+            "FROM {} AS w WHERE {} AND {}{}",
             self.was(),
             self.is_not_in(&self.left(), "w"),
             self.is_not_in(&self.live(), "w"),
             self.refers_well()
-        )
+        );
+        self.insert(&self.live(), &from)
     }
 
-    /// Returns what lets rows have the numbers that they had.
-    pub(super) fn own_identity(&self) -> &'static str {
-        if self.is(DialectKind::Postgres) {
+    /// Inserts rows `w` into a table, with the numbers that they had.
+    pub(super) fn insert(&self, table: &str, from: &str) -> String {
+        let columns = self.columns.iter();
+        let names: Vec<_> = columns.map(|column| self.name(&column.name)).collect();
+        let cells: Vec<_> = names.iter().map(|name| format!("w.{name}")).collect();
+        let own_identity = if self.is(DialectKind::Postgres) {
             " OVERRIDING SYSTEM VALUE"
         } else {
             ""
-        }
+        };
+        format!(
+            "INSERT INTO {table} ({}){own_identity} SELECT {} {from}",
+            names.join(", "),
+            cells.join(", ")
+        )
     }
 
     /// Makes rows again what they were whose key was used again since the migration deleted them.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use walkback_tests::{Backend, Sandbox, report};
+use walkback_tests::{Backend, Sandbox};
 
 use super::walk_back_with_loss;
 
@@ -76,13 +76,7 @@ fn expected(before: &Rows, left: &Rows, now: &Rows, drops: bool) -> Rows {
 }
 
 pub(crate) fn random_writes_outlive_definitions(backend: Backend) {
-    let seed = std::env::var("WALKBACK_MODEL_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| rand::rng().random());
-    report(&format!(
-        "surgical definitions on {backend}: WALKBACK_MODEL_SEED={seed}"
-    ));
+    let seed = walkback_tests::seed("surgical definitions", backend);
     let mut random = StdRng::seed_from_u64(seed);
     let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
     sandbox.migration(

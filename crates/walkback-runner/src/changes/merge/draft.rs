@@ -4,6 +4,7 @@
 use walkback_core::{Cx, Dialect, DialectKind, Result};
 
 use super::run::Merging;
+use crate::changes::copies::{quoted, untyped};
 use crate::execute::Execution;
 use crate::load::Shadow;
 
@@ -60,20 +61,13 @@ impl Execution<'_> {
                 continue;
             }
             let draft = shadow.name.renamed(names.next().unwrap_or_default());
-            let (columns, quoted) = (columns(&*dialect, shadow), dialect.quote_table(&draft));
-            let key = shadow.table.primary_key.iter();
-            let key: Vec<_> = key.map(|name| dialect.quote_identifier(name)).collect();
-            // Without types: every value stays what it is.
-            let making = [
-                format!(
-                    "CREATE TABLE {quoted} ({columns}, PRIMARY KEY ({}))",
-                    key.join(", ")
-                ),
-                format!(
-                    "INSERT INTO {quoted} ({columns}) SELECT {columns} FROM {}",
-                    dialect.quote_table(&shadow.name)
-                ),
-            ];
+            let source = dialect.quote_table(&shadow.name);
+            let key = shadow.table.primary_key.iter().map(String::as_str);
+            let key = quoted(&*dialect, key);
+            let making = untyped(
+                (&source, &dialect.quote_table(&draft)),
+                (&columns(&*dialect, shadow), &key),
+            );
             for sql in making {
                 self.session.execute(cx, &sql, &[]).await?;
             }
@@ -101,8 +95,5 @@ impl Execution<'_> {
 /// Returns the columns of a table that can be written.
 fn columns(dialect: &dyn Dialect, shadow: &Shadow) -> String {
     let columns = shadow.table.columns.iter().filter(|column| !column.generated);
-    let columns: Vec<_> = columns
-        .map(|column| dialect.quote_identifier(&column.name))
-        .collect();
-    columns.join(", ")
+    quoted(dialect, columns.map(|column| column.name.as_str()))
 }

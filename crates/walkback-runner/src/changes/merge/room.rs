@@ -14,9 +14,8 @@ use super::mixed::COULD_NOT_HOLD;
 use super::sql::MergeSql;
 use crate::changes::TableChanges;
 use crate::changes::asking::{Asking, Question};
+use crate::changes::collide::TAKEN;
 use crate::changes::sql::{deleted, update};
-
-const TAKEN: &str = "what it was has to be unique, and another row has it now";
 
 /// Returns the columns of which no two rows of a table have the same, besides its primary key.
 fn unique_columns(dialect: &dyn Dialect, table: &Table, schema: &Schema) -> Vec<Vec<String>> {
@@ -128,6 +127,7 @@ impl<'a> MergeSql<'a> {
                     continue;
                 }
                 let twins = self.twins(cells);
+                let own: Vec<_> = cells.iter().filter(|cell| !cell.is_key).copied().collect();
                 let gone = format!(
                     "{twins} WHERE NOT EXISTS (SELECT 1 FROM {} AS n WHERE {})",
                     self.live(),
@@ -140,11 +140,14 @@ impl<'a> MergeSql<'a> {
                     self.keys("n", "s"),
                     self.left(),
                     self.keys("a", "n"),
-                    self.all_same_in(cells, "s", "n"),
+                    self.all_same_in(&own, "s", "n"),
                 );
-                self.ask_for_cells(cx, session, (cells, &went_back, TAKEN), ("s", "n"), found)
+                if own.is_empty() {
+                    continue;
+                }
+                self.ask_for_cells(cx, session, (&own, &went_back, TAKEN), ("s", "n"), found)
                     .await?;
-                is_settled &= self.set(cx, session, (cells, &went_back, "n")).await? == 0;
+                is_settled &= self.set(cx, session, (&own, &went_back, "n")).await? == 0;
             }
         }
         Ok(())
