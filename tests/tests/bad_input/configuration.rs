@@ -61,6 +61,37 @@ fn a_hook_with_a_typo_is_shown_with_the_closest() {
 }
 
 #[test]
+fn a_key_in_the_wrong_table_is_shown_with_the_right_one() {
+    let sandbox = begun();
+    reconfigure(&sandbox, "stores =", "lossy = \"refuse\"\nstores =");
+    insta::assert_snapshot!(unchanged(&sandbox, &["up"]), @r#"
+    $ walkback up
+    exit: 2
+    --- stderr
+    error: unknown key `lossy` in `[env.dev]` (walkback.toml:11:1)
+      11 | lossy = "refuse"
+         | ^^^^^
+    hint: `lossy` belongs in `[env.dev.policy]`
+    "#);
+    reconfigure(
+        &sandbox,
+        "lossy = \"refuse\"\n",
+        "policy = { protect = \"off\" }\n",
+    );
+    insta::assert_snapshot!(unchanged(&sandbox, &["up"]), @r#"
+    $ walkback up
+    exit: 2
+    --- stderr
+    error: unknown key `protect` in `[env.dev.policy]` (walkback.toml:11:12)
+      11 | policy = { protect = "off" }
+         |            ^^^^^^^
+    hint: `protect` belongs in `[env.dev]`
+    "#);
+    reconfigure(&sandbox, "policy = { protect = \"off\" }\n", "");
+    goes_on(&sandbox, 1);
+}
+
+#[test]
 fn a_kind_that_is_not_built_yet_names_one_that_is() {
     let sandbox = begun();
     reconfigure(&sandbox, "kind = \"sql\"", "kind = \"flyway\"");

@@ -60,6 +60,12 @@ pub(super) fn what_cannot_be_loaded_is_refused_before_anything_is_written(backen
     );
     refused(
         &sandbox,
+        &["people", "people.csv", "--map", "nick=age"],
+        2,
+        &["it has no field `nick`", "`--map age=nick`"],
+    );
+    refused(
+        &sandbox,
         &["people", "people.csv", "--map", "age=name"],
         2,
         &["both go into column `name`"],

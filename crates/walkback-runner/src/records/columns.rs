@@ -209,9 +209,13 @@ impl Columns {
         let unknown = |field: &&String| is_csv && !fields.iter().any(|one| **one == ***field);
         if let Some(field) = said.find(unknown) {
             let names: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
-            return Err(self
-                .wrong(format!("it has no field `{field}`"))
-                .hint(format!("its fields are {}", names.join(", "))));
+            let error = self.wrong(format!("it has no field `{field}`"));
+            let turned = self.options.map.get(field);
+            let turned = turned.filter(|column| fields.iter().any(|one| **one == ***column));
+            if let Some(column) = turned {
+                return Err(error.hint(format!("the field comes first: `--map {column}={field}`")));
+            }
+            return Err(error.hint(format!("its fields are {}", names.join(", "))));
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Reading `walkback.toml`: every key is known, refused or pointed at.
 
 mod hooks;
+mod keys;
 mod policy;
 
 pub(crate) use policy::enough;
@@ -221,9 +222,13 @@ impl<'a> Table<'a> {
         let error = self
             .place(&key.span())
             .error(format!("unknown key `{name}` {inside}"));
-        match suggest(name, known.iter().copied()) {
-            Some(close) => error.hint(format!("did you mean `{close}`?")),
-            None => error.hint(format!("known keys: `{}`", known.join("`, `"))),
+        match (
+            keys::home_of(name, &self.name),
+            suggest(name, known.iter().copied()),
+        ) {
+            (Some(home), _) => error.hint(format!("`{name}` belongs in `[{home}]`")),
+            (None, Some(close)) => error.hint(format!("did you mean `{close}`?")),
+            (None, None) => error.hint(format!("known keys: `{}`", known.join("`, `"))),
         }
     }
 
@@ -431,25 +436,7 @@ impl<'a> Table<'a> {
     }
 
     fn environment(&self) -> Result<EnvironmentSection> {
-        self.allow(
-            &[
-                "url",
-                "stores",
-                "stores_required",
-                "lock_timeout",
-                "lock_retries",
-                "jobs",
-                "soft_delete",
-                "protect",
-                "policy",
-                "retention",
-                "keep",
-                "prune",
-                "hooks",
-                "recovery",
-            ],
-            &[],
-        )?;
+        self.allow(keys::ENVIRONMENT, &[])?;
         Ok(EnvironmentSection {
             at: self.place(&self.at),
             url: self.string("url")?,

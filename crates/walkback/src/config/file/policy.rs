@@ -3,6 +3,7 @@
 use walkback_core::{Error, Result};
 use walkback_runner::{Approver, Confirmation, Decision, Hours, Policy};
 
+use super::keys::POLICY;
 use super::{Located, Table};
 
 impl Table<'_> {
@@ -14,22 +15,7 @@ impl Table<'_> {
         ];
         const CONFIRMATIONS: [(&str, Confirmation); 2] =
             [("yes", Confirmation::Yes), ("type-name", Confirmation::TypeName)];
-        self.allow(
-            &[
-                "destructive",
-                "lossy",
-                "require_ticket",
-                "confirm",
-                "allowed_users",
-                "allowed_hours",
-                "read_only_during_run",
-                "approvals",
-                "approvers",
-                "self_approval",
-                "approval_lifetime",
-            ],
-            &[],
-        )?;
+        self.allow(POLICY, &[])?;
         Ok(Policy {
             destructive: self.choice("destructive", &DECISIONS)?.unwrap_or_default(),
             lossy: self.choice("lossy", &DECISIONS)?.unwrap_or_default(),
