@@ -97,13 +97,15 @@ impl LossCounter {
             }));
         };
         let comparable = now.columns == then.columns;
-        if (comparable && now.print == then.print) || (!comparable && now.print.rows == then.print.rows) {
+        if comparable && now.print == then.print {
             return Ok(None);
         }
         let added = now.print.rows.saturating_sub(then.print.rows);
         let gone = then.print.rows.saturating_sub(now.print.rows);
         let what = match (added, gone) {
-            (0, 0) => "rows changed since".to_owned(),
+            (0, 0) if comparable => "rows changed since".to_owned(),
+            (0, 0) => "as many rows as then, in other columns: nobody knows what was written to them since"
+                .to_owned(),
             (1, 0) => "1 row more than then, and perhaps others changed".to_owned(),
             (added, 0) => format!("{added} rows more than then, and perhaps others changed"),
             (_, gone) => format!("{gone} deleted since come back, and perhaps others were changed"),

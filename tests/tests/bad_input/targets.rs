@@ -51,6 +51,15 @@ fn an_unknown_target_is_named_with_the_closest() {
     hint: the newest point is `rb_001_begin_<time>`
     hint: run `walkback point list` to see all points
     ");
+    insta::assert_snapshot!(unchanged(&sandbox, &["rollback", "001", "-y"]), @r"
+    $ walkback rollback 001 -y
+    exit: 2
+    --- stderr
+    error: there is no point `001` in the vault at `.walkback/vault`
+    hint: the newest point is `rb_001_begin_<time>`
+    hint: run `walkback point list` to see all points
+    hint: `001` is a migration: `walkback rollback --to 001` walks back what was applied after it
+    ");
     goes_on(&sandbox, 1);
 }
 

@@ -14,8 +14,9 @@ use rows::{
 };
 use several::{
     a_table_that_two_migrations_changed_gets_each_change_once,
-    walking_back_the_rollback_leaves_nothing_waiting, what_a_later_migration_has_left_in_a_table_comes_back,
-    what_waits_is_not_pruned,
+    walking_back_a_rollback_tells_what_was_written_since, walking_back_the_rollback_leaves_nothing_waiting,
+    what_a_later_migration_has_left_in_a_table_comes_back,
+    what_waited_waits_again_when_its_return_is_walked_back, what_waits_is_not_pruned,
 };
 use walkback_tests::{Backend, ONE_OF_EACH, Sandbox, journeys};
 
@@ -33,6 +34,8 @@ fn main() -> ExitCode {
                 what_rows_refer_to_decides_which_come_back,
                 what_cannot_come_back_waits_and_says_so,
                 walking_back_the_rollback_leaves_nothing_waiting,
+                walking_back_a_rollback_tells_what_was_written_since,
+                what_waited_waits_again_when_its_return_is_walked_back,
                 what_a_later_migration_has_left_in_a_table_comes_back,
                 what_waits_is_not_pruned,
                 an_up_that_was_killed_puts_it_back_all_the_same,
@@ -111,6 +114,11 @@ fn columns_and_tables_come_back_with_what_was_in_them(backend: Backend) {
     ] {
         sandbox.sql(sql);
     }
+    let back = sandbox.ok(&["rollback", "--dry-run"]).transcript();
+    assert!(
+        back.contains("`walkback up --to 002` instead keeps what is lost here"),
+        "{back}"
+    );
     let plan = sandbox.ok(&["up", "--dry-run"]).stdout;
     assert!(plan.contains("puts back  002_change"), "{plan}");
     let done = sandbox.ok(&["up", "-y", "--json"]).json();

@@ -71,6 +71,70 @@ pub(crate) fn walking_back_the_rollback_leaves_nothing_waiting(backend: Backend)
     assert!(sandbox.ok(&["up"]).stdout.contains("nothing to apply"));
 }
 
+pub(crate) fn what_waited_waits_again_when_its_return_is_walked_back(backend: Backend) {
+    let sandbox = project(backend, CUSTOMERS, NICKNAMES);
+    sandbox.sql("UPDATE customers SET nickname = 'annie' WHERE id = 1");
+    sandbox.sql("INSERT INTO customers (id, name, nickname) VALUES (5, 'eve', 'evie')");
+    sandbox.sql("INSERT INTO notes VALUES (1, 1, 'calls back')");
+    let before = sandbox.contents();
+    sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    let walked_back = sandbox.contents();
+    for _ in 0..2 {
+        sandbox.ok(&["rollback", "-y"]);
+        sandbox.assert_contents(&before, "after the rollback was walked back");
+        assert_eq!(waiting(&sandbox), 0);
+        let plan = sandbox.ok(&["rollback", "--dry-run"]).stdout;
+        assert!(plan.contains("loses nothing that was written since"), "{plan}");
+        sandbox.ok(&["rollback", "-y"]);
+        sandbox.assert_contents(&walked_back, "after that was walked back too");
+        assert_eq!(waiting(&sandbox), 1);
+    }
+    let up = sandbox.ok(&["up", "-y"]);
+    sandbox.assert_contents(&before, &up.transcript());
+    assert_eq!(waiting(&sandbox), 0);
+    // Gone by another way meanwhile, it is noted anew, and nothing waits twice.
+    sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    sandbox.ok(&["rollback", "-y"]);
+    sandbox.sql("UPDATE customers SET nickname = 'anna' WHERE id = 1");
+    let before = sandbox.contents();
+    sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    assert_eq!(waiting(&sandbox), 1);
+    sandbox.ok(&["up", "-y"]);
+    sandbox.assert_contents(&before, "after the next up");
+}
+
+pub(crate) fn walking_back_a_rollback_tells_what_was_written_since(backend: Backend) {
+    let sandbox = project(backend, CUSTOMERS, NICKNAMES);
+    sandbox.sql("UPDATE customers SET nickname = 'annie' WHERE id = 1");
+    sandbox.ok(&["rollback", "-n", "1", "-y"]);
+    let lost = || sandbox.ok(&["rollback", "--dry-run"]).transcript();
+    assert!(
+        lost().contains("loses nothing that was written since"),
+        "{}",
+        lost()
+    );
+    // As many rows as then, and in columns that the table had not then.
+    sandbox.sql("UPDATE customers SET name = 'anna' WHERE id = 1");
+    let told = lost();
+    for said in [
+        "loses from `customers`: rows changed since",
+        "`walkback up --to 002` instead keeps what is lost here",
+    ] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    sandbox.sql("INSERT INTO customers VALUES (6, 'fay', NULL)");
+    let told = lost();
+    assert!(
+        told.contains("loses from `customers`: 1 row more than then"),
+        "{told}"
+    );
+    sandbox.ok(&["up", "--to", "002", "-y"]);
+    assert_eq!(
+        rows(&sandbox, "customers", "id, name, nickname"),
+        "1|anna|annie 2|bob 3|cid 4|dan 6|fay"
+    );
+}
+
 pub(crate) fn what_waits_is_not_pruned(backend: Backend) {
     let sandbox = project(backend, CUSTOMERS, NICKNAMES);
     sandbox.sql("UPDATE customers SET nickname = 'annie' WHERE id = 1");

@@ -44,7 +44,8 @@ pub(super) fn walk_back(sandbox: &Sandbox, more: &[&str]) -> serde_json::Value {
     let arguments = [&["rollback", "-n", "1", "-y", "--json"], more].concat();
     let done = sandbox.ok(&arguments).json();
     assert_eq!(done["plan"]["steps"][0]["kind"], "surgical", "{done}");
-    assert_eq!(done["plan"]["steps"][0]["loss"], serde_json::json!([]), "{done}");
+    let loss = done["plan"]["steps"][0]["loss"].as_array().expect("a list");
+    assert_eq!(loss.is_empty(), !more.contains(&"revert"), "{done}");
     done["report"]["changes"].clone()
 }
 
@@ -174,7 +175,21 @@ pub(super) fn a_conflict_stops_it_or_is_reverted_where_that_is_asked_for(backend
         stopped.transcript()
     );
     sandbox.assert_contents(&before, "stopped by a conflict");
-    let changes = walk_back(&sandbox, &["--on-conflict", "revert"]);
+    let told = sandbox.ok(&["rollback", "--dry-run"]).stdout;
+    assert!(told.contains("loses nothing that was written since"), "{told}");
+    let told = sandbox
+        .ok(&["rollback", "--dry-run", "--on-conflict", "revert"])
+        .stdout;
+    let line = told.lines().find(|line| line.contains("loses from `users`"));
+    assert!(
+        line.is_some_and(|line| line.contains("in conflict (`--on-conflict revert`)")),
+        "{told}"
+    );
+    sandbox.policy("lossy = \"refuse\"");
+    let refused = sandbox.run(&["rollback", "-y", "--on-conflict", "revert"]);
+    assert_eq!(refused.code, Some(6), "{}", refused.transcript());
+    sandbox.assert_contents(&before, "refused");
+    let changes = walk_back(&sandbox, &["--on-conflict", "revert", "--allow-lossy"]);
     assert_eq!(changes[0]["conflicts"], 3, "{changes}");
     assert_eq!(
         users(&sandbox),

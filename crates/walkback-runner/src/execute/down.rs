@@ -250,7 +250,8 @@ impl Execution<'_> {
             .hint("another tool has changed the ledger meanwhile; run the command again to plan anew"));
         }
         // What the journal keeps of the migration stays: walking this back brings the migration back.
-        Ok(())
+        self.journal().forget_returned_of(cx, id).await?;
+        self.note_left_without(cx, id).await
     }
 
     pub(crate) fn note_undone(&mut self, id: &MigrationId) {

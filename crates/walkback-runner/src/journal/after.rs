@@ -1,4 +1,4 @@
-//! Tables as a migration left them, to tell what was written since.
+//! Tables as a migration or a rollback left them, to tell what was written since.
 
 use std::collections::BTreeMap;
 
@@ -39,6 +39,27 @@ impl Journal<'_> {
             hash.into(),
         ];
         self.write(cx, &sql, &params).await
+    }
+
+    /// Notes a table as a rollback left it, by its run. A later step of it may have changed the table again.
+    pub(crate) async fn note_left_by(
+        &mut self,
+        cx: &Cx,
+        run: &str,
+        table: &str,
+        then: &TableThen,
+    ) -> Result<()> {
+        let sql = format!(
+            "DELETE FROM {} WHERE migration = ? AND table_name = ?",
+            tables::AFTER
+        );
+        self.write(cx, &sql, &[run.into(), table.into()]).await?;
+        self.note_after(cx, &MigrationId::new(run), table, then).await
+    }
+
+    /// Returns the tables as a rollback left them, by name.
+    pub(crate) async fn left_by(&mut self, cx: &Cx, run: &str) -> Result<BTreeMap<String, TableThen>> {
+        self.after(cx, &MigrationId::new(run)).await
     }
 
     pub(crate) async fn forget_after(&mut self, cx: &Cx, migration: &MigrationId) -> Result<()> {

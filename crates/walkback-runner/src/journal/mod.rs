@@ -10,6 +10,7 @@
 //! | `_walkback_after` | one table as a run left it, to tell what was written since |
 //! | `_walkback_kept` | one table that holds what a restore replaced, and how long it stays |
 //! | `_walkback_rescues` | what the rollback of one migration took away, and the next up puts back |
+//! | `_walkback_returned` | what had waited for the next up when walking that rollback back brought the migration back |
 //! | `_walkback_deprecated` | one table that a migration dropped and that was moved aside instead |
 //! | `_walkback_hooks` | one command that ran round a run, how it ended and what it wrote |
 //! | `_walkback_undo` | the way back of one statement outside a transaction, noted before it was sent |

@@ -56,6 +56,13 @@ impl Journal<'_> {
             .collect()
     }
 
+    /// Returns the run that made a safety point, if one did.
+    pub(crate) async fn run_of_safety_point(&mut self, cx: &Cx, point: &str) -> Result<Option<String>> {
+        let sql = format!("SELECT run_id FROM {} WHERE id = ? AND kind = ?", tables::POINTS);
+        let row = self.first(cx, &sql, &[point.into(), "safety".into()]).await?;
+        Ok(row.and_then(|row| text(&row, 0)))
+    }
+
     /// Returns the ids of all points that runs have noted.
     pub(crate) async fn point_ids(&mut self, cx: &Cx) -> Result<BTreeSet<String>> {
         let sql = format!("SELECT id FROM {}", tables::POINTS);

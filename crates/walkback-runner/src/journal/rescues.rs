@@ -2,6 +2,8 @@
 
 use walkback_core::{Cx, Error, MigrationId, Result, TableName};
 
+use walkback_core::value::Row;
+
 use super::{Journal, required, tables, text};
 use crate::changes::PutAside;
 
@@ -31,7 +33,7 @@ impl RescueRow {
 impl Journal<'_> {
     pub(crate) async fn note_rescue(&mut self, cx: &Cx, rescue: &RescueRow) -> Result<()> {
         let sql = format!(
-            "INSERT INTO {} (run_id, migration, changes, tables, noted_at) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO {} ({COLUMNS}) VALUES (?, ?, ?, ?, ?)",
             tables::RESCUES
         );
         let json = serde_json::to_string(&rescue.tables).map_err(|error| {
@@ -57,9 +59,37 @@ impl Journal<'_> {
         self.write(cx, &sql, &params).await
     }
 
-    /// Forgets all that rollbacks of a migration took away: a point has brought the migration back with all of it.
-    pub(crate) async fn forget_rescues_of(&mut self, cx: &Cx, migration: &MigrationId) -> Result<()> {
+    /// Notes that what rollbacks of a migration took away waits no more: a run has brought the migration back with all of it.
+    pub(crate) async fn return_rescues_of(
+        &mut self,
+        cx: &Cx,
+        migration: &MigrationId,
+        run: &str,
+    ) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO {} (returned_by, {COLUMNS}) SELECT ?, {COLUMNS} FROM {} WHERE migration = ?",
+            tables::RETURNED,
+            tables::RESCUES
+        );
+        let params = [run.into(), migration.as_str().into()];
+        self.write(cx, &sql, &params).await?;
         let sql = format!("DELETE FROM {} WHERE migration = ?", tables::RESCUES);
+        self.write(cx, &sql, &[migration.as_str().into()]).await
+    }
+
+    /// Returns what had waited when a run brought its migrations back.
+    pub(crate) async fn returned_by(&mut self, cx: &Cx, run: &str) -> Result<Vec<RescueRow>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM {} WHERE returned_by = ? ORDER BY noted_at, run_id, migration",
+            tables::RETURNED
+        );
+        let rows = self.all(cx, &sql, &[run.into()]).await?;
+        rows.iter().map(rescue).collect()
+    }
+
+    /// Forgets what had waited for a migration that goes again: what is taken away then is noted anew.
+    pub(crate) async fn forget_returned_of(&mut self, cx: &Cx, migration: &MigrationId) -> Result<()> {
+        let sql = format!("DELETE FROM {} WHERE migration = ?", tables::RETURNED);
         self.write(cx, &sql, &[migration.as_str().into()]).await
     }
 
@@ -70,23 +100,25 @@ impl Journal<'_> {
             return Ok(Vec::new());
         }
         let sql = format!(
-            "SELECT run_id, migration, changes, tables, noted_at FROM {} ORDER BY noted_at, run_id, migration",
+            "SELECT {COLUMNS} FROM {} ORDER BY noted_at, run_id, migration",
             tables::RESCUES
         );
         let rows = self.all(cx, &sql, &[]).await?;
-        rows.iter()
-            .map(|row| {
-                let tables = serde_json::from_str(&required(row, 3)?).map_err(|error| {
-                    Error::internal("the journal's rescues cannot be read").with_source(error)
-                })?;
-                Ok(RescueRow {
-                    run_id: required(row, 0)?,
-                    migration: MigrationId::new(required(row, 1)?),
-                    changes: text(row, 2),
-                    tables,
-                    noted_at: required(row, 4)?,
-                })
-            })
-            .collect()
+        rows.iter().map(rescue).collect()
     }
+}
+
+/// The columns that [`rescue`] reads.
+const COLUMNS: &str = "run_id, migration, changes, tables, noted_at";
+
+fn rescue(row: &Row) -> Result<RescueRow> {
+    let tables = serde_json::from_str(&required(row, 3)?)
+        .map_err(|error| Error::internal("the journal's rescues cannot be read").with_source(error))?;
+    Ok(RescueRow {
+        run_id: required(row, 0)?,
+        migration: MigrationId::new(required(row, 1)?),
+        changes: text(row, 2),
+        tables,
+        noted_at: required(row, 4)?,
+    })
 }

@@ -13,6 +13,7 @@ pub(crate) const UNDO: &str = "_walkback_undo";
 pub(crate) const KEPT: &str = "_walkback_kept";
 pub(crate) const CHANGES: &str = "_walkback_changes";
 pub(crate) const RESCUES: &str = "_walkback_rescues";
+pub(crate) const RETURNED: &str = "_walkback_returned";
 pub(crate) const DEPRECATED: &str = "_walkback_deprecated";
 pub(crate) const LOADS: &str = "_walkback_loads";
 pub(crate) const LOAD_ROWS: &str = "_walkback_load_rows";
@@ -142,6 +143,18 @@ pub(crate) const ALL: &[JournalTable] = &[
         name: RESCUES,
         key: 2,
         columns: &[
+            ("run_id", Key(64)),
+            ("migration", Key(255)),
+            ("changes", Key(200)),
+            ("tables", Text),
+            ("noted_at", Key(40)),
+        ],
+    },
+    JournalTable {
+        name: RETURNED,
+        key: 3,
+        columns: &[
+            ("returned_by", Key(64)),
             ("run_id", Key(64)),
             ("migration", Key(255)),
             ("changes", Key(200)),

@@ -56,26 +56,13 @@ impl Planning<'_> {
                 load.point
             )));
         }
-        let applied = self.state.applied_set();
-        let heads = self.state.heads(&applied);
+        let reason = format!(
+            "run `{}` loaded these rows, and the journal knows each of them",
+            load.run_id
+        );
         Ok(RollbackPlan {
-            kind: RollbackKind::Partial,
-            reason: format!(
-                "run `{}` loaded these rows, and the journal knows each of them",
-                load.run_id
-            ),
-            from: heads.clone(),
-            to: heads,
-            steps: Vec::new(),
-            restore: None,
-            changes: None,
             load: Some(LoadUndo::of(load)),
-            on_conflict: OnConflict::default(),
-            warnings: Vec::new(),
-            only_scripts: false,
-            of_scope: false,
-            applied: applied.into_iter().collect(),
-            applied_after: Vec::new(),
+            ..RollbackPlan::staying(self.state, RollbackKind::Partial, reason)
         })
     }
 }

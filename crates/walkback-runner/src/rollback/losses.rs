@@ -7,9 +7,8 @@ use walkback_core::statement::Action;
 use walkback_core::{Access, Cx, Direction, MigrationId, Result, TableName};
 
 use super::plan::Planning;
-use super::renamed::Renamed;
 use crate::journal::{Journal, TableThen};
-use crate::loss::{Loss, LossCounter};
+use crate::loss::Loss;
 use crate::plan::{Plan, ReadScript, ScriptOrigin};
 use crate::runner::Runner;
 use crate::state::State;
@@ -19,17 +18,7 @@ impl Runner {
     pub(crate) async fn with_loss(&self, cx: &Cx, state: &State, mut plan: Plan) -> Result<Plan> {
         let mut session = self.connect(cx, Access::Read).await?;
         let schema = self.schema(cx, &mut *session).await?;
-        let losses = LossCounter::default();
-        let mut planning = Planning {
-            runner: self,
-            cx,
-            state,
-            session: &mut *session,
-            schema,
-            losses,
-            renamed: Renamed::default(),
-            replaced: BTreeMap::new(),
-        };
+        let mut planning = Planning::new(self, cx, state, (&mut *session, schema));
         for step in plan.steps.iter().filter(|step| step.direction == Direction::Down) {
             let loss = planning.loss_of_down(&step.id, &step.script).await?;
             plan.loss.extend(loss);

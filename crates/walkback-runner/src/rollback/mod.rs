@@ -1,17 +1,22 @@
 //! Walking back: which kind for each migration, why, and what it loses.
 
+mod again;
 mod ahead;
 mod aside;
+mod left;
 mod load;
 mod losses;
 mod named;
 mod otherwise;
 mod plan;
 mod renamed;
+mod reverted;
 mod run;
 mod scope;
 mod step;
 mod whole;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use walkback_core::MigrationId;
@@ -21,6 +26,7 @@ use crate::loss::Loss;
 use crate::plan::PlannedStep;
 use crate::records::LoadUndo;
 use crate::restore::RestorePlan;
+use crate::state::State;
 
 /// The kinds of rollback. What each does and loses is in the book, under "Kinds of rollback".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +141,9 @@ pub struct RollbackPlan {
     /// The load that is taken back, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadUndo>,
+    /// What `--on-conflict revert` takes away of what was written since, where no step is told of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reverted: Vec<Loss>,
     /// What becomes of what was changed again since, where rows go back cell by cell.
     pub on_conflict: OnConflict,
     /// What a person should know.
@@ -153,6 +162,33 @@ pub struct RollbackPlan {
 }
 
 impl RollbackPlan {
+    /// A plan that leads to what is applied in `after`, without its steps.
+    fn to(state: &State, after: &BTreeSet<MigrationId>, kind: RollbackKind, reason: String) -> Self {
+        let applied = state.applied_set();
+        Self {
+            kind,
+            reason,
+            from: state.heads(&applied),
+            to: state.heads(after),
+            steps: Vec::new(),
+            restore: None,
+            changes: None,
+            load: None,
+            reverted: Vec::new(),
+            on_conflict: OnConflict::default(),
+            warnings: Vec::new(),
+            only_scripts: false,
+            of_scope: false,
+            applied: applied.into_iter().collect(),
+            applied_after: Vec::new(),
+        }
+    }
+
+    /// A plan by which no migration comes or goes.
+    fn staying(state: &State, kind: RollbackKind, reason: String) -> Self {
+        Self::to(state, &state.applied_set(), kind, reason)
+    }
+
     /// Returns what is taken away that was written since, over all steps.
     pub fn loss(&self) -> impl Iterator<Item = &Loss> {
         let steps = self.steps.iter().flat_map(|step| &step.loss);
@@ -160,6 +196,7 @@ impl RollbackPlan {
         steps
             .chain(whole)
             .chain(self.load.iter().flat_map(|load| &load.loss))
+            .chain(&self.reverted)
     }
 
     /// Returns whether there is nothing to do.

@@ -6,7 +6,8 @@ use super::RollbackWhat;
 use crate::journal::{Journal, RunRecord};
 use crate::killed::{is_walked_back, part_of};
 use crate::plan::RunKind;
-use crate::runner::Runner;
+use crate::runner::{DownTarget, Runner};
+use crate::state::State;
 
 impl Runner {
     /// Returns the run that is meant, where the name of one stands for a point: the last that changed something, or the
@@ -34,6 +35,20 @@ impl Runner {
             Some(_) => last_of(&runs, id).map(Some),
             None => Ok(None),
         }
+    }
+}
+
+/// Says how to walk back to a migration that was named where a point is meant, if it is one.
+pub(super) fn meant_as_target(state: &State, what: &RollbackWhat, error: Error) -> Error {
+    let RollbackWhat::Point(id) = what else {
+        return error;
+    };
+    let target = DownTarget::To(id.clone());
+    match state.downs(&target) {
+        Ok(_) if error.kind() == ErrorKind::NotFound => error.hint(format!(
+            "`{id}` is a migration: `walkback rollback --to {id}` walks back what was applied after it"
+        )),
+        _ => error,
     }
 }
 

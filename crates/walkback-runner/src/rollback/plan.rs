@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use walkback_core::catalog::{Schema, Table};
 use walkback_core::{Access, Cx, Error, ErrorKind, MigrationId, Result, Session, TableName};
 
+use super::named::meant_as_target;
 use super::renamed::Renamed;
 use super::whole::held;
 use super::{RollbackKind, RollbackPlan, RollbackRequest, RollbackWhat};
-use crate::changes::{Changed, ChangesPlan, OnConflict};
+use crate::changes::{Changed, ChangesPlan};
 use crate::journal::{Journal, PointRow, RunRecord, RunStatus};
 use crate::killed::is_walked_back;
 use crate::loss::LossCounter;
@@ -39,62 +40,14 @@ impl Runner {
             self.refuse_after_killed(cx, &mut *session, &state, names_nothing)
                 .await?;
         }
-        let mut planning = Planning {
-            runner: self,
-            cx,
-            state: &state,
-            session: &mut *session,
-            schema: state.schema.clone(),
-            losses: LossCounter::default(),
-            renamed: Renamed::default(),
-            replaced: BTreeMap::new(),
-        };
+        let mut planning = Planning::new(self, cx, &state, (&mut *session, state.schema.clone()));
         let what = run.as_ref().map_or(&request.what, |run| run);
-        let load = match what {
-            RollbackWhat::Point(id) => planning.load_named(id).await?,
-            _ => None,
-        };
-        let scope = match what {
-            RollbackWhat::Point(id) if load.is_none() => planning.scope_before(id).await?,
-            _ => None,
-        };
-        let mut plan = match what {
-            _ if load.is_some() => planning.back_to_load(load.as_ref(), request.kind),
-            _ if scope.is_some() => match &scope {
-                Some(scope) => planning.back_to_scope(scope, request.kind).await,
-                None => Err(Error::internal("no scope was found to be taken back")),
-            },
-            RollbackWhat::Backup(id) => planning.back_to_backup(id).await,
-            RollbackWhat::Point(id)
-                if matches!(
-                    request.kind,
-                    RollbackKind::Down | RollbackKind::Surgical | RollbackKind::Partial
-                ) =>
-            {
-                let ids = planning.since_point(id, request.kind).await?;
-                planning.migrations(&ids, request.kind).await
-            }
-            RollbackWhat::Point(id) => {
-                planning.refuse_unheld(id).await?;
-                planning.back_to_point(id, "it was asked for").await
-            }
-            RollbackWhat::Count(count) => {
-                let ids = state.downs(&DownTarget::Count(*count))?;
-                planning.migrations(&ids, request.kind).await
-            }
-            RollbackWhat::To(target) => {
-                let ids = state.downs(&DownTarget::To(target.clone()))?;
-                planning.migrations(&ids, request.kind).await
-            }
-            RollbackWhat::Ahead => {
-                let ids = state.beyond_checkout()?;
-                planning.migrations(&ids, request.kind).await
-            }
-            RollbackWhat::LastRun => planning.last_run(request.kind).await,
-            RollbackWhat::Run(id) => planning.run(id, request.kind).await,
-        }?;
+        let mut plan = Box::pin(planning.way_back(what, request.kind))
+            .await
+            .map_err(|error| meant_as_target(&state, what, error))?;
         plan.on_conflict = request.on_conflict;
         super::load::look(&mut planning, &mut plan).await?;
+        planning.tell_reverted(&mut plan).await?;
         Ok(plan)
     }
 
@@ -115,16 +68,7 @@ impl Runner {
         if !tables.is_empty() {
             state.refuse_half_done()?;
         }
-        let mut planning = Planning {
-            runner: self,
-            cx,
-            state: &state,
-            session: &mut *session,
-            schema: state.schema.clone(),
-            losses: LossCounter::default(),
-            renamed: Renamed::default(),
-            replaced: BTreeMap::new(),
-        };
+        let mut planning = Planning::new(self, cx, &state, (&mut *session, state.schema.clone()));
         let manifest = planning.manifest(backup).await?;
         let only = (!tables.is_empty()).then(|| tables.iter().map(TableName::new).collect::<Vec<_>>());
         let exchange = Exchange::restoring(only.as_deref(), &manifest, &planning.schema)?;
@@ -159,7 +103,74 @@ pub(super) struct Planning<'a> {
     pub(super) replaced: BTreeMap<TableName, Option<Table>>,
 }
 
+impl<'a> Planning<'a> {
+    pub(super) fn new(
+        runner: &'a Runner,
+        cx: &'a Cx,
+        state: &'a State,
+        (session, schema): (&'a mut dyn Session, Schema),
+    ) -> Self {
+        Self {
+            runner,
+            cx,
+            state,
+            session,
+            schema,
+            losses: LossCounter::default(),
+            renamed: Renamed::default(),
+            replaced: BTreeMap::new(),
+        }
+    }
+}
+
 impl Planning<'_> {
+    /// Plans the way back to what was asked for.
+    async fn way_back(&mut self, what: &RollbackWhat, kind: RollbackKind) -> Result<RollbackPlan> {
+        let load = match what {
+            RollbackWhat::Point(id) => self.load_named(id).await?,
+            _ => None,
+        };
+        let scope = match what {
+            RollbackWhat::Point(id) if load.is_none() => self.scope_before(id).await?,
+            _ => None,
+        };
+        match what {
+            _ if load.is_some() => self.back_to_load(load.as_ref(), kind),
+            _ if scope.is_some() => match &scope {
+                Some(scope) => self.back_to_scope(scope, kind).await,
+                None => Err(Error::internal("no scope was found to be taken back")),
+            },
+            RollbackWhat::Backup(id) => self.back_to_backup(id).await,
+            RollbackWhat::Point(id)
+                if matches!(
+                    kind,
+                    RollbackKind::Down | RollbackKind::Surgical | RollbackKind::Partial
+                ) =>
+            {
+                let ids = self.since_point(id, kind).await?;
+                self.migrations(&ids, kind).await
+            }
+            RollbackWhat::Point(id) => {
+                self.refuse_unheld(id).await?;
+                self.back_to_point(id, "it was asked for").await
+            }
+            RollbackWhat::Count(count) => {
+                let ids = self.state.downs(&DownTarget::Count(*count))?;
+                self.migrations(&ids, kind).await
+            }
+            RollbackWhat::To(target) => {
+                let ids = self.state.downs(&DownTarget::To(target.clone()))?;
+                self.migrations(&ids, kind).await
+            }
+            RollbackWhat::Ahead => {
+                let ids = self.state.beyond_checkout()?;
+                self.migrations(&ids, kind).await
+            }
+            RollbackWhat::LastRun => self.last_run(kind).await,
+            RollbackWhat::Run(id) => self.run(id, kind).await,
+        }
+    }
+
     /// Plans to undo the last run that changed something, whatever it was.
     async fn last_run(&mut self, kind: RollbackKind) -> Result<RollbackPlan> {
         let dialect = self.runner.dialect();
@@ -230,11 +241,11 @@ impl Planning<'_> {
                 "the last run, `{}` ({}), walked back, and this is its safety point",
                 run.id, run.kind
             );
-            let plan = self.back_to_point(&point.id, &why).await;
+            let plan = self.back_to_safety_point(&point.id, &run.id, &why).await;
             let about = format!("the last run, `{}` ({})", run.id, run.kind);
-            return plan
-                .map(Some)
-                .map_err(|error| self.gone(error, &point.id, &about));
+            let mut plan = plan.map_err(|error| self.gone(error, &point.id, &about))?;
+            plan.warnings.extend(self.up_instead(&plan));
+            return Ok(Some(plan));
         }
         if !moved && run.kind != "restore" && run.kind != "redo" {
             return Ok(None);
@@ -269,28 +280,18 @@ impl Planning<'_> {
         let was = self.manifest(&before).await;
         let was = was.map_err(|error| self.gone(error, &before, &about))?;
         let changed = Changed::all(&was, &left, &self.schema)?;
-        let applied = self.state.applied_set();
         let applied_after: Vec<_> = was.ledger.applied.iter().map(MigrationId::new).collect();
+        let then = applied_after.iter().cloned().collect();
+        let reason = format!("{about}, walked back, and what it changed in rows was captured");
         Ok(RollbackPlan {
-            kind: RollbackKind::Surgical,
-            reason: format!("{about}, walked back, and what it changed in rows was captured"),
-            from: self.state.heads(&applied),
-            to: self.state.heads(&applied_after.iter().cloned().collect()),
-            steps: Vec::new(),
-            restore: None,
             changes: Some(ChangesPlan {
                 before,
                 after: after.to_owned(),
                 tables: changed.into_iter().map(|changed| changed.table.name).collect(),
                 beside: Vec::new(),
             }),
-            load: None,
-            on_conflict: OnConflict::default(),
-            warnings: Vec::new(),
-            only_scripts: false,
-            of_scope: false,
-            applied: applied.into_iter().collect(),
             applied_after,
+            ..RollbackPlan::to(self.state, &then, RollbackKind::Surgical, reason)
         })
     }
 
@@ -326,20 +327,9 @@ impl Planning<'_> {
             _ => "it was asked for".to_owned(),
         };
         Ok(RollbackPlan {
-            kind: one.unwrap_or(RollbackKind::Auto),
-            reason,
-            from: self.state.heads(&applied),
-            to: self.state.heads(&after),
             steps,
-            restore: None,
-            changes: None,
-            load: None,
-            on_conflict: OnConflict::default(),
-            warnings: Vec::new(),
             only_scripts: kind == RollbackKind::Down,
-            of_scope: false,
-            applied: applied.into_iter().collect(),
-            applied_after: Vec::new(),
+            ..RollbackPlan::to(self.state, &after, one.unwrap_or(RollbackKind::Auto), reason)
         })
     }
 
@@ -404,27 +394,11 @@ fn plan_transaction(state: &State) -> Result<RollbackPlan> {
                 .hint("`walkback rollback` walks back what the last run did"),
         );
     };
-    let applied = state.applied_set();
-    let heads = state.heads(&applied);
-    Ok(RollbackPlan {
-        kind: RollbackKind::Transaction,
-        reason: format!(
-            "run `{}` never ended; the database has taken back what it had not committed",
-            run.id
-        ),
-        from: heads.clone(),
-        to: heads,
-        steps: Vec::new(),
-        restore: None,
-        changes: None,
-        load: None,
-        on_conflict: OnConflict::default(),
-        warnings: Vec::new(),
-        only_scripts: false,
-        of_scope: false,
-        applied: applied.into_iter().collect(),
-        applied_after: Vec::new(),
-    })
+    let reason = format!(
+        "run `{}` never ended; the database has taken back what it had not committed",
+        run.id
+    );
+    Ok(RollbackPlan::staying(state, RollbackKind::Transaction, reason))
 }
 /// Says that a stamp is taken back by a stamp: it ran no script, and none may run to undo it.
 fn only_stamped(run: &RunRecord) -> Error {

@@ -349,7 +349,11 @@ impl Execution<'_> {
             self.report.warnings.extend(exchange.warnings);
             self.record_exchange(cx).await?;
             self.settle_unfinished(cx).await?;
-            self.set_ledger(cx, &plan.applied_after).await
+            let waited = self.waited_at(cx, &manifest.id).await?;
+            self.set_ledger(cx, &plan.applied_after).await?;
+            self.wait_again(cx, waited).await?;
+            let left = exchange.replace.iter().map(|entry| entry.table.clone());
+            self.note_left(cx, Some(left.collect())).await
         }
         .await;
         self.end_exchange(cx, WHOLE, outcome).await?;
@@ -375,7 +379,8 @@ impl Execution<'_> {
             if !self.state.is_applied(id) {
                 self.insert_unrun(cx, id).await?;
                 // It is there with all that it held.
-                self.journal().forget_rescues_of(cx, id).await?;
+                let run = self.run.id.clone();
+                self.journal().return_rescues_of(cx, id, &run).await?;
             }
         }
         Ok(())

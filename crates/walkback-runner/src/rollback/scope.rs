@@ -4,7 +4,7 @@ use walkback_core::{Error, ErrorKind, Result};
 
 use super::plan::Planning;
 use super::{RollbackKind, RollbackPlan};
-use crate::changes::{Changed, ChangesPlan, OnConflict};
+use crate::changes::{Changed, ChangesPlan};
 use crate::journal::{Journal, PointRow, RunRecord, RunStatus};
 use crate::plan::RunKind;
 
@@ -126,32 +126,20 @@ impl Planning<'_> {
         let left = self.manifest(after).await;
         let left = left.map_err(|error| self.gone(error, after, &about))?;
         let changed = Changed::all(&was, &left, &self.schema)?;
-        let applied = self.state.applied_set();
-        let heads = self.state.heads(&applied);
-        let applied: Vec<_> = applied.into_iter().collect();
+        let kind = match kind {
+            RollbackKind::Partial => RollbackKind::Partial,
+            _ => RollbackKind::Surgical,
+        };
+        let reason = format!("what run `{run}` (scope) changed in rows was kept");
         Ok(RollbackPlan {
-            kind: match kind {
-                RollbackKind::Partial => RollbackKind::Partial,
-                _ => RollbackKind::Surgical,
-            },
-            reason: format!("what run `{run}` (scope) changed in rows was kept"),
-            from: heads.clone(),
-            to: heads,
-            steps: Vec::new(),
-            restore: None,
             changes: Some(ChangesPlan {
                 before: was.id,
                 after: left.id,
                 tables: changed.into_iter().map(|changed| changed.table.name).collect(),
                 beside: Vec::new(),
             }),
-            load: None,
-            on_conflict: OnConflict::default(),
-            warnings: Vec::new(),
-            only_scripts: false,
             of_scope: true,
-            applied,
-            applied_after: Vec::new(),
+            ..RollbackPlan::staying(self.state, kind, reason)
         })
     }
 }

@@ -7,7 +7,7 @@ use walkback_vault::{Manifest, TableEntry};
 
 use super::plan::Planning;
 use super::{RollbackKind, RollbackPlan, RollbackStep};
-use crate::changes::{OnConflict, made_since};
+use crate::changes::made_since;
 use crate::delta::SchemaDelta;
 use crate::identity;
 use crate::journal::{Journal, StoredMigration, TableThen};
@@ -20,6 +20,27 @@ impl Planning<'_> {
         let delta = SchemaDelta::between(&manifest.schema, &self.schema);
         let exchange = Exchange::undoing(&delta, None, &manifest, &self.schema)?;
         self.whole(&manifest, &exchange, RollbackKind::Full, why).await
+    }
+
+    /// Plans to bring back everything as it was before a rollback, from its safety point. What differs from the tables as
+    /// that rollback left them was written since.
+    pub(super) async fn back_to_safety_point(
+        &mut self,
+        id: &str,
+        run: &str,
+        why: &str,
+    ) -> Result<RollbackPlan> {
+        let manifest = self.manifest(id).await?;
+        let delta = SchemaDelta::between(&manifest.schema, &self.schema);
+        let exchange = Exchange::undoing(&delta, None, &manifest, &self.schema)?;
+        let mut then = held(&manifest);
+        let dialect = self.runner.dialect();
+        let left = Journal::new(self.session, &*dialect)
+            .left_by(self.cx, run)
+            .await?;
+        then.extend(left);
+        self.whole_since(&manifest, &exchange, RollbackKind::Full, (why, then))
+            .await
     }
 
     /// Refuses to restore tables that a later migration, which stays applied, has changed too: its work would
@@ -115,26 +136,23 @@ impl Planning<'_> {
         kind: RollbackKind,
         why: &str,
     ) -> Result<RollbackPlan> {
-        let after = self.held_or_left(manifest).await?;
-        let mut restore = self.restore_plan(manifest, exchange, after).await?;
+        let then = self.held_or_left(manifest).await?;
+        self.whole_since(manifest, exchange, kind, (why, then)).await
+    }
+
+    async fn whole_since(
+        &mut self,
+        manifest: &Manifest,
+        exchange: &Exchange,
+        kind: RollbackKind,
+        (why, then): (&str, BTreeMap<String, TableThen>),
+    ) -> Result<RollbackPlan> {
+        let mut restore = self.restore_plan(manifest, exchange, then).await?;
         restore.applied_after = manifest.ledger.applied.iter().map(MigrationId::new).collect();
-        let applied = self.state.applied_set();
         let after = restore.applied_after.iter().cloned().collect();
         Ok(RollbackPlan {
-            kind,
-            reason: why.to_owned(),
-            from: self.state.heads(&applied),
-            to: self.state.heads(&after),
-            steps: Vec::new(),
             restore: Some(restore),
-            changes: None,
-            load: None,
-            on_conflict: OnConflict::default(),
-            warnings: Vec::new(),
-            only_scripts: false,
-            of_scope: false,
-            applied: applied.into_iter().collect(),
-            applied_after: Vec::new(),
+            ..RollbackPlan::to(self.state, &after, kind, why.to_owned())
         })
     }
 

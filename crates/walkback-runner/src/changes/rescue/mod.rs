@@ -3,6 +3,7 @@
 //! Nothing is copied for it: the safety point holds the tables as they were before the rollback, and the point behind
 //! the migration as it had left them. The difference of the two was written since.
 
+mod again;
 mod lost;
 mod over;
 mod put_back;
