@@ -1,6 +1,8 @@
 //! Under `protect = "capture"` what a migration changes in rows is captured while it changes it, and nothing else is read:
 //! its rollback does what it does from points.
 
+#[path = "../surgical/again.rs"]
+mod again;
 mod changes;
 #[path = "../surgical/partial.rs"]
 mod partial;
@@ -15,6 +17,7 @@ mod unique;
 
 use std::process::ExitCode;
 
+use again::a_rollback_makes_no_point_and_can_itself_be_walked_back;
 use changes::*;
 use partial::only_rows_that_were_added_go_where_that_is_asked_for;
 use random::random_writes_are_never_lost;

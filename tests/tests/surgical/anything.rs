@@ -267,7 +267,7 @@ fn told(done: &Value) -> BTreeSet<String> {
     let mut told = BTreeSet::new();
     for step in done["plan"]["steps"].as_array().expect("the steps") {
         let losses = step["loss"].as_array().expect("a list").iter();
-        let of_rows = |loss: &&Value| !loss["what"].to_string().contains("values of column");
+        let of_rows = |loss: &&Value| !loss["what"].to_string().contains(" of column `");
         told.extend(losses.filter(of_rows).map(name));
     }
     for table in done["report"]["changes"].as_array().into_iter().flatten() {

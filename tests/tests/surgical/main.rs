@@ -1,5 +1,6 @@
 //! A rollback that takes back what the migration changed, cell by cell, and nothing that was written since.
 
+mod again;
 mod anything;
 mod definitions;
 mod partial;
@@ -11,6 +12,7 @@ mod unique;
 
 use std::process::ExitCode;
 
+use again::a_rollback_makes_no_point_and_can_itself_be_walked_back;
 use anything::whatever_a_migration_did_it_goes_back_and_nothing_is_lost_in_silence;
 use definitions::{
     a_conflict_with_a_new_definition_is_decided_as_asked,
@@ -19,7 +21,7 @@ use definitions::{
     a_partition_that_was_made_since_is_not_lost, a_partition_whose_table_goes_is_not_left_alone,
     a_row_that_has_no_place_is_told_and_not_lost, a_table_whose_name_differs_in_case_only_is_another,
     a_value_that_an_enum_got_goes_again, an_enum_goes_back_together_with_what_is_lossy,
-    killed_at_any_step_definitions_are_as_before_or_as_after,
+    indexes_of_partitions_keep_their_names, killed_at_any_step_definitions_are_as_before_or_as_after,
     killed_at_any_step_names_are_as_before_or_as_after, names_and_keys_of_any_kind_are_merged,
     names_are_followed_over_several_migrations, no_write_is_lost_while_it_goes_back,
     nothing_is_counted_as_written_that_was_not, numbers_go_on_under_another_name,
@@ -49,7 +51,10 @@ use unique::{
     what_has_to_be_unique_goes_from_row_to_row_and_back, what_is_taken_stops_it_where_that_is_asked_for,
     what_is_unique_of_some_rows_or_in_part_goes_back_too, who_stays_keeps_it_and_who_went_on_has_made_room,
 };
-use walkback_tests::{MYSQL, ONE_OF_EACH, POSTGRES, SERVERS, journeys};
+use walkback_tests::{Backend, MYSQL, ONE_OF_EACH, POSTGRES, SERVERS, journeys};
+
+/// Those that capture what a rollback changes.
+const CAPTURING: &[Backend] = &[Backend::Sqlite, Backend::Postgres];
 
 fn main() -> ExitCode {
     walkback_tests::main(
@@ -98,7 +103,8 @@ fn main() -> ExitCode {
                 killed_at_any_step_names_are_as_before_or_as_after,
                 ],
                 SERVERS => [what_is_unique_of_some_rows_or_in_part_goes_back_too, a_table_whose_name_differs_in_case_only_is_another, what_is_written_to_partitions_under_another_name_stays, rows_of_partitions_go_back_where_they_are, partitions_keep_what_was_written_since_a_definition_was_changed, no_write_is_lost_while_it_goes_back, who_cannot_exchange_a_table_leaves_all_as_it_is],
-                POSTGRES => [a_value_that_an_enum_got_goes_again, an_enum_goes_back_together_with_what_is_lossy, types_under_another_name_go_back_together_with_what_is_lossy, a_partition_whose_table_goes_is_not_left_alone, a_partition_made_since_whose_columns_may_have_another_name_is_not_guessed_at, a_partition_that_was_made_since_is_not_lost, tables_that_inherit_go_back_from_the_point, values_of_another_type_fit_or_are_told],
+                CAPTURING => [a_rollback_makes_no_point_and_can_itself_be_walked_back],
+                POSTGRES => [a_value_that_an_enum_got_goes_again, an_enum_goes_back_together_with_what_is_lossy, types_under_another_name_go_back_together_with_what_is_lossy, a_partition_whose_table_goes_is_not_left_alone, a_partition_made_since_whose_columns_may_have_another_name_is_not_guessed_at, a_partition_that_was_made_since_is_not_lost, indexes_of_partitions_keep_their_names, tables_that_inherit_go_back_from_the_point, values_of_another_type_fit_or_are_told],
                 MYSQL => [partitions_that_were_added_and_dropped_since_stay_so, several_columns_renamed_at_once_keep_their_values, what_goes_from_a_table_beside_those_that_are_held_goes, values_of_another_type_fit_or_are_told_on_mysql, a_default_that_is_an_expression_fills_what_has_no_value],
             },
     )

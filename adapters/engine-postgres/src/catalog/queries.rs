@@ -103,6 +103,8 @@ pub(super) const SEQUENCES: &str = concat!(
      WHERE coalesce(oc.relname, '') !~ '^_walkback_' ORDER BY n.nspname, c.relname"
 );
 
+/// Of two indexes on the same columns of a partitioned table each is to take in its own of each partition: the one that is made first
+/// takes the first.
 pub(super) const INDEXES: &str = concat!(
     "SELECT i.indexrelid::text, n.nspname::text, ic.relname::text, i.indrelid::text, \
      pg_catalog.pg_get_indexdef(i.indexrelid), i.indisvalid::text, ic.relkind::text, i.indisclustered::text, \
@@ -113,6 +115,8 @@ pub(super) const INDEXES: &str = concat!(
     " ON c.oid = i.indrelid JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid \
      ORDER BY ic.relkind DESC, \
        CASE WHEN ic.relkind = 'I' THEN (SELECT count(*) FROM pg_catalog.pg_partition_ancestors(ic.oid)) END DESC, \
+       CASE WHEN ic.relkind = 'I' THEN (SELECT min(p.relname) FROM pg_catalog.pg_inherits h \
+         JOIN pg_catalog.pg_class p ON p.oid = h.inhrelid WHERE h.inhparent = ic.oid) END, \
        n.nspname, ic.relname"
 );
 

@@ -177,6 +177,12 @@ fn is_other(schema: &Schema, name: &TableName) -> bool {
         && views.any(|view| view.name.name.eq_ignore_ascii_case(&name.name))
 }
 
+/// Returns whether what is changed in the rows of all of these tables can be captured.
+pub(crate) fn may_be_captured(schema: &Schema, tables: &[TableName]) -> bool {
+    let mut found = tables.iter().map(|name| crate::reach::find(schema, name));
+    found.all(|table| table.is_some_and(|table| refuse_table(schema, table).is_ok()))
+}
+
 fn changes_rows_only(statement: &PlannedStatement) -> bool {
     let is_of_rows = |action: &Action| {
         matches!(

@@ -28,6 +28,7 @@ use walkback_core::Error;
 pub(crate) use aside::names_aside;
 pub(crate) use backup_copy::{count_since, count_taken};
 pub(crate) use backup_sql::{NOT_NULL_LATER, PUT_BACK};
+pub(crate) use capture::may_be_captured;
 pub(crate) use gone::{Hidden, mark_gone};
 pub(crate) use moves::{Move, is_backup};
 

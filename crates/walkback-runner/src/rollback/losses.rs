@@ -87,10 +87,14 @@ impl Planning<'_> {
         let count = row
             .and_then(|row| row[0].as_i64())
             .and_then(|count| u64::try_from(count).ok());
+        let values = |rows: u64| if rows == 1 { "value" } else { "values" };
         Ok(count.filter(|count| *count > 0).map(|rows| Loss {
             table: table.clone(),
             rows,
-            what: format!("{rows} values of column `{column}`, what the migration itself wrote included"),
+            what: format!(
+                "{rows} {} of column `{column}`, what the migration itself wrote included",
+                values(rows)
+            ),
         }))
     }
 

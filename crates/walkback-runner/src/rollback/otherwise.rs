@@ -1,17 +1,14 @@
 //! The next means, where the script of a migration failed or did not lead back, and was undone.
 
-use std::collections::BTreeMap;
-
 use walkback_core::{Cx, Error, ErrorKind, MigrationId, Result};
 
 use super::plan::Planning;
-use super::renamed::Renamed;
 use super::run::may_go_on;
 use super::{RollbackKind, RollbackStep};
 use crate::changes::{ChangesPlan, OnConflict, Whose};
 use crate::execute::Execution;
 use crate::journal::StoredMigration;
-use crate::loss::{Loss, LossCounter};
+use crate::loss::Loss;
 use crate::plan::Planner;
 
 impl Execution<'_> {
@@ -82,16 +79,7 @@ impl Execution<'_> {
             return Ok(None);
         }
         let schema = self.runner.schema(cx, &mut *self.session).await?;
-        let mut planning = Planning {
-            runner: self.runner,
-            cx,
-            state: &self.state,
-            session: &mut *self.session,
-            schema,
-            losses: LossCounter::default(),
-            renamed: Renamed::default(),
-            replaced: BTreeMap::new(),
-        };
+        let mut planning = Planning::new(self.runner, cx, &self.state, (&mut *self.session, schema));
         if stored.changes.is_some() {
             match planning.step(&stored.id, RollbackKind::Surgical).await {
                 Ok(step) => return Ok(Some(step)),

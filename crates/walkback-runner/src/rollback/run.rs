@@ -13,6 +13,7 @@ use crate::gate;
 use crate::hooks::Around;
 use crate::journal::StoredMigration;
 use crate::plan::{PointScope, RunKind};
+use crate::protect::may_be_captured;
 use crate::report::RunReport;
 use crate::restore::{Exchange, RestorePlan};
 use crate::rights;
@@ -108,13 +109,9 @@ impl Execution<'_> {
             return Box::pin(self.roll_back_load(cx, load, plan.on_conflict)).await;
         }
         if let Some(changes) = self.only_changes(plan) {
-            self.captures_own = true;
-            match self.undo_captured(cx, plan, changes).await {
-                Err(error) => match self.needs_point.take() {
-                    // The safety point keeps everything then.
-                    Some(_) => self.captures_own = false,
-                    None => return Err(error),
-                },
+            match self.undo_and_capture(cx, plan, changes).await {
+                // The safety point keeps everything then, for the other means too.
+                Err(error) if self.may_keep_all(plan, &error) => self.taken_back = None,
                 done => return done,
             }
         }
@@ -150,8 +147,8 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Returns what is taken back, if that is nothing but rows that were captured: what the rollback itself changes is
-    /// captured then, and no table is read for a safety point.
+    /// Returns what is taken back, if that is nothing but rows: what the rollback itself changes is captured then where it
+    /// can be, and no table is read for a safety point.
     fn only_changes<'p>(&self, plan: &'p RollbackPlan) -> Option<&'p ChangesPlan> {
         self.runner.engine().capture()?;
         self.runner.vault()?;
@@ -160,8 +157,42 @@ impl Execution<'_> {
         }
         let [step] = &plan.steps[..] else { return None };
         let stored = self.state.stored.get(&step.id)?;
-        let is_captured = stored.point.is_none() && step.restore.is_none();
-        step.changes.as_ref().filter(|_| is_captured)
+        let changes = step.changes.as_ref().filter(|_| step.restore.is_none())?;
+        let can_be = stored.point.is_none() || may_be_captured(&self.state.schema, &changes.tables);
+        can_be.then_some(changes)
+    }
+
+    /// Takes back rows and captures what that changes, and tries again what another session has stopped.
+    async fn undo_and_capture(&mut self, cx: &Cx, plan: &RollbackPlan, changes: &ChangesPlan) -> Result<()> {
+        let mut tries = self.tries();
+        self.captures_own = true;
+        let outcome = loop {
+            match self.undo_captured(cx, plan, changes).await {
+                Err(error) if is_of_another_session(&error) => {
+                    if let Err(error) = tries.again(cx, "the rollback", error).await {
+                        break Err(error);
+                    }
+                    (self.needs_point, self.taken_back) = (None, None);
+                }
+                outcome => break outcome,
+            }
+        };
+        self.captures_own = false;
+        outcome
+    }
+
+    /// Returns whether what failed with what it changes captured may go on with a safety point: it cannot be captured, or
+    /// the migration has a point, and with it other means.
+    fn may_keep_all(&mut self, plan: &RollbackPlan, error: &Error) -> bool {
+        if self.needs_point.take().is_some() {
+            return true;
+        }
+        let stored = plan
+            .steps
+            .first()
+            .and_then(|step| self.state.stored.get(&step.id));
+        let has_point = stored.is_some_and(|stored| stored.point.is_some());
+        has_point && may_go_on(error) && error.kind() != ErrorKind::Conflict
     }
 
     /// Takes back rows that were captured: those of a migration, or those of a rollback.

@@ -35,7 +35,7 @@ pub(crate) use online::{
 pub(crate) use partitions::{
     a_partition_made_since_whose_columns_may_have_another_name_is_not_guessed_at,
     a_partition_that_was_made_since_is_not_lost, a_partition_whose_table_goes_is_not_left_alone,
-    partitions_keep_what_was_written_since_a_definition_was_changed,
+    indexes_of_partitions_keep_their_names, partitions_keep_what_was_written_since_a_definition_was_changed,
     partitions_that_were_added_and_dropped_since_stay_so, rows_of_partitions_go_back_where_they_are,
     tables_that_inherit_go_back_from_the_point, what_is_written_to_partitions_under_another_name_stays,
 };

@@ -267,3 +267,24 @@ pub(crate) fn tables_that_inherit_go_back_from_the_point(backend: Backend) {
     );
     assert_ne!(step["loss"], json!([]), "{plan}");
 }
+
+pub(crate) fn indexes_of_partitions_keep_their_names(backend: Backend) {
+    // Two alike: which of those of a partition is whose is told by nothing but its name.
+    let more =
+        "CREATE INDEX z_by_b ON days (b);\nCREATE INDEX by_b ON days (b);\nCREATE INDEX m_by_b ON days (b);";
+    let sandbox = Sandbox::project(backend, env!("CARGO_BIN_EXE_walkback-under-test"));
+    sandbox.migration("001_begin", &begin(backend, more), "");
+    sandbox.ok(&["up", "-y"]);
+    let whose = || {
+        sandbox.value(
+            "SELECT string_agg(inhrelid::regclass || ' of ' || inhparent::regclass, ', ' ORDER BY inhrelid::regclass::text) \
+             FROM pg_inherits WHERE inhrelid::regclass::text LIKE '%idx%'",
+        )
+    };
+    let before = whose();
+    assert!(before.contains("days_low_b_idx of z_by_b"), "{before}");
+    sandbox.migration("002_change", "ALTER TABLE days DROP COLUMN a;", "");
+    sandbox.ok(&["up", "-y"]);
+    walk_back(&sandbox, &[]);
+    assert_eq!(whose(), before);
+}
