@@ -26,6 +26,7 @@ fn main() -> ExitCode {
                 type_down_runs_the_script_and_nothing_else,
                 a_loose_script_that_leaves_its_own_transaction_open_is_undone,
                 what_a_new_table_is_filled_with_goes_with_it,
+                what_was_applied_after_a_moment_is_walked_back_and_nothing_written_since_is_lost,
             ],
             SERVERS => [a_foreign_key_goes_with_the_index_that_the_server_made_for_it],
             &[Backend::Sqlite] => [a_table_rebuild_keeps_the_rows_of_children_that_would_cascade],
@@ -435,4 +436,68 @@ fn what_a_new_table_is_filled_with_goes_with_it(backend: Backend) {
     );
     sandbox.ok(&["rollback", "-n", "1", "-y"]);
     sandbox.assert_contents(&filled, "after the rollback");
+}
+
+fn what_was_applied_after_a_moment_is_walked_back_and_nothing_written_since_is_lost(backend: Backend) {
+    let sandbox = project(backend);
+    let moment = || {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let now = chrono::Utc::now().to_rfc3339();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        now
+    };
+    let before_all = moment();
+    sandbox.migration(
+        "001_begin",
+        "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, a VARCHAR(40));\nINSERT INTO t VALUES (1, 'one'), (2, 'two');",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    let between = moment();
+    sandbox.migration("002_rows", "UPDATE t SET a = 'migrated' WHERE id = 1;", "");
+    sandbox.ok(&["up", "-y"]);
+    sandbox.migration(
+        "003_more",
+        "CREATE TABLE more (id INTEGER NOT NULL PRIMARY KEY);",
+        "",
+    );
+    sandbox.ok(&["up", "-y"]);
+    sandbox.sql("UPDATE t SET a = 'since' WHERE id = 2");
+    sandbox.sql("INSERT INTO t VALUES (3, 'new')");
+    sandbox.write("new.csv", "id,a\n4,loaded\n");
+    sandbox.ok(&["load", "t", "new.csv", "-y"]);
+    let after = moment();
+    let nothing = sandbox.run(&["rollback", "--to-time", &after, "-y"]);
+    assert_eq!(nothing.code, Some(2), "{}", nothing.transcript());
+    assert!(
+        nothing.stderr.contains("no migration was applied after"),
+        "{}",
+        nothing.transcript()
+    );
+    let to_come = sandbox.run(&["rollback", "--to-time", "2999-01-01 00:00:00", "-y"]);
+    assert_eq!(to_come.code, Some(2), "{}", to_come.transcript());
+    assert!(
+        to_come.stderr.contains("is still to come"),
+        "{}",
+        to_come.transcript()
+    );
+    let back = sandbox.ok(&["rollback", "--to-time", &between, "-y"]);
+    assert_eq!(sandbox.status()["applied"], 1, "{}", back.transcript());
+    assert!(
+        back.stderr.contains("(load) did after that moment stays"),
+        "{}",
+        back.transcript()
+    );
+    for (id, a) in [(1, "one"), (2, "since"), (3, "new"), (4, "loaded")] {
+        assert_eq!(sandbox.value(&format!("SELECT a FROM t WHERE id = {id}")), a);
+    }
+    // Brought back it was applied again, after that moment.
+    sandbox.ok(&["rollback", "-y"]);
+    assert_eq!(sandbox.status()["applied"], 3);
+    let plan = sandbox
+        .ok(&["rollback", "--to-time", &between, "--dry-run", "--json"])
+        .json();
+    assert_eq!(plan["plan"]["steps"].as_array().map(Vec::len), Some(2), "{plan}");
+    sandbox.ok(&["rollback", "--to-time", &before_all, "-y"]);
+    assert_eq!(sandbox.status()["applied"], 0);
 }

@@ -236,6 +236,7 @@ fn no_log(product: String) -> Error {
         ErrorKind::Unsupported,
         format!("{product} keeps no log by which any moment could be gone back to"),
     )
+    .hint("`walkback rollback --to-time <MOMENT>` takes back what migrations have changed since, and keeps what applications wrote")
 }
 
 /// Returns whether an error says that there is no way to the moment, and not that something failed.

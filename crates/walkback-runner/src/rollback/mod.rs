@@ -6,6 +6,7 @@ mod aside;
 mod left;
 mod load;
 mod losses;
+mod moment;
 mod named;
 mod otherwise;
 mod plan;
@@ -18,6 +19,7 @@ mod whole;
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use walkback_core::MigrationId;
 
@@ -77,6 +79,8 @@ pub enum RollbackWhat {
     Count(usize),
     /// Everything after a target, which stays applied.
     To(String),
+    /// All migrations that were applied after a moment.
+    Since(DateTime<Utc>),
     /// What is applied and not in the checkout, and what was built on it.
     Ahead,
     /// Everything since a point.

@@ -162,6 +162,7 @@ impl Planning<'_> {
                 let ids = self.state.downs(&DownTarget::To(target.clone()))?;
                 self.migrations(&ids, kind).await
             }
+            RollbackWhat::Since(moment) => self.back_to_moment(*moment, kind).await,
             RollbackWhat::Ahead => {
                 let ids = self.state.beyond_checkout()?;
                 self.migrations(&ids, kind).await
@@ -296,7 +297,11 @@ impl Planning<'_> {
     }
 
     /// Plans to walk back migrations, newest first.
-    async fn migrations(&mut self, ids: &[MigrationId], kind: RollbackKind) -> Result<RollbackPlan> {
+    pub(super) async fn migrations(
+        &mut self,
+        ids: &[MigrationId],
+        kind: RollbackKind,
+    ) -> Result<RollbackPlan> {
         let applied = self.state.applied_set();
         let after: BTreeSet<_> = applied.iter().filter(|id| !ids.contains(id)).cloned().collect();
         // A point holds what was there when its migration ran, branches that ran before it included: they are
@@ -356,25 +361,11 @@ impl Planning<'_> {
         };
         let since = stored().filter(|stored| stored.stored_at >= first.stored_at);
         let ids: Vec<_> = since.map(|stored| stored.id.clone()).collect();
-        let needs_one = |other: &&MigrationId| {
-            let ancestors = self.state.graph.ancestors(&BTreeSet::from([(*other).clone()]));
-            ids.iter().any(|id| ancestors.contains(id))
-        };
-        let mut staying = applied.iter().filter(|other| !ids.contains(other));
-        match staying.find(needs_one) {
-            None => Ok(ids),
-            Some(other) => Err(Error::new(
-                ErrorKind::Refused,
-                format!(
-                    "`{}` would stay applied, and it needs what would be walked back",
-                    self.state.named(other).name
-                ),
-            )
-            .hint("`walkback rollback --to <TARGET>` walks back all that was applied after a target")),
-        }
+        self.state.refuse_needed(&ids)?;
+        Ok(ids)
     }
 
-    fn newest_first(&self, ids: &BTreeSet<MigrationId>) -> Vec<MigrationId> {
+    pub(super) fn newest_first(&self, ids: &BTreeSet<MigrationId>) -> Vec<MigrationId> {
         let known = self
             .state
             .graph

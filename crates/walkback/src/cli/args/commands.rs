@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use walkback_runner::RecoverDirection;
 use walkback_runner::vault::Keep;
@@ -256,7 +257,7 @@ pub(crate) struct Stamp {
 pub(crate) struct Rollback {
     /// Rollback point, instead of the one of the last run; with `--type backup` a backup, and beside the file of a
     /// dump the migration that is the newest in it.
-    #[arg(value_name = "POINT", conflicts_with_all = ["to", "count"])]
+    #[arg(value_name = "POINT", conflicts_with_all = ["to", "to_time", "count"])]
     pub(crate) point: Option<String>,
     /// Walk back until this migration is the newest; beside the file of a dump, the newest in it.
     #[arg(
@@ -266,6 +267,9 @@ pub(crate) struct Rollback {
         conflicts_with = "count"
     )]
     pub(crate) to: Option<String>,
+    /// Walk back what was applied after this moment: RFC 3339, or `2026-11-20 14:03:00`, in UTC if it says no offset.
+    #[arg(long, value_name = "MOMENT", value_parser = super::moment::parse, conflicts_with_all = ["to", "count", "backup"])]
+    pub(crate) to_time: Option<DateTime<Utc>>,
     /// Walk back this many migrations.
     #[arg(short = 'n', long = "count", value_name = "N", value_parser = at_least_one, conflicts_with = "backup")]
     pub(crate) count: Option<usize>,

@@ -141,7 +141,7 @@ fn request(args: &Rollback) -> Result<RollbackRequest> {
         .backup
         .as_ref()
         .or(args.point.as_ref().filter(|_| kind == RollbackKind::Backup));
-    let what = match (named, &args.point, &args.to, args.count) {
+    let what = match (named, &args.point, &args.to, args.to_time, args.count) {
         (Some(backup), ..) => RollbackWhat::Backup(backup.clone()),
         _ if kind == RollbackKind::Backup => {
             return Err(
@@ -151,7 +151,8 @@ fn request(args: &Rollback) -> Result<RollbackRequest> {
             );
         }
         (_, Some(point), ..) => RollbackWhat::Point(point.clone()),
-        (.., Some(target), _) => RollbackWhat::To(target.clone()),
+        (_, _, Some(target), ..) => RollbackWhat::To(target.clone()),
+        (.., Some(moment), _) => RollbackWhat::Since(moment),
         (.., Some(count)) => RollbackWhat::Count(count),
         _ => RollbackWhat::LastRun,
     };
